@@ -1,0 +1,62 @@
+# `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
+.PHONY: help install demo test test-slow check format bench lock pets clean
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint requirements.lock
+
+help:
+	@echo "make demo     the main job on drawn pictures, offline, without torch"
+	@echo "make test     all unit tests"
+	@echo "make check    format, lint, types, generated docs"
+	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
+	@echo "also: install test-slow format lock pets clean"
+
+$(UV):
+	python3 -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check uv
+
+.venv/train-installed: $(UV) pyproject.toml requirements.lock
+	$(INSTALL) --editable '.[train]'
+	@touch $@
+
+.venv/dev-installed: $(UV) pyproject.toml requirements.lock
+	$(INSTALL) --editable '.[dev]'
+	@touch $@ .venv/train-installed
+
+install: .venv/dev-installed
+
+demo: .venv/train-installed
+	$(BIN)/fursure demo --into demo
+
+test: .venv/dev-installed
+	$(BIN)/pytest -m "not slow"
+
+test-slow: .venv/dev-installed
+	$(BIN)/pytest -m slow
+
+check: .venv/dev-installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python scripts/cli_reference.py --check
+
+format: .venv/dev-installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	$(BIN)/python scripts/cli_reference.py
+
+bench: .venv/dev-installed
+	$(BIN)/python -m benchmarks.main_job
+
+# The lock carries every package's hashes and no index address, so any mirror serves it.
+lock: $(UV)
+	$(UV) pip compile pyproject.toml --universal --all-extras --upgrade --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
+
+pets: .venv/dev-installed
+	$(BIN)/python scripts/build_pets.py
+
+clean:
+	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache

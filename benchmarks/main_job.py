@@ -1,0 +1,228 @@
+"""Photos → model → answer, measured: the table of docs/experiments.md.
+
+    make bench          (about six minutes on two cores; needs FURSURE_DATA)
+
+Every figure is a whole process, start to exit. The network alone, at its measured peak in the
+same run, is the physical limit that the ratios are taken against.
+"""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from benchmarks.machine import Timed, described, fastest_of, run
+from fursure.engine.session import BATCH, available_threads, open_session
+from fursure.training.backbones import load_backbone
+
+ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("FURSURE_DATA", ROOT.parent / "shared"))
+PHOTOS = SHARED / "data" / "cats-vs-dogs-12000.zip"
+ELSEWHERE = SHARED / "data" / "elsewhere-300.zip"
+WEIGHTS = SHARED / "weights" / "mobilenetv2_100.tf_in1k"
+FURSURE = [Path(sys.executable).with_name("fursure")]
+COUNT = 12_000
+PEAK_PHOTOS = 4_000
+
+
+@dataclass(slots=True)
+class Table:
+    """Rows of what was asked and what was found, printed as they come."""
+
+    rows: list[str] = field(default_factory=list)
+
+    def add(self, what: str, target: str, found: str, *, met: bool) -> None:
+        """Print one row."""
+        row = f"| {what} | {target} | {found} | {'yes' if met else '**no**'} |"
+        self.rows.append(row)
+        print(row, flush=True)
+
+
+def main() -> None:
+    """Measure everything."""
+    if not PHOTOS.is_file():
+        sys.exit(f"no photos at {PHOTOS}; set FURSURE_DATA")
+    print(f"{described()}\n\n| what | target | measured | met |\n|---|---|---|---|", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        home = folder / "home"
+        env = {"FURSURE_HOME": str(home)}
+        os.environ["FURSURE_HOME"] = str(home)
+        table = Table()
+        peak = _peak()
+        model = folder / "pets.fursure"
+        _train(table, folder, model, env, peak)
+        _quality(table, model, env)
+        _cold_starts(table, folder, model, env)
+        _bulk(table, folder, model, env, peak)
+        _scan(table, folder)
+        _install(table, folder)
+
+
+def _peak() -> float:
+    """Convert the backbone, and return what the network alone reaches, in photos a second."""
+    backbone = load_backbone(str(WEIGHTS))
+    session = open_session(backbone.onnx, photos=COUNT)
+    size = backbone.preprocess.size
+    rng = np.random.default_rng(0)
+    pixels_BHWC = rng.integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8)
+    with ThreadPoolExecutor(available_threads()) as pool:
+        list(pool.map(session, [pixels_BHWC] * 16))
+        began = time.perf_counter()
+        list(pool.map(session, [pixels_BHWC] * (PEAK_PHOTOS // BATCH)))
+        peak = PEAK_PHOTOS / (time.perf_counter() - began)
+    print(f"| the network alone, {session.engine} | | {peak:.0f} photos/s | |", flush=True)
+    return peak
+
+
+def _train(table: Table, folder: Path, model: Path, env: dict[str, str], peak: float) -> None:
+    command = [*FURSURE, "train", PHOTOS, "--backbone", WEIGHTS, "--test", "0.2", "-q"]
+    cold = _checked(run([*command, "-o", model], env=env))
+    limit = COUNT / peak
+    table.add(
+        "train on 12,000 photos, features not cached",
+        "≤ 40 s",
+        f"{cold.wall:.1f} s, {cold.wall / limit:.2f} × the network alone ({limit:.1f} s); "
+        f"{cold.cpu / cold.wall:.2f} cores busy",
+        met=cold.wall <= 40,
+    )
+    peer = _checked(run([sys.executable, "-m", "benchmarks.peer_timm_sklearn", PHOTOS, WEIGHTS]))
+    table.add(
+        "the same by timm eager fp32 + scikit-learn",
+        "≥ 5 × slower",
+        f"{peer.wall:.0f} s, {peer.wall / cold.wall:.1f} × ({peer.stdout.strip()})",
+        met=peer.wall >= 5 * cold.wall,
+    )
+    warm = [
+        _checked(run([*command, "-o", folder / f"again{number}.fursure"], env=env)).wall
+        for number in range(3)
+    ]
+    table.add(
+        "train again, features cached, another name",
+        "≤ 4 s",
+        f"{sorted(warm)[1]:.2f} s ({min(warm):.2f} to {max(warm):.2f})",
+        met=sorted(warm)[1] <= 4,
+    )
+
+
+def _quality(table: Table, model: Path, env: dict[str, str]) -> None:
+    from fursure.bundle import Bundle
+    from fursure.metrics.classification import Evaluation
+
+    figures = {k: v for k, v in Bundle.read(model).meta.figures.items() if k != "basis"}
+    own = Evaluation.from_json(figures)
+    told = _checked(run([*FURSURE, "evaluate", model, ELSEWHERE, "--json", "-q"], env=env))
+    values: dict[str, Any] = json.loads(told.stdout)
+    other = Evaluation.from_json({name: values[name] for name in figures})
+    for name, one in (("its own test photos", own), ("elsewhere-300", other)):
+        table.add(
+            f"accuracy, log loss on {name}",
+            "≥ 98.3 %, ≤ 0.05",
+            f"{one.accuracy}; {one.log_loss}",
+            met=one.accuracy.value >= 0.983 and one.log_loss.value <= 0.05,
+        )
+
+
+def _cold_starts(table: Table, folder: Path, model: Path, env: dict[str, str]) -> None:
+    photo = folder / "one.jpg"
+    with zipfile.ZipFile(ELSEWHERE) as archive:
+        photo.write_bytes(archive.read(archive.namelist()[0]))
+    for name, command, target in [
+        ("`fursure predict one.jpg`, pets", [*FURSURE, "predict", photo], 0.6),
+        ("the same, the model above", [*FURSURE, "predict", "-m", model, photo], 0.6),
+        ("`fursure --help`", [*FURSURE, "--help"], 0.15),
+    ]:
+        low, middle, high = fastest_of(command, 9, env)
+        table.add(
+            name, f"≤ {target} s", f"{middle:.3f} s ({low:.3f} to {high:.3f})", met=middle <= target
+        )
+
+
+def _bulk(table: Table, folder: Path, model: Path, env: dict[str, str], peak: float) -> None:
+    command = [*FURSURE, "predict", "-m", model, "--csv", folder / "all.csv", "-q", PHOTOS]
+    bulk = _checked(run(command, env=env))
+    rate = COUNT / bulk.wall
+    table.add(
+        "predict 12,000 photos of a zip",
+        "≥ 80 % of the peak",
+        f"{rate:.0f} photos/s, {rate / peak:.0%}, the start included; "
+        f"{bulk.cpu / bulk.wall:.2f} cores busy",
+        met=rate >= 0.8 * peak,
+    )
+    settled = [one for one in bulk.rss[len(bulk.rss) // 4 :] if one]
+    table.add(
+        "its memory",
+        "≤ 600 MB, flat",
+        f"{bulk.peak:.0f} MB at most; {settled[0]:.0f} MB after a quarter, "
+        f"{settled[-2]:.0f} MB at the end",
+        met=bulk.peak <= 600 and settled[-2] <= 1.1 * settled[0],
+    )
+
+
+def _scan(table: Table, folder: Path) -> None:
+    copy = folder / "re-encoded.zip"
+    with zipfile.ZipFile(PHOTOS) as archive, zipfile.ZipFile(copy, "w") as target:
+        for name in archive.namelist():
+            with io.BytesIO() as buffer:
+                Image.open(io.BytesIO(archive.read(name))).save(buffer, "JPEG", quality=70)
+                target.writestr(name, buffer.getvalue())
+    command = [sys.executable, "-m", "benchmarks.scan_photos", PHOTOS, copy]
+    env = {"FURSURE_HOME": str(folder / "scan-home")}
+    cold = _checked(run(command, env=env))
+    warm = sorted(_checked(run(command, env=env)).wall for _ in range(3))
+    table.add(
+        "scan, hash and group 24,000 photos, cold",
+        "≤ 20 s",
+        f"{cold.wall:.1f} s ({cold.stdout.strip()})",
+        met=cold.wall <= 20,
+    )
+    table.add(
+        "the same, warm",
+        "≤ 3 s",
+        f"{warm[1]:.2f} s ({warm[0]:.2f} to {warm[-1]:.2f})",
+        met=warm[1] <= 3,
+    )
+
+
+def _install(table: Table, folder: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    venv = folder / "venv"
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    subprocess.run(
+        [uv, "pip", "install", "-q", "--python", venv / "bin" / "python",
+         "-c", ROOT / "requirements.lock", f"{ROOT}[train,fast]"],
+        check=True,
+    )  # fmt: skip
+    wall = time.perf_counter() - began
+    size = sum(path.stat().st_size for path in venv.rglob("*") if path.is_file()) / 1e6
+    torch = any((venv / "lib").glob("python*/site-packages/torch"))
+    table.add(
+        "base + train + fast in a new venv, package cache warm",
+        "≤ 20 s, no torch",
+        f"{wall:.1f} s, {size:.0f} MB, {'with' if torch else 'no'} torch",
+        met=wall <= 20 and not torch,
+    )
+    shutil.rmtree(venv)
+
+
+def _checked(timed: Timed) -> Timed:
+    if timed.code != 0:
+        sys.exit(f"a measured command failed with code {timed.code}: {timed.stdout}")
+    return timed
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,48 @@
+"""Write docs/cli.md from the commands themselves; with --check, fail where it is out of date."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from fursure.cli import COMMANDS, SUMMARIES, cli
+
+PATH = Path(__file__).parents[1] / "docs" / "cli.md"
+INTRO = """# Command line
+
+Written by `scripts/cli_reference.py` from the commands themselves; `make check` compares.
+
+Results go to standard output, everything else to standard error. `--json` prints one object per
+line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some inputs failed (the others are there),
+130 interrupted. Running the same command again continues what was interrupted. `FURSURE_HOME` is
+the folder of caches, `FURSURE_OFFLINE` (or `HF_HUB_OFFLINE`) forbids the network. There is no
+telemetry.
+"""
+
+
+def reference() -> str:
+    """Return the whole page."""
+    parts = [INTRO]
+    group = click.Context(cli, info_name="fursure", terminal_width=96, max_content_width=96)
+    for name in sorted(COMMANDS):
+        command = cli.get_command(group, name)
+        assert command is not None
+        assert command.get_short_help_str(200) == SUMMARIES[name], name
+        context = click.Context(
+            command, info_name=name, parent=group, terminal_width=96, max_content_width=96
+        )
+        parts.append(f"## {name}\n\n```text\n{command.get_help(context)}\n```\n")
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Write or compare."""
+    text = reference()
+    if "--check" not in sys.argv:
+        PATH.write_text(text)
+    elif PATH.read_text() != text:
+        sys.exit("docs/cli.md is out of date; run `make format`")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""A folder of labelled photos in, a classifier that knows when it is sure out.
+
+import fursure
+fursure.train("photos", "pets.fursure")
+fursure.load("pets.fursure").predict("photo.jpg").answer   # "cat", "unsure" or "stranger"
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fursure.bundle import Bundle
+    from fursure.data.manifest import Manifest
+    from fursure.engine.predictor import Prediction, Predictor
+    from fursure.errors import BadImage, FursureError
+    from fursure.metrics.classification import Evaluation
+    from fursure.recipe import Recipe
+    from fursure.workflows.api import evaluate, load
+    from fursure.workflows.train import train
+
+__all__ = [
+    "BadImage",
+    "Bundle",
+    "Evaluation",
+    "FursureError",
+    "Manifest",
+    "Prediction",
+    "Predictor",
+    "Recipe",
+    "evaluate",
+    "load",
+    "train",
+]
+
+_HOMES = {
+    "BadImage": "errors",
+    "Bundle": "bundle",
+    "Evaluation": "metrics.classification",
+    "FursureError": "errors",
+    "Manifest": "data.manifest",
+    "Prediction": "engine.predictor",
+    "Predictor": "engine.predictor",
+    "Recipe": "recipe",
+    "evaluate": "workflows.api",
+    "load": "workflows.api",
+    "train": "workflows.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used: ``import fursure`` itself costs nothing."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fursure' has no attribute {name!r}")
+    return getattr(importlib.import_module(f"fursure.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

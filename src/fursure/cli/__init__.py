@@ -1,0 +1,118 @@
+"""The command line: parse, call a workflow, print. Heavy imports wait inside the commands."""
+
+import importlib
+import signal
+import sys
+from typing import Any
+
+import click
+
+COMMANDS = {  # name -> the module that holds it, imported only when it is asked for
+    "backbones": "fursure.cli.tools",
+    "cache": "fursure.cli.tools",
+    "demo": "fursure.cli.demo",
+    "doctor": "fursure.cli.tools",
+    "evaluate": "fursure.cli.evaluate",
+    "predict": "fursure.cli.predict",
+    "train": "fursure.cli.train",
+}
+SUMMARIES = {  # so that --help imports none of them; a test compares them with the commands
+    "backbones": "List the encoders at hand.",
+    "cache": "List what is cached, or clear it.",
+    "demo": "Train, evaluate and predict on drawn pictures, offline, in seconds.",
+    "doctor": "Check this machine: versions, engines, threads, folders, one test photo.",
+    "evaluate": "Measure a model on labelled photos it has not seen.",
+    "predict": "Say what is on photos: a label, unsure, or stranger.",
+    "train": "Train a classifier on labelled photos.",
+}
+
+
+class Lazy(click.Group):
+    """A group that knows its commands by name and imports each only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return every command's name."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest one."""
+        if args and args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {args[0]!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+
+def _version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value:
+        from importlib.metadata import version
+
+        click.echo(f"fursure {version('fursure')}")
+        ctx.exit()
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option(
+    "--version", is_flag=True, is_eager=True, expose_value=False, callback=_version,
+    help="Show the version.",
+)  # fmt: skip
+@click.pass_context
+def cli(ctx: click.Context, debug: bool) -> None:
+    """Photos in, a classifier out that says when it is sure.
+
+    Results go to standard output, everything else to standard error. Exit codes: 0 done,
+    1 failed, 2 wrong usage, 3 some inputs failed, 130 interrupted.
+    """
+    ctx.obj = debug
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    from fursure.errors import FursureError
+
+    args = sys.argv[1:] if args is None else args
+    debug = "--debug" in args
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe ends us without a word
+    try:
+        code: Any = cli.main(args, prog_name="fursure", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted; the same command continues where it stopped", err=True)
+        code = 130
+    except FursureError as error:
+        if debug:
+            raise
+        click.echo(f"fursure: {error}", err=True)
+        code = 1
+    except OSError as error:
+        if debug:
+            raise
+        click.echo(f"fursure: {error.filename or 'input or output'}: {error.strerror}.", err=True)
+        code = 1
+    except MemoryError:
+        if debug:
+            raise
+        click.echo("fursure: out of memory; try --threads 1, or fewer or smaller photos.", err=True)
+        code = 1
+    sys.stdout.flush()
+    sys.exit(code if isinstance(code, int) else 0)

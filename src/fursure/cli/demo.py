@@ -1,0 +1,37 @@
+"""``fursure demo``: the main job on drawn pictures."""
+
+from pathlib import Path
+
+import click
+
+from fursure.cli import options
+
+
+@click.command()
+@click.option(
+    "--into", type=click.Path(path_type=Path, file_okay=False), default="fursure-demo",
+    show_default=True, help="The folder for drawings, model and picture.",
+)  # fmt: skip
+@options.quiet
+def demo(into: Path, quiet: bool) -> None:
+    """Train, evaluate and predict on drawn pictures, offline, in seconds.
+
+    They are drawings made by code, not photos: what they show is how the tool works, not how good
+    it is on yours.
+    """
+    from fursure.metrics.classification import format_table
+    from fursure.workflows.demo import demo as work
+    from fursure.workflows.progress import silent
+
+    click.echo("These are drawings made by code, not photos; their figures say nothing of yours.\n")
+    made = work(into, progress=silent if quiet else options.bar)
+    basis = made.trained.bundle.meta.figures["basis"]
+    click.echo(f"\n{made.trained.path}: trained in {made.trained.seconds:.1f} s ({basis})")
+    click.echo(format_table(made.evaluated.evaluation))
+    click.echo(f"answered {made.evaluated.answered}\n")
+    for one in made.predictions:
+        sure = f"{one.label} {one.confidence:.1%}, familiarity {one.familiarity:.2f}"
+        click.echo(f"drawing of {one.path:12}  →  {one.answer:9} ({sure})")
+    click.echo(f"\nLook at {made.picture}. With your own photos, a folder for each class:")
+    click.echo("  fursure train PHOTOS -o mine.fursure")
+    click.echo("  fursure predict -m mine.fursure ANOTHER.jpg")

@@ -1,0 +1,95 @@
+"""Options that several commands share, and how progress looks on a terminal."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+REPORT_EVERY = 10.0  # seconds between lines where standard error is no terminal
+
+engine: Decorator = click.option(
+    "--engine",
+    type=click.Choice(["auto", "onnxruntime", "openvino"]),
+    default="auto",
+    show_default=True,
+    help="What runs the network; auto takes OpenVINO for 200 photos and more, where it works.",
+)
+threads: Decorator = click.option(
+    "--threads", type=click.IntRange(1, 1024), help="Cores to use. [default: all allowed]"
+)
+as_json: Decorator = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per line."
+)
+label_regex: Decorator = click.option(
+    "--label-regex",
+    metavar="REGEX",
+    help="Finds the label in a file name, e.g. '^(?P<label>[a-z]+)_'.",
+)
+max_error: Decorator = click.option(
+    "--max-error",
+    type=click.FloatRange(0, 1, min_open=True),
+    metavar="SHARE",
+    help="Wrong answers accepted among those given, e.g. 0.01. [default: the model's]",
+)
+overwrite: Decorator = click.option(
+    "--overwrite", is_flag=True, help="Replace an output that is already there."
+)
+quiet: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+
+
+def say(text: str) -> None:
+    """Print to standard error."""
+    click.echo(printable(text), err=True)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without what could move the cursor or reverse the line: names are data."""
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def to_json(value: Any) -> str:
+    """Return one line of JSON; bytes of a name that are no UTF-8 come out escaped."""
+    import json
+
+    return json.dumps(value, ensure_ascii=True, allow_nan=False)
+
+
+@contextmanager
+def bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """Show photos done, rate and time left: a bar on a terminal, now and then a line elsewhere."""
+    began = time.monotonic()
+    if sys.stderr.isatty():
+        shown: Any = click.progressbar(
+            length=total or 0,
+            label=title,
+            file=sys.stderr,
+            show_pos=True,
+            item_show_func=lambda _: f"{shown.pos / max(time.monotonic() - began, 1e-3):.0f}/s",
+        )
+        with shown:
+            yield lambda done: shown.update(done, done)
+        return
+    done = 0
+    spoken = began
+
+    def advance(more: int) -> None:
+        nonlocal done, spoken
+        done += more
+        now = time.monotonic()
+        if now - spoken >= REPORT_EVERY:
+            spoken = now
+            rate = done / (now - began)
+            left = f", {(total - done) / rate:.0f} s left" if total else ""
+            say(f"{title}: {done}{f' of {total}' if total else ''}, {rate:.0f}/s{left}")
+
+    yield advance
+    seconds = time.monotonic() - began
+    if done:
+        say(f"{title}: {done} in {seconds:.1f} s, {done / max(seconds, 1e-3):.0f}/s")

@@ -1,0 +1,63 @@
+"""``fursure backbones``, ``cache`` and ``doctor``: what is at hand on this machine."""
+
+import click
+
+from fursure.cli import options
+
+
+@click.command()
+@options.as_json
+def backbones(as_json: bool) -> None:
+    """List the encoders at hand.
+
+    Others: timm:NAME for any network timm has (needs the extra torch), hub:ORG/REPO, any bundle,
+    a folder with config.json and model.safetensors, an .onnx file with such a config.json.
+    """
+    from fursure.training.backbones import at_hand
+
+    for name, about in at_hand():
+        click.echo(
+            options.to_json({"name": name, "about": about}) if as_json else f"{name:32} {about}"
+        )
+
+
+@click.command()
+@click.argument("action", type=click.Choice(["list", "clear"]), default="list")
+@click.option("--backbones", is_flag=True, help="Clear converted backbones too.")
+@options.as_json
+def cache(action: str, backbones: bool, as_json: bool) -> None:
+    """List what is cached, or clear it.
+
+    Features and fingerprints are computed again when they are needed; a converted backbone needs
+    torch for that. FURSURE_HOME says where they lie.
+    """
+    from fursure.workflows.tools import cached, clear
+
+    entries = cached()
+    if action == "clear":
+        size = clear(include_backbones=backbones)
+        options.say(f"removed {size / 1e6:.1f} MB")
+        return
+    for one in entries:
+        if as_json:
+            click.echo(options.to_json(one.to_json()))
+        else:
+            click.echo(f"{one.kind:14} {one.megabytes:9.1f} MB  {one.entries:>9}  {one.path}")
+
+
+@click.command()
+@options.as_json
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Check this machine: versions, engines, threads, folders, one test photo."""
+    from fursure.workflows.tools import examine
+
+    findings = list(examine())
+    for one in findings:
+        mark = "ok" if one.good else "PROBLEM"
+        if as_json:
+            click.echo(options.to_json(one.to_json()))
+        else:
+            click.echo(f"{mark:8} {one.what:16} {options.printable(one.found)}")
+    if not all(one.good for one in findings):
+        ctx.exit(1)

@@ -1,0 +1,1 @@
+"""Folders, tables and archives of photos → a `Manifest` with groups and splits."""

@@ -1,0 +1,97 @@
+"""A path the user typed → an open `Source`."""
+
+import stat
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+from fursure.data.archives import Archive, Index
+from fursure.data.folders import Folder
+from fursure.data.listing import Source
+from fursure.data.naming import PHOTO_SUFFIXES, TABLE_SUFFIXES
+from fursure.data.tables import Table
+from fursure.data.tars import COMPRESSIONS, decompressed, index_tar, is_tar
+from fursure.data.zips import index_zip
+from fursure.errors import BadData, SourceNotFound
+
+_PHOTO_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_FOREIGN = {
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"%PDF": "a PDF document",
+}
+
+
+def open_source(path: str | PathLike[str]) -> Source:
+    """Open a folder, a table, an archive or a single photo for reading.
+
+    A file is what its content says; an extension only tells tables from other texts, and a
+    photo's extension is believed, so that the decoder is the one to say what is wrong with it.
+    Close the source, or use ``with``.
+
+    Raises:
+        SourceNotFound: nothing lies at that path.
+        BadData: it is of no kind fursure can read, or damaged.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return Folder(path)
+        if not stat.S_ISREG(mode):
+            raise BadData(f"{path} is a device or a pipe; give a file or a folder.")
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            return Folder(path.parent, only=path.name)
+        with path.open("rb") as file:
+            head = file.read(512)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceNotFound(path) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise BadData(f"{path} cannot be opened ({error}); give a file you may read.") from None
+    return _open_file(path, head)
+
+
+def _open_file(path: Path, head: bytes) -> Source:
+    """Open the file that begins with ``head``."""
+    if _is_photo(head):
+        return Folder(path.parent, only=path.name)
+    if head.startswith((b"PK\3\4", b"PK\5\6")):  # the second one is an empty archive
+        return _archive(path, path.open("rb"), index_zip)
+    for magic in COMPRESSIONS:
+        if head.startswith(magic):
+            return _archive(path, decompressed(path, magic), index_tar)
+    if is_tar(head):
+        return _archive(path, path.open("rb"), index_tar)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        folders = [f"{child.name}/" for child in sorted(path.parent.iterdir()) if child.is_dir()]
+        return Table(Folder(path.parent), path.name, folders)
+    raise BadData(
+        f"{path} holds {_described(head)}, which is no data set; "
+        "give a folder, a .zip, a .tar, or a .csv, .tsv or .jsonl table."
+    )
+
+
+def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index]) -> Archive:
+    try:
+        return Archive(path, file, index(path, file))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _is_photo(head: bytes) -> bool:
+    in_a_container = head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return in_a_container or head.startswith(_PHOTO_MAGIC)
+
+
+def _described(head: bytes) -> str:
+    """Say what a file begins with, for someone whose download went wrong."""
+    if not head:
+        return "nothing (it is empty)"
+    for magic, kind in _FOREIGN.items():
+        if head.startswith(magic):
+            return kind
+    text = head[:40].decode("utf-8", "ignore").split("\n")[0].strip()
+    return f"text ({text!r} …)" if text.isprintable() and text else "bytes of an unknown kind"

@@ -1,0 +1,1 @@
+"""Bundle and photos in, answers out: inference sessions, batching, prediction. Never torch."""

@@ -1,0 +1,44 @@
+"""Proof, each time a bundle is opened, that this engine on this machine gives its answers."""
+
+import hashlib
+
+import numpy as np
+
+from fursure.bundle import Bundle
+from fursure.engine.session import Session
+from fursure.errors import EngineFailed
+from fursure.images.decode import decode
+
+SAME = 1e-3  # largest |difference| of a probability within one engine and precision
+PIXEL = 2  # grey levels another build of the JPEG library may differ by
+
+
+def largest_deviation(session: Session, bundle: Bundle) -> float:
+    """Return max |probability - the trainer's| over the golden pixels."""
+    golden = bundle.golden
+    return float(np.abs(session(golden.pixels_NHWC)["probs"] - golden.probs_NK).max())
+
+
+def check_parity(session: Session, bundle: Bundle) -> None:
+    """Decode, prepare and classify the golden inputs.
+
+    Raises:
+        EngineFailed: the pixels or the answers are not those the trainer saw.
+    """
+    golden = bundle.golden
+    photo = decode(golden.jpeg, name="golden", min_side=bundle.meta.preprocess.min_side)
+    pixels_HWC = bundle.meta.preprocess(photo.image)
+    if hashlib.sha256(pixels_HWC.tobytes()).hexdigest() != golden.digest:
+        gap = np.abs(pixels_HWC.astype(int) - golden.pixels_NHWC[0]).max()
+        if gap > PIXEL:
+            raise EngineFailed(
+                f"this machine prepares photos differently: a golden pixel is off by {gap} of 255. "
+                "Install the Pillow that this version of fursure is locked to."
+            )
+    bound = SAME if session.engine.endswith("fp32") else max(SAME, bundle.meta.engine_gap)
+    gap = largest_deviation(session, bundle)
+    if not gap <= bound:
+        raise EngineFailed(
+            f"{session.engine} answers differently from the machine this model was trained on: a "
+            f"golden probability is off by {gap:.4f}, more than {bound:.4f}. Try another --engine."
+        )

@@ -1,0 +1,191 @@
+"""Photos in, answers out: "cat, 99.3 % sure", "unsure", or "stranger".
+
+Dimension key: N photos, K classes, h w cells of a class activation map.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fursure.bundle import Bundle
+from fursure.data.parallel import chunked, in_order
+from fursure.engine.network import Network
+from fursure.engine.parity import check_parity
+from fursure.engine.session import BATCH, Outputs, available_threads, open_session
+from fursure.errors import BadImage
+from fursure.images.decode import LIMITS, Decoded, decode, from_array, from_pil
+from fursure.recipe import Engine
+
+Many = list[Any] | tuple[Any, ...]  # of `PhotoLike`
+PhotoLike = str | PathLike[str] | bytes | Image.Image | NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model says about one photo; of a bad photo, only ``path`` and ``error``."""
+
+    path: str
+    answer: str = ""  # a label, "unsure" or "stranger"
+    label: str = ""  # the most probable class, whatever the answer
+    confidence: float = float("nan")  # calibrated probability of ``label``, in [0, 1]
+    probabilities: dict[str, float] = field(default_factory=dict)  # of every label
+    familiarity: float = float("nan")  # share of known photos that are at most as familiar
+    engine: str = ""
+    error: str | None = None  # why there is no answer
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values: of a bad photo only path and error."""
+        if self.error is not None:
+            return {"path": self.path, "error": self.error}
+        return {
+            "path": self.path,
+            "answer": self.answer,
+            "label": self.label,
+            "confidence": self.confidence,
+            "probabilities": self.probabilities,
+            "familiarity": self.familiarity,
+            "engine": self.engine,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """A bundle opened for prediction; safe to share between threads."""
+
+    bundle: Bundle
+    network: Network
+    threshold: float  # confidence below which the answer is "unsure"
+    threads: int
+
+    @classmethod
+    def open(
+        cls,
+        bundle: Bundle,
+        *,
+        engine: Engine = "auto",
+        photos: int = 1,
+        threads: int | None = None,
+        max_error: float | None = None,
+    ) -> "Predictor":
+        """Load the network for about ``photos`` photos and prove it on the golden inputs.
+
+        ``max_error`` is the share of wrong answers accepted among those given; None takes the
+        bundle's own default.
+
+        Raises:
+            EngineFailed: the engine cannot be used, or its golden outputs are wrong.
+            BadBundle: the model was certified for no risk as low as ``max_error``.
+        """
+        threads = threads or available_threads()
+        threshold = bundle.threshold(max_error)
+        session = open_session(bundle.model, engine=engine, photos=photos, threads=threads)
+        check_parity(session, bundle)
+        network = Network(session, bundle.meta.preprocess)
+        return cls(bundle, network, threshold, threads)
+
+    @overload
+    def predict(self, photos: PhotoLike) -> Prediction: ...
+    @overload
+    def predict(self, photos: Many) -> list[Prediction]: ...
+    def predict(self, photos: PhotoLike | Many) -> Prediction | list[Prediction]:
+        """Classify one photo, or several in order: paths, bytes, PIL images or uint8 arrays.
+
+        A photo that cannot be used comes back with its ``error``; it raises nothing.
+        """
+        if isinstance(photos, list | tuple):
+            named = ((_name(photo, row), photo) for row, photo in enumerate(photos))
+            return list(self.stream(named))
+        return self.batch([(_name(photos, 0), photos)])[0]
+
+    def stream(self, photos: Iterable[tuple[str, Any]]) -> Iterator[Prediction]:
+        """Yield a prediction for each (name, photo), in order, in flat memory.
+
+        A photo may also be a function that returns its bytes; it is called on a worker thread.
+        """
+        size = BATCH if self.network.session.bulk else 1
+        workers = self.threads + 1 if self.network.session.bulk else 1
+        for answers in in_order(self.batch, chunked(photos, size), threads=workers):
+            yield from answers
+
+    def batch(self, photos: Sequence[tuple[str, Any]]) -> list[Prediction]:
+        """Classify a few photos on the calling thread."""
+        decoded: list[Decoded | BadImage] = [self._decode(name, photo) for name, photo in photos]
+        good = [one.image for one in decoded if isinstance(one, Decoded)]
+        answers = iter(self._answers(self.network(good)) if good else [])
+        return [
+            Prediction(path=name, error=one.reason)
+            if isinstance(one, BadImage)
+            else Prediction(path=name, **next(answers))
+            for (name, _), one in zip(photos, decoded, strict=True)
+        ]
+
+    def _decode(self, name: str, photo: Any) -> Decoded | BadImage:
+        try:
+            match photo:
+                case Image.Image():
+                    return from_pil(photo, name=name)
+                case np.ndarray():
+                    return from_array(photo, name=name)
+                case _:
+                    data = _bytes(name, photo)
+                    return decode(data, name=name, min_side=self.network.preprocess.min_side)
+        except BadImage as error:
+            return error
+
+    def _answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        probs_NK = np.asarray(outputs["probs"], np.float64)
+        familiarity_N = self.bundle.familiar.familiarity(outputs["features"])
+        labels = self.bundle.meta.labels
+        for probs_K, familiarity in zip(probs_NK, familiarity_N, strict=True):
+            top = int(probs_K.argmax())
+            confidence = float(probs_K[top])
+            yield {
+                "answer": self.answer(labels[top], confidence, float(familiarity)),
+                "label": labels[top],
+                "confidence": confidence,
+                "probabilities": dict(zip(labels, probs_K.tolist(), strict=True)),
+                "familiarity": float(familiarity),
+                "engine": self.network.session.engine,
+            }
+
+    def answer(self, label: str, confidence: float, familiarity: float) -> str:
+        """Return what to say: "stranger" before "unsure" before the label."""
+        if familiarity < self.bundle.familiar.threshold:
+            return "stranger"
+        return label if confidence >= self.threshold else "unsure"
+
+
+def _name(photo: PhotoLike, row: int) -> str:
+    return str(photo) if isinstance(photo, (str, PathLike)) else f"photo {row}"
+
+
+def _bytes(name: str, photo: Any) -> bytes:
+    match photo:
+        case BadImage():  # its reader has failed already
+            raise photo
+        case bytes():
+            return photo
+        case str() | PathLike():
+            return _read(Path(photo))
+        case _ if callable(photo):
+            return bytes(photo())
+    raise BadImage(name, f"a {type(photo).__name__} is no path, bytes, image or array")
+
+
+def _read(path: Path) -> bytes:
+    """Return the bytes of a file, refusing what is none or is too large to be a photo."""
+    try:
+        if not path.is_file():
+            reason = "a folder, not a photo" if path.is_dir() else "no such file"
+            raise BadImage(str(path), reason)
+        if path.stat().st_size > LIMITS.bytes:
+            raise BadImage(str(path), f"larger than {LIMITS.bytes // 2**20} MiB")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise BadImage(str(path), f"cannot be read: {error}") from None

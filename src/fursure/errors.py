@@ -1,0 +1,121 @@
+"""Every error fursure raises on purpose.
+
+FursureError                 the CLI prints it as one sentence, the service as a 4xx
+├── BadImage                 bytes that are no photo we can use; never ends a run
+├── BadData                  a data set that cannot be read or used as asked
+│   ├── SourceNotFound       nothing lies at that path
+│   ├── NoPhotos             a source without a single usable photo
+│   └── TooFewPhotos         a class too small for what was asked
+├── BadBundle                a model file that is damaged, foreign or from the future
+├── BadRecipe                a knob with an unknown name or an impossible value
+├── UnknownBackbone          nothing answers to that backbone's name
+├── BadBackbone              weights that do not make the network they claim to be
+├── CacheUnusable            a cache file that cannot be read or written
+├── OutputExists             an output that would have to be overwritten
+├── EngineFailed             an inference engine that is missing or failed its self-test
+└── MissingExtra             a feature whose optional packages are not installed
+"""
+
+from pathlib import Path
+
+
+class FursureError(Exception):
+    """Base class: the message says what was found, what is needed, and the next step."""
+
+
+class BadImage(FursureError):
+    """One photo that cannot be used; carries its ``name`` and a short ``reason``."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name}: {reason}")
+        self.name, self.reason = name, reason
+
+
+class BadData(FursureError):
+    """A data set that cannot be read or used as asked."""
+
+
+class SourceNotFound(BadData):
+    """Nothing lies at the path given."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(
+            f"{path} does not exist; give a folder, a .zip, a .tar, "
+            "or a .csv, .tsv or .jsonl table."
+        )
+
+
+class NoPhotos(BadData):
+    """A source without a single usable photo."""
+
+    def __init__(self, path: Path | str, found: str, next_step: str = "") -> None:
+        super().__init__(
+            f"{path} holds no photos fursure can use ({found}); "
+            + (next_step or "it needs one folder of images per class, or names such as cat.0.jpg.")
+        )
+
+
+class TooFewPhotos(BadData):
+    """A class too small for what was asked."""
+
+    def __init__(self, label: str, *, found: int, needed: int) -> None:
+        super().__init__(
+            f"class {label!r} has {found} usable photo{'' if found == 1 else 's'} and training "
+            f"needs {needed}; add {needed - found} more, or leave that class out."
+        )
+
+
+class BadBundle(FursureError):
+    """A model file that is damaged, foreign or from the future."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(f"{path} is not a usable model: {reason}")
+
+
+class BadRecipe(FursureError):
+    """A knob with an unknown name or an impossible value."""
+
+
+class UnknownBackbone(FursureError):
+    """Nothing answers to that backbone's name."""
+
+    def __init__(self, source: str, hint: str = "") -> None:
+        super().__init__(
+            f"no backbone {source!r}; write tiny, timm:NAME, hub:ORG/REPO, or the path of a "
+            ".fursure bundle, an .onnx file or a folder with config.json and model.safetensors. "
+            + (hint or "`fursure backbones` lists those at hand.")
+        )
+
+
+class BadBackbone(FursureError):
+    """Weights that do not make the network they claim to be."""
+
+
+class CacheUnusable(FursureError):
+    """A cache file that cannot be read or written: a full disk, a damaged file, no permission."""
+
+    def __init__(self, path: Path | str, reason: str) -> None:
+        super().__init__(
+            f"the cache {path} cannot be used: {reason}; free some space, point FURSURE_HOME at "
+            "another folder, or empty it with `fursure cache clear`."
+        )
+
+
+class OutputExists(FursureError):
+    """An output that would have to be overwritten."""
+
+    def __init__(self, path: Path | str, found: str) -> None:
+        super().__init__(
+            f"{path} already exists ({found}); choose another name or pass --overwrite."
+        )
+
+
+class EngineFailed(FursureError):
+    """An inference engine that is missing or failed its self-test."""
+
+
+class MissingExtra(FursureError):
+    """A feature whose optional packages are not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs the extra {extra!r}; run: pip install 'fursure[{extra}]'")

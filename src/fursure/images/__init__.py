@@ -1,0 +1,1 @@
+"""Bytes → upright RGB photo → network input."""

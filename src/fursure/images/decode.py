@@ -1,0 +1,203 @@
+"""Bytes → upright RGB photo, or one `BadImage` that says why not.
+
+Large JPEGs are reduced while they are decoded, so that a 108-megapixel photo costs little; every
+photo is measured by its header before memory is taken for it. Colour profiles are not applied.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from PIL.AvifImagePlugin import AvifImageFile
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.GifImagePlugin import GifImageFile
+from PIL.ImageFile import ImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
+from PIL.WebPImagePlugin import WebPImageFile
+
+from fursure.errors import BadImage
+from fursure.images.formats import Format, sniff
+from fursure.images.headers import (
+    Header,
+    read_avif_header,
+    read_bmp_header,
+    read_gif_header,
+    read_jpeg_header,
+    read_png_header,
+    read_webp_header,
+)
+from fursure.images.jpeg import dct_scale, jpeg_decoder, read_jpeg
+from fursure.images.tiff import read_tiff_header
+from fursure.images.upright import exif_orientation, to_rgb, turned
+
+__all__ = ["LIMITS", "Decoded", "Limits", "decode", "from_array", "from_pil", "jpeg_decoder"]
+
+MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, bombs write millions
+READERS: dict[Format, tuple[Callable[[bytes], Header], Callable[[io.BytesIO], ImageFile]]] = {
+    "PNG": (read_png_header, PngImageFile),
+    "WEBP": (read_webp_header, WebPImageFile),
+    "AVIF": (read_avif_header, AvifImageFile),
+    "GIF": (read_gif_header, GifImageFile),
+    "BMP": (read_bmp_header, BmpImageFile),
+    "TIFF": (read_tiff_header, TiffImageFile),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How large a photo may be; beyond is refused, from the header where there is one."""
+
+    bytes: int = 64 * 2**20  # of the file
+    pixels: int = 64_000_000  # decoded, that is after a JPEG was reduced
+    side: int = 65_535  # pixels, of the file's own width and height
+
+
+LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """A photo in memory."""
+
+    image: Image.Image  # RGB, upright, possibly reduced
+    width: int  # pixels of the upright original
+    height: int
+    format: str  # as Pillow spells it: JPEG, PNG …
+    frames: int  # of an animation or a multi-page file, of which ``image`` is the first
+
+
+def decode(
+    data: bytes, *, name: str = "photo", min_side: int = 256, limits: Limits = LIMITS
+) -> Decoded:
+    """Return the photo in the bytes of a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file.
+
+    JPEGs are decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 whose shorter side is
+    still ``min_side`` pixels or more. Damaged and truncated files are refused, not half decoded.
+
+    Raises:
+        BadImage: always this, with ``name`` and a short reason, whatever is wrong.
+    """
+    if len(data) > limits.bytes:
+        found, limit = len(data) / 2**20, limits.bytes / 2**20
+        raise BadImage(name, f"a file of {found:.1f} MB; the limit is {limit:g} MB")
+    format_ = sniff(data, name)
+    with _in_one_sentence(name, format_):
+        match format_:
+            case "JPEG":
+                return _decode_jpeg(data, name, min_side, limits)
+            case "HEIF":
+                return _decode_heif(data, name, limits)
+            case _:
+                return _decode_by_pillow(data, format_, name, limits)
+
+
+def from_pil(image: Image.Image, *, name: str = "photo", limits: Limits = LIMITS) -> Decoded:
+    """Return a Pillow image as a photo: its EXIF orientation applied, RGB, on white.
+
+    Raises:
+        BadImage: it is too large, or its file turns out to be damaged.
+    """
+    _check_size(name, image.size, limits)
+    with _in_one_sentence(name, "image"):
+        image.load()  # a TIFF turns itself upright here
+        exif = None if image.format == "TIFF" else image.info.get("exif")
+        orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
+        return _decoded(image, orientation, image.format or "memory")
+
+
+def from_array(array: NDArray[Any], *, name: str = "array", limits: Limits = LIMITS) -> Decoded:
+    """Return an array of uint8, (H, W), (H, W, 3) RGB or (H, W, 4) RGBA, as a photo.
+
+    Raises:
+        BadImage: it has another type or shape.
+    """
+    found = np.asarray(array)
+    plane = found.ndim == 2 or (found.ndim == 3 and found.shape[2] in {3, 4})
+    if found.dtype != np.uint8 or not plane or not found.size:
+        raise BadImage(
+            name,
+            f"an array of {found.dtype} with shape {found.shape}; needed is uint8 with shape "
+            "(height, width), (height, width, 3) or (height, width, 4)",
+        )
+    _check_size(name, (found.shape[1], found.shape[0]), limits)
+    with _in_one_sentence(name, "array"):
+        return _decoded(Image.fromarray(found), 1, "memory")
+
+
+@contextmanager
+def _in_one_sentence(name: str, what: str) -> Iterator[None]:
+    """Turn whatever goes wrong inside into one `BadImage`."""
+    try:
+        yield
+    except BadImage:
+        raise
+    except MemoryError as error:
+        raise BadImage(name, f"{what} too large for the memory at hand") from error
+    except Exception as error:  # decoders raise a dozen types over broken files
+        raise BadImage(name, f"damaged or truncated {what}") from error
+
+
+def _check_size(name: str, size: tuple[int, int], limits: Limits, reduction: int = 1) -> None:
+    (width, height), pixels = size, limits.pixels * reduction**2
+    if min(size) < 1:
+        problem = "nothing to see"
+    elif max(size) > limits.side:
+        problem = f"the limit is {limits.side:,} a side"
+    elif width * height > pixels:
+        problem = f"the limit is {pixels / 1e6:g} megapixels"
+    else:
+        return
+    raise BadImage(name, f"{width:,} × {height:,} pixels; {problem}")
+
+
+def _decode_jpeg(data: bytes, name: str, min_side: int, limits: Limits) -> Decoded:
+    header = read_jpeg_header(data)
+    if header.bits != 8:
+        raise BadImage(name, f"a JPEG of {header.bits} bits per channel; needed are 8")
+    if header.progressive and data.count(b"\xff\xda") > MAX_SCANS:
+        raise BadImage(name, f"a progressive JPEG of more than {MAX_SCANS} scans")
+    width, height = header.width, header.height
+    scale = dct_scale(header, min_side)
+    _check_size(name, (width, height), limits, reduction=1 if header.buffered else scale)
+    image = turned(read_jpeg(data, header, scale), header.orientation)
+    if header.orientation >= 5:  # lying on its side
+        width, height = height, width
+    return Decoded(image=image, width=width, height=height, format="JPEG", frames=1)
+
+
+def _decode_by_pillow(data: bytes, format_: Format, name: str, limits: Limits) -> Decoded:
+    read_header, plugin = READERS[format_]
+    header = read_header(data)
+    _check_size(name, (header.width, header.height), limits)
+    # Not Image.open: it warns of what it thinks large, by a limit that is the host program's.
+    image = plugin(io.BytesIO(header.data))
+    _check_size(name, image.size, limits)  # the decoder's own reading of the header
+    exif = image.info.get("exif", b"") if format_ in {"WEBP", "AVIF"} else b""
+    orientation = header.orientation or exif_orientation(exif)
+    frames = header.frames or getattr(image, "n_frames", 1)
+    return _decoded(image, orientation, format_, frames)
+
+
+def _decode_heif(data: bytes, name: str, limits: Limits) -> Decoded:
+    try:
+        import pillow_heif
+    except ImportError as error:
+        raise BadImage(name, "HEIC photo; run: pip install 'fursure[heic]'") from error
+    photos = pillow_heif.open_heif(data)
+    photo = photos[photos.primary_index]
+    _check_size(name, photo.size, limits)
+    pixels = photo.data  # decodes, and turns upright; the size is final only now
+    image = Image.frombytes(photo.mode, photo.size, pixels, "raw", photo.mode, photo.stride)
+    return _decoded(image, 1, "HEIF", len(photos))
+
+
+def _decoded(image: Image.Image, orientation: int, format_: str, frames: int = 1) -> Decoded:
+    upright = turned(to_rgb(image), orientation)
+    width, height = upright.size
+    return Decoded(image=upright, width=width, height=height, format=format_, frames=frames)

@@ -1,0 +1,1 @@
+"""Labels and probabilities → figures with intervals, and paired tests between two models."""

@@ -1,0 +1,1 @@
+"""Predictions and figures → what a person reads: tables and pictures."""

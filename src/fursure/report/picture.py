@@ -1,0 +1,49 @@
+"""Photos and predictions → one picture: every photo over its answer and how sure it is."""
+
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from fursure.engine.predictor import Prediction
+
+TILE = 200  # pixels, side of a photo
+CAPTION = 58  # pixels below it
+GAP = 16  # pixels around it
+PAPER, FAINT = "#fbfaf7", "#6a6a74"
+MARKS = {"unsure": "#c98a00", "stranger": "#8a4fbf"}  # of those answers; a label's is below
+SURE = "#2e7d4f"
+
+
+def contact_sheet(
+    photos: Sequence[Image.Image], predictions: Sequence[Prediction], *, columns: int = 6
+) -> Image.Image:
+    """Return a sheet of ``photos`` with the answer to each in words and as a bar."""
+    rows = -(-len(photos) // columns)
+    width = columns * (TILE + GAP) + GAP
+    height = rows * (TILE + CAPTION + GAP) + GAP
+    sheet = Image.new("RGB", (width, height), PAPER)
+    pen = ImageDraw.Draw(sheet)
+    large, small = ImageFont.load_default(20), ImageFont.load_default(14)
+    for number, (photo, one) in enumerate(zip(photos, predictions, strict=True)):
+        row, column = divmod(number, columns)
+        left = GAP + column * (TILE + GAP)
+        top = GAP + row * (TILE + CAPTION + GAP)
+        sheet.paste(ImageOps.fit(photo.convert("RGB"), (TILE, TILE)), (left, top))
+        colour = MARKS.get(one.answer, SURE)
+        below = top + TILE + 6
+        pen.rectangle((left, below, left + TILE, below + 4), "#e6e3dc")
+        filled = round(TILE * (one.familiarity if one.answer == "stranger" else one.confidence))
+        pen.rectangle((left, below, left + filled, below + 4), colour)
+        pen.text((left, below + 8), one.answer, colour, large)
+        pen.text((left, below + 33), _explained(one), FAINT, small)
+    return sheet
+
+
+def _explained(one: Prediction) -> str:
+    match one.answer:
+        case "stranger":
+            return "unlike the training pictures"
+        case "unsure":
+            return f"{one.label}, only {one.confidence:.0%} sure"
+        case _:
+            return f"{one.confidence:.1%} sure"

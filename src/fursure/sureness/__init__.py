@@ -1,0 +1,1 @@
+"""When to believe a prediction: calibrated confidence, a stated risk, familiarity."""

@@ -1,0 +1,290 @@
+"""Features → how familiar a photo is, compared with the photos the model learnt from.
+
+A classifier is confidently wrong about a photo of neither class; its features still lie far from
+all it has seen. Familiarity is the cosine to the k-th nearest of some reference features (Sun et
+al., ICML 2022), told as a rank among held-out photos of known classes, so a threshold of 0.01
+gives up 1 % of those, whatever the network, and is set without a single stranger.
+
+Dimension key: N photos, D features, R directions kept, M references, Q knots of the curve.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+# Subtracting the mean feature takes away what is common to all photos of one origin, and some of
+# what is common to the classes. With a MobileNetV2, 0 calls one in five known photos of another
+# origin strangers and misses 4 % of the strangers; 1 calls hardly any and misses 8 %.
+SHIFT = 0.8
+RANK = 128  # directions that carry the references; 256 recognise no more strangers
+REFERENCES = 8192  # at most: time grows with them, and half as many recognise almost as much
+KNOTS = 1000  # of the calibration curve
+FEW = 20  # held-out photos; fewer cannot say how unlike them a known photo may be
+BLOCK = 128  # photos compared at once, to bound the memory
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Familiar:
+    """What is familiar, in at most 2 MB; photos less familiar than ``threshold`` are strangers."""
+
+    centre: NDArray[np.float32]  # (D,)
+    basis: NDArray[np.float16]  # (D, R)
+    scale: NDArray[np.float32]  # (R,)
+    references: NDArray[np.int8]  # (M, R); times the scale: coordinates in the basis
+    similarity: NDArray[np.float64]  # (Q,), increasing
+    share: NDArray[np.float64]  # (Q,), of held-out photos that are at most so similar
+    k: int
+    threshold: float = 0.01
+
+    def familiarity(self, features_ND: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the share of held-out known photos that are at most as similar, in [0, 1].
+
+        1 is as familiar as the most familiar of them, 0 far less than all. Features that are not
+        finite resemble nothing: 0. A row's result does not depend on the others.
+
+        Raises:
+            ValueError: the features are not (N, D).
+        """
+        features_ND = np.asarray(features_ND)
+        if features_ND.ndim != 2 or features_ND.shape[1] != len(self.centre):
+            raise ValueError(
+                f"features have shape {features_ND.shape}; (photos, {len(self.centre)}) needed."
+            )
+        finite_N = np.isfinite(features_ND).all(axis=1)
+        similarity_N = self._similarity(np.where(finite_N[:, None], features_ND, 0), self.k)
+        share_N = np.interp(similarity_N, self.similarity, self.share, left=0.0)
+        return np.where(finite_N, share_N, 0.0).astype(np.float32)
+
+    @cached_property
+    def _expanded(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        # double precision throughout: in single, BLAS rounds one photo unlike a batch of them
+        basis_DR = self.basis.astype(np.float64) * self.scale.astype(np.float64)
+        return basis_DR, self.references.T.astype(np.float64)
+
+    def _similarity(self, features_ND: NDArray[np.floating], k: int) -> NDArray[np.float64]:
+        """Return the cosine to the k-th nearest reference."""
+        basis_DR, references_RM = self._expanded
+        similarity_N = np.empty(len(features_ND))
+        for start in range(0, len(features_ND), BLOCK):
+            block_ND = _seen_from(self.centre, features_ND[start : start + BLOCK])
+            cosine_NM = block_ND @ basis_DR @ references_RM
+            similarity_N[start : start + BLOCK] = np.partition(cosine_NM, -k, axis=1)[:, -k]
+        return similarity_N
+
+    def to_arrays(self) -> dict[str, NDArray[Any]]:
+        """Return plain arrays, ready for ``np.savez``."""
+        return {
+            "centre": self.centre,
+            "basis": self.basis,
+            "scale": self.scale,
+            "references": self.references,
+            "similarity": self.similarity,
+            "share": self.share,
+            "k": np.asarray(self.k, dtype=np.int64),
+            "threshold": np.asarray(self.threshold, dtype=np.float64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
+        """Return what `to_arrays` wrote, read from a file nobody vouches for.
+
+        Raises:
+            ValueError: an array is missing, too many, of another type or shape, or impossible.
+        """
+        if set(arrays) != set(_LAYOUT):
+            raise ValueError(f"familiar features hold {sorted(arrays)}; {sorted(_LAYOUT)} needed.")
+        loaded = {name: np.asarray(arrays[name]) for name in _LAYOUT}
+        sizes: dict[str, int] = {}
+        for name, (dtype, axes) in _LAYOUT.items():
+            _check(name, loaded[name], dtype, axes, sizes)
+        familiar = cls(
+            centre=loaded["centre"],
+            basis=loaded["basis"],
+            scale=loaded["scale"],
+            references=loaded["references"],
+            similarity=loaded["similarity"],
+            share=loaded["share"],
+            k=int(loaded["k"]),
+            threshold=float(loaded["threshold"]),
+        )
+        if not 1 <= familiar.k <= sizes["M"]:
+            raise ValueError(f"k = {familiar.k} is impossible among {sizes['M']} references.")
+        if not 0 <= familiar.threshold <= 1:
+            raise ValueError(f"threshold {familiar.threshold} must lie between 0 and 1.")
+        steps_Q, rises_Q = np.diff(familiar.similarity), np.diff(familiar.share)
+        if (steps_Q <= 0).any() or (rises_Q < 0).any() or not _shares(familiar.share):
+            raise ValueError("the familiarity curve must rise from similarities to shares.")
+        return familiar
+
+
+_LAYOUT: dict[str, tuple[type[np.generic], str]] = {
+    "centre": (np.float32, "D"),
+    "basis": (np.float16, "DR"),
+    "scale": (np.float32, "R"),
+    "references": (np.int8, "MR"),
+    "similarity": (np.float64, "Q"),
+    "share": (np.float64, "Q"),
+    "k": (np.int64, ""),
+    "threshold": (np.float64, ""),
+}
+
+
+def _check(
+    name: str, array: NDArray[Any], dtype: type[np.generic], axes: str, sizes: dict[str, int]
+) -> None:
+    if array.dtype != dtype or array.ndim != len(axes):
+        raise ValueError(
+            f"familiar array {name!r} is {array.dtype} with {array.ndim} axes; "
+            f"{dtype.__name__} with {len(axes)} needed."
+        )
+    for axis, size in zip(axes, array.shape, strict=True):
+        if size != sizes.setdefault(axis, size) or size == 0:
+            raise ValueError(f"familiar array {name!r} has shape {array.shape}, unlike the others.")
+    if not np.isfinite(array).all():
+        raise ValueError(f"familiar array {name!r} contains NaN or infinity.")
+
+
+def _shares(share_Q: NDArray[np.float64]) -> bool:
+    return bool(share_Q[0] >= 0 and share_Q[-1] <= 1)
+
+
+def fit_familiar(
+    train_ND: NDArray[np.floating],
+    labels_N: NDArray[np.integer],
+    held_out_ND: NDArray[np.floating] | None = None,
+    *,
+    k: int = 10,
+    budget_bytes: int = 2_000_000,
+    seed: int = 0,
+) -> Familiar:
+    """Return what is familiar after seeing the features of the training photos.
+
+    The references are training photos, drawn class by class in turn: rare classes keep all of
+    theirs. ``held_out_ND``, known photos that trained nothing, set the curve; without any, each
+    reference is compared with the others, which is as good while the network is frozen. Of
+    photos like the held-out ones at most 1 % fall below the threshold, if these are 99 or more;
+    with fewer the curve's lower end is extended, cautiously.
+
+    Raises:
+        ValueError: the arrays do not fit together or are not finite, or the budget is too small.
+    """
+    _validate(train_ND, labels_N, held_out_ND)
+    features, rng = train_ND.shape[1], np.random.default_rng(seed)
+    room = budget_bytes - 4 * features - 16 * KNOTS - 4096  # centre, curve, and the file's headers
+    rank = min(RANK, *train_ND.shape, room // (4 * features))  # the basis takes half of it at most
+    count = min(len(train_ND), REFERENCES, (room - 2 * features * rank) // max(rank, 1))
+    if rank < 1 or count < 2:
+        raise ValueError(f"{budget_bytes} bytes cannot hold references of {features} features.")
+    nowhere_D = np.zeros(features, np.float32)
+    mean_D = _directions(train_ND, nowhere_D).mean(axis=0, dtype=np.float64)
+    centre_D = (SHIFT * mean_D).astype(np.float32)
+    rows_ND = _directions(train_ND, centre_D)
+    basis_DR = _principal(rows_ND, rank, rng).astype(np.float16)
+    chosen_M = _in_turn(labels_N, rng)[:count]
+    coordinates_MR = rows_ND[chosen_M] @ basis_DR.astype(np.float32)
+    scale_R = np.maximum(np.abs(coordinates_MR).max(axis=0), 1e-12) / 127
+    familiar = Familiar(
+        centre=centre_D,
+        basis=basis_DR,
+        scale=scale_R.astype(np.float32),
+        references=np.rint(coordinates_MR / scale_R).astype(np.int8),
+        similarity=np.zeros(1),
+        share=np.zeros(1),
+        k=min(k, count - 1),
+    )
+    if held_out_ND is None or len(held_out_ND) == 0:
+        # a reference is its own nearest one, so its k nearest others end one further
+        similarity_N = familiar._similarity(train_ND[chosen_M], familiar.k + 1)
+    else:
+        similarity_N = familiar._similarity(held_out_ND, familiar.k)
+    similarity_Q, share_Q = _curve(similarity_N)
+    return replace(familiar, similarity=similarity_Q, share=share_Q)
+
+
+def _validate(
+    train_ND: NDArray[np.floating],
+    labels_N: NDArray[np.integer],
+    held_out_ND: NDArray[np.floating] | None,
+) -> None:
+    if train_ND.ndim != 2 or len(train_ND) < 2 or labels_N.shape != train_ND.shape[:1]:
+        raise ValueError(
+            f"features of shape {train_ND.shape} and labels of shape {labels_N.shape} do not fit; "
+            "(photos, features) and (photos,) of two photos or more needed."
+        )
+    held_out = train_ND[:0] if held_out_ND is None else held_out_ND
+    if held_out.ndim != 2 or held_out.shape[1] != train_ND.shape[1]:
+        raise ValueError(
+            f"held-out features have shape {held_out.shape}; (photos, {train_ND.shape[1]}) needed."
+        )
+    if not (np.isfinite(train_ND).all() and np.isfinite(held_out).all()):
+        raise ValueError("features contain NaN or infinity.")
+
+
+def _directions(
+    features_ND: NDArray[np.floating], centre_D: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Return `_seen_from` the centre in single precision, block by block to save memory."""
+    rows_ND = np.empty(features_ND.shape, np.float32)
+    for start in range(0, len(rows_ND), BLOCK):
+        rows_ND[start : start + BLOCK] = _seen_from(centre_D, features_ND[start : start + BLOCK])
+    return rows_ND
+
+
+def _seen_from(
+    centre_D: NDArray[np.float32], features_ND: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return unit vectors: the way from the centre to the features' own directions."""
+    return _unit(_unit(features_ND.astype(np.float64)) - centre_D)
+
+
+def _unit(vectors_ND: NDArray[np.float64]) -> NDArray[np.float64]:
+    norm_N1 = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))[:, None]
+    return np.asarray(vectors_ND / np.maximum(norm_N1, 1e-30))
+
+
+def _principal(
+    rows_ND: NDArray[np.float32], rank: int, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Return the first right singular vectors by subspace iteration (Halko et al., SIAM 2011).
+
+    Coordinates in them replace the references by their best approximation of that rank; a photo
+    keeps its full length, so what it has outside of them makes it less familiar.
+    """
+    width = min(rank + 16, *rows_ND.shape)
+    guess_DR = rng.standard_normal((rows_ND.shape[1], width)).astype(np.float32)
+    for _ in range(3):
+        guess_DR = np.linalg.qr(rows_ND.T @ (rows_ND @ guess_DR))[0]
+    sketch_NR = (rows_ND @ guess_DR).astype(np.float64)
+    _, turn_RR = np.linalg.eigh(sketch_NR.T @ sketch_NR)  # by increasing eigenvalue
+    return np.asarray(guess_DR @ turn_RR[:, ::-1][:, :rank])
+
+
+def _in_turn(labels_N: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return all rows, the classes taking turns, each class in random order."""
+    shuffled_N = rng.permutation(len(labels_N))
+    by_class_N = shuffled_N[np.argsort(labels_N[shuffled_N], kind="stable")]
+    _, starts, counts = np.unique(labels_N[by_class_N], return_index=True, return_counts=True)
+    turn_N = np.arange(len(labels_N)) - np.repeat(starts, counts)
+    return np.asarray(by_class_N[np.argsort(turn_N, kind="stable")], dtype=np.int64)
+
+
+def _curve(similarity_N: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return similarities and the share of photos at most so similar, both increasing.
+
+    The i-th of n is given i / (n + 1): a new photo falls below it with just that chance. Below the
+    first the share runs out over the distance from there to the median, which gives up 1 % or
+    less of 20 photos too, be their similarities normal or skewed; with fewer it runs out at the
+    opposite direction, and next to nothing is a stranger.
+    """
+    ordered_N, n = np.sort(similarity_N), len(similarity_N)
+    ranks_Q = np.unique(np.linspace(1, n, min(n, KNOTS)).round().astype(np.int64))
+    end = 2 * ordered_N[0] - float(np.median(ordered_N)) if n >= FEW else -1.0
+    similarity_Q = np.concatenate([[min(end, ordered_N[0] - 1e-6)], ordered_N[ranks_Q - 1]])
+    share_Q = np.concatenate([[0.0], ranks_Q[:-1] / (n + 1), [1.0]])
+    # a steep step between all but equal similarities would make rounding visible
+    last_of_ties_Q = np.append(np.diff(similarity_Q) > 1e-9, True)
+    return similarity_Q[last_of_ties_Q], share_Q[last_of_ties_Q]

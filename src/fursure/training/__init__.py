@@ -1,0 +1,1 @@
+"""Photos and a backbone in, a bundle out; torch only inside the parts that convert weights."""

@@ -1,0 +1,176 @@
+"""A fit and its backbone → a bundle, after the whole graph has proved itself on real photos.
+
+Dimension key: N photos, K classes, D features, H W height and width, C colour.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fursure.bundle import Bundle, Golden, Meta, Seen, short_digests
+from fursure.engine import selftest
+from fursure.engine.network import Network
+from fursure.engine.openvino import OpenVino
+from fursure.engine.session import OnnxRuntime, available_threads
+from fursure.errors import BadBackbone
+from fursure.images.decode import decode
+from fursure.images.drawings import draw, jpeg
+from fursure.images.preprocess import Preprocess
+from fursure.recipe import Recipe
+from fursure.sureness.calibration import softmax
+from fursure.sureness.familiarity import fit_familiar
+from fursure.sureness.risk import RiskTable
+from fursure.training.backbones import Backbone
+from fursure.training.card import card
+from fursure.training.collect import Collected
+from fursure.training.fit import Fit
+from fursure.training.graph import attach_head
+
+PROOF = 64  # photos that run through the whole graph before a bundle is accepted
+AGREEMENT = 0.02  # largest |difference| of a probability to the cached features' answer
+MARGIN = 1.5  # another machine's bf16 may round worse than this one's
+UNMEASURED = 0.02  # bound between engines where only one is installed (architecture.md)
+
+
+DEFAULT_RISKS = (0.01, 0.02, 0.05, 0.1)  # the first that validation could certify is the default
+
+
+def assemble(
+    name: str,
+    collected: Collected,
+    backbone: Backbone,
+    found: Fit,
+    recipe: Recipe,
+    photos: Sequence[Image.Image],
+    rows: Sequence[int],
+) -> Bundle:
+    """Return the finished bundle.
+
+    ``photos`` are a few of the data set, decoded; ``rows`` say which of the collected ones.
+
+    Raises:
+        BadBackbone: the whole graph does not answer like the features it was trained on.
+    """
+    labels = collected.manifest.labels
+    model = attach_head(
+        backbone.onnx,
+        found.layers,
+        found.temperature,
+        labels=labels,
+        preprocess=backbone.preprocess,
+    )
+    golden = _golden(model, backbone.preprocess)
+    expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
+    gap = _prove(model, backbone.preprocess, photos, expected_NK, golden, collected.engine)
+    held_out_N = found.held_out_N
+    labels_N = np.array([labels.index(photo.label or "") for photo in collected.usable])
+    train_N = np.array([photo.split == "train" for photo in collected.usable]) & ~held_out_N
+    meta = Meta(
+        name=name,
+        labels=labels,
+        preprocess=backbone.preprocess,
+        features=collected.features_ND.shape[1],
+        temperature=found.temperature,
+        max_error=_default_risk(found.risks),
+        risks=found.risks,
+        engine_gap=gap,
+        backbone=backbone.name,
+        licence=backbone.licence,
+        recipe=recipe.to_json(),
+        data=_described(collected, backbone),
+        figures={"basis": found.basis, **found.evaluation.to_json()},
+        versions={one: version(one) for one in ("fursure", "numpy", "onnx", "onnxruntime")},
+    )
+    seen = {
+        split: short_digests(one.sha256 for one in collected.usable if one.split == split)
+        for split in ("train", "val")
+    }
+    return Bundle(
+        meta=meta,
+        model=model,
+        familiar=fit_familiar(
+            collected.features_ND[train_N],
+            labels_N[train_N],
+            collected.features_ND[held_out_N],  # empty with few photos: each is left out in turn
+            seed=recipe.seed,
+        ),
+        seen=Seen(training=seen["train"], validation=seen["val"]),
+        golden=golden,
+        card=card(meta),
+    )
+
+
+def _golden(model: bytes, preprocess: Preprocess) -> Golden:
+    """Return a drawn JPEG and a second drawing, with ONNX Runtime's answers to both."""
+    data = jpeg(draw("cat", seed=1))
+    first_HWC = preprocess(decode(data, name="golden", min_side=preprocess.min_side).image)
+    pixels_NHWC = np.stack([first_HWC, preprocess(draw("dog", seed=2))])
+    return Golden(
+        jpeg=data,
+        digest=hashlib.sha256(first_HWC.tobytes()).hexdigest(),
+        pixels_NHWC=pixels_NHWC,
+        probs_NK=np.asarray(OnnxRuntime(model, threads=1)(pixels_NHWC)["probs"]),
+    )
+
+
+def _prove(
+    model: bytes,
+    preprocess: Preprocess,
+    photos: Sequence[Image.Image],
+    expected_NK: NDArray[np.floating],
+    golden: Golden,
+    engine: str,
+) -> float:
+    """Run real photos through the whole graph and return the bound between engines.
+
+    The graph must answer like the cached features it was trained on, by the engine that computed
+    them; so what `train` prints from the cache is what the bundle does.
+    """
+    network = Network(OnnxRuntime(model, threads=available_threads()), preprocess)
+    default_NK, own_NK = _probs(network, photos, golden), None
+    if engine.startswith("openvino"):
+        selftest.vouch(model)  # its encoder passed in a child process; the head is one more layer
+        own = OpenVino(model, threads=available_threads())
+        own_NK = _probs(Network(own, preprocess), photos, golden)
+    gap = float(
+        np.abs((default_NK if own_NK is None else own_NK)[: len(photos)] - expected_NK).max()
+    )
+    if not gap <= AGREEMENT:
+        raise BadBackbone(
+            f"the finished network differs from the features it was trained on by {gap:.3f} in a "
+            "probability. `fursure cache clear` removes features that may be stale."
+        )
+    if own_NK is None:
+        return UNMEASURED
+    return max(UNMEASURED, MARGIN * float(np.abs(own_NK - default_NK).max()))
+
+
+def _probs(network: Network, photos: Sequence[Image.Image], golden: Golden) -> NDArray[np.float32]:
+    golden_NK = network.session(golden.pixels_NHWC)["probs"]
+    return np.concatenate([network(photos)["probs"], golden_NK])
+
+
+def _default_risk(risks: RiskTable) -> float:
+    certified = (risk for risk in DEFAULT_RISKS if risks.threshold_for(risk) is not None)
+    return next(certified, DEFAULT_RISKS[0])
+
+
+def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
+    """Return what the bundle says of the photos: how many of what, and no name of any."""
+    counts: dict[str, dict[str, int]] = {}
+    for photo in collected.usable:
+        splits = counts.setdefault(photo.label or "", {})
+        splits[photo.split or ""] = splits.get(photo.split or "", 0) + 1
+    return {
+        "digest": collected.manifest.digest,
+        "photos": counts,
+        "left_out": len(collected.manifest.photos) - len(collected.usable),
+        "near_duplicates": len(collected.usable) - len({one.group for one in collected.usable}),
+        "engine": collected.engine,
+        "backbone": backbone.digest,
+    }

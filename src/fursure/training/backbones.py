@@ -1,0 +1,278 @@
+"""A backbone's name → an encoder graph and its preprocessing, converted once and kept.
+
+    tiny                    the encoder of the bundle in the wheel
+    MODEL.fursure           the encoder of any bundle: one's own models are backbones too
+    NET.onnx                a plain network with a timm `config.json` beside it
+    FOLDER                  `config.json` + `model.safetensors`, the Hugging Face / timm layout
+    timm:NAME               timm's own weights, from its cache or the hub
+    hub:ORG/REPO            the same from a repository of the Hugging Face Hub
+
+The last three need torch once; the converted encoder is kept, so the next training does not.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from fursure.bundle import Bundle, shipped
+from fursure.errors import BadBackbone, UnknownBackbone
+from fursure.files import home, replacing
+from fursure.images.preprocess import Preprocess
+
+Precision = Literal["fp32", "fp16"]
+Resize = Literal["crop", "squash", "pad"]
+CONVERSION = 1  # raised when the same weights would convert to another graph
+REFUSED = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}  # pickles run code when they are read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backbone:
+    """An encoder: what `fursure.training.graph` calls an encoder graph, and where it is from."""
+
+    name: str
+    onnx: bytes  # pixels (uint8 N,H,W,3) -> features (N,D) and, where there is one, map
+    preprocess: Preprocess
+    licence: str  # of the weights
+
+    @property
+    def digest(self) -> str:
+        """Return the sha256 of the graph, weights and normalisation included."""
+        return hashlib.sha256(self.onnx).hexdigest()
+
+
+def load_backbone(
+    source: str,
+    *,
+    precision: Precision = "fp32",
+    image_size: int | None = None,
+    resize: Resize | None = None,
+    features: str | None = None,
+) -> Backbone:
+    """Return the encoder that ``source`` names, as the module's first lines list them.
+
+    ``image_size`` (pixels) and ``resize`` replace what the weights were trained with;
+    ``features`` names the tensor to take from an ``.onnx`` file.
+
+    Raises:
+        UnknownBackbone: nothing answers to that name.
+        BadBackbone: something does, but its weights or its configuration do not fit together.
+        MissingExtra: it needs torch to be converted, and torch is not installed.
+    """
+    backbone = _find(source, precision, image_size, features)
+    if resize is None:
+        return backbone
+    return replace(backbone, preprocess=replace(backbone.preprocess, mode=resize))
+
+
+def _find(
+    source: str, precision: Precision, image_size: int | None, features: str | None
+) -> Backbone:
+    path = Path(source).expanduser()
+    match source.partition(":"):
+        case "tiny", "", "":
+            return _from_bundle("tiny", shipped("pets"), image_size)
+        case ("timm" | "hub") as kind, ":", name if name:
+            key = _key(kind, name, precision, str(image_size))
+            return _kept(key) or _convert(source, None, key, precision, image_size)
+    if path.suffix.lower() in REFUSED:
+        raise BadBackbone(
+            f"{path.name} may hold a pickle, which runs code when it is read, so fursure never "
+            'opens one. Where you trust it: python -c "import torch, safetensors.torch as s; '
+            f"s.save_file(torch.load('{path.name}', weights_only=True), 'model.safetensors')\""
+        )
+    if (path / "bundle.json").is_file() or (path.is_file() and path.suffix == ".fursure"):
+        return _from_bundle(path.name, Bundle.read(path), image_size)
+    if path.is_file() and path.suffix == ".onnx":
+        return _from_onnx(path, image_size, features)
+    if path.is_dir():
+        digest = _digest_of_folder(path)
+        key = _key("folder", digest, precision, str(image_size))
+        return _kept(key) or _convert(path.name, path, key, precision, image_size)
+    if (kept := _kept_under(source)) is not None:
+        return kept
+    raise UnknownBackbone(source, _nearest(source))
+
+
+def at_hand() -> Iterator[tuple[str, str]]:
+    """Yield (name, description) of every backbone that needs neither network nor torch."""
+    bundle = shipped("pets")
+    yield "tiny", f"{bundle.meta.features}-D features, in the wheel, {bundle.meta.licence}"
+    for path in sorted(_folder().glob("*.json")):
+        if path.with_suffix(".onnx").is_file():
+            note = json.loads(path.read_text())
+            size = path.with_suffix(".onnx").stat().st_size / 1e6
+            yield note["name"], f"{note['preprocess']['size']} px, {size:.1f} MB, {note['licence']}"
+
+
+def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
+    from fursure.training.graph import encoder_of
+
+    if image_size not in {None, bundle.meta.preprocess.size}:
+        raise BadBackbone(
+            f"the encoder of {name} takes {bundle.meta.preprocess.size} px and no other size; "
+            "leave --image-size out, or name the weights it was converted from."
+        )
+    return Backbone(
+        name=name,
+        onnx=encoder_of(bundle.model),
+        preprocess=bundle.meta.preprocess,
+        licence=bundle.meta.licence,
+    )
+
+
+def _from_onnx(path: Path, image_size: int | None, features: str | None) -> Backbone:
+    import onnx
+
+    from fursure.training.graph import from_normalised
+
+    config = read_config(path.parent)
+    preprocess = preprocess_of(config, image_size)
+    try:
+        model = onnx.load_from_string(path.read_bytes())
+    except Exception as error:  # protobuf's DecodeError and whatever else a random file provokes
+        raise BadBackbone(f"{path} is not an ONNX file: {error}") from error
+    if any(tensor.external_data for tensor in model.graph.initializer):
+        raise BadBackbone(f"{path} keeps its weights in another file; save it as one file.")
+    return Backbone(
+        name=path.stem,
+        onnx=from_normalised(model, preprocess, features=features, name=path.name),
+        preprocess=preprocess,
+        licence=_licence(config),
+    )
+
+
+def _convert(
+    name: str, folder: Path | None, key: str, precision: Precision, image_size: int | None
+) -> Backbone:
+    """Convert weights with torch, verify the result against torch, and keep it."""
+    from fursure.training import torch_backbones
+    from fursure.training.graph import half_precision
+
+    config, graph = torch_backbones.convert(name, folder, image_size)
+    backbone = Backbone(
+        name=name,
+        onnx=half_precision(graph) if precision == "fp16" else graph,
+        preprocess=preprocess_of(config, image_size),
+        licence=_licence(config),
+    )
+    _keep(backbone, key)
+    return backbone
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Return the `config.json` of the Hugging Face / timm layout.
+
+    Raises:
+        BadBackbone: there is none, or it is not one.
+    """
+    path = folder / "config.json"
+    try:
+        config = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise BadBackbone(
+            f"{folder} has no config.json; it needs one in the timm layout (architecture, "
+            "pretrained_cfg) beside the weights, as the hub's repositories have it."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BadBackbone(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict) or not isinstance(config.get("pretrained_cfg"), dict):
+        raise BadBackbone(f"{path} has no pretrained_cfg, which says how to prepare a photo.")
+    return config
+
+
+def preprocess_of(config: Mapping[str, Any], image_size: int | None) -> Preprocess:
+    """Return the preprocessing that a timm configuration describes.
+
+    Raises:
+        BadBackbone: it describes one we do not have.
+    """
+    cfg = config["pretrained_cfg"]
+    modes = {"center": "crop", "squash": "squash", "border": "pad"}
+    try:
+        return Preprocess(
+            size=image_size or int(cfg["input_size"][-1]),
+            mode=modes[cfg.get("crop_mode", "center")],  # type: ignore[arg-type]
+            crop=float(cfg.get("crop_pct", 0.875)),
+            interpolation=cfg.get("interpolation", "bicubic"),
+            mean=tuple(cfg["mean"]),
+            std=tuple(cfg["std"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadBackbone(
+            f"its pretrained_cfg does not say how to prepare a photo: {error}"
+        ) from None
+
+
+def _licence(config: Mapping[str, Any]) -> str:
+    return str(config["pretrained_cfg"].get("license", "unknown"))[:100]
+
+
+def _digest_of_folder(folder: Path) -> str:
+    """Return what identifies the weights in ``folder``: the digest of both files."""
+    weights = folder / "model.safetensors"
+    read_config(folder)
+    if not weights.is_file():
+        pickles = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in REFUSED)
+        found = f"only {pickles[0]}, which may hold a pickle" if pickles else "no model.safetensors"
+        raise BadBackbone(f"{folder} has {found}; it needs the weights as model.safetensors.")
+    digest = hashlib.sha256((folder / "config.json").read_bytes())
+    with weights.open("rb") as file:
+        digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _folder() -> Path:
+    return home() / "backbones"
+
+
+def _key(*parts: str) -> str:
+    return hashlib.sha256("\0".join([str(CONVERSION), *parts]).encode()).hexdigest()[:24]
+
+
+def _keep(backbone: Backbone, key: str) -> None:
+    folder = _folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    note = {
+        "name": backbone.name,
+        "preprocess": backbone.preprocess.to_json(),
+        "licence": backbone.licence,
+        "sha256": backbone.digest,
+    }
+    with replacing(folder / f"{key}.onnx") as file:
+        file.write(backbone.onnx)
+    with replacing(folder / f"{key}.json") as file:  # last: it vouches for the other
+        file.write(json.dumps(note, indent=1).encode())
+
+
+def _kept(key: str) -> Backbone | None:
+    """Return a converted backbone, or None where it is missing or damaged (it is made anew)."""
+    path = _folder() / f"{key}.json"
+    try:
+        note = json.loads(path.read_text())
+        backbone = Backbone(
+            name=note["name"],
+            onnx=path.with_suffix(".onnx").read_bytes(),
+            preprocess=Preprocess.from_json(note["preprocess"]),
+            licence=note["licence"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return backbone if backbone.digest == note["sha256"] else None
+
+
+def _kept_under(name: str) -> Backbone | None:
+    """Return a backbone converted earlier from a folder of this name."""
+    for path in sorted(_folder().glob("*.json")):
+        if (kept := _kept(path.stem)) is not None and kept.name == name:
+            return kept
+    return None
+
+
+def _nearest(source: str) -> str:
+    from difflib import get_close_matches
+
+    near = get_close_matches(source, [name for name, _ in at_hand()], n=1, cutoff=0.5)
+    return f"Did you mean {near[0]!r}?" if near else ""

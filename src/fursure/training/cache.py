@@ -1,0 +1,115 @@
+"""What was computed once for a photo, kept on disk under the digest of its bytes.
+
+A cache is any mapping; this one is a SQLite file, safe against kill -9 and against two
+processes at once (write-ahead log), so an interrupted run loses nothing it had finished.
+"""
+
+import sqlite3
+import struct
+import threading
+from collections.abc import Callable, Iterator, MutableMapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from fursure.data.scan import Fingerprint, Vector
+from fursure.errors import CacheUnusable
+
+Value = TypeVar("Value")
+WAIT = 60.0  # seconds to wait for another process's write
+
+
+@dataclass(frozen=True, slots=True)
+class Codec(Generic[Value]):
+    """How one kind of value becomes bytes and comes back."""
+
+    pack: Callable[[Value], bytes]
+    unpack: Callable[[bytes], Value]
+
+
+VECTORS: Codec[Vector] = Codec(  # half precision: a cosine moves by less than 1e-6
+    lambda vector_D: vector_D.astype("<f2").tobytes(),
+    lambda blob: np.frombuffer(blob, "<f2").astype(np.float32),
+)
+_SIZE = struct.Struct("<II")
+FINGERPRINTS: Codec[Fingerprint] = Codec(
+    lambda found: _SIZE.pack(found.width, found.height) + found.views,
+    lambda blob: Fingerprint(*_SIZE.unpack(blob[: _SIZE.size]), views=blob[_SIZE.size :]),
+)
+
+
+class DiskCache(MutableMapping[str, Value]):
+    """Values by hex digest in one SQLite file; `update` is one transaction."""
+
+    def __init__(self, path: Path, codec: Codec[Value]) -> None:
+        self.path, self._codec = path, codec
+        self._lock = threading.Lock()  # one connection, shared by the worker threads
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._db = sqlite3.connect(
+                path, timeout=WAIT, isolation_level=None, check_same_thread=False
+            )
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # NORMAL may lose the last transactions to a power cut, never the file's integrity
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.execute(
+                "CREATE TABLE IF NOT EXISTS entry (digest BLOB PRIMARY KEY, value BLOB NOT NULL)"
+                " WITHOUT ROWID"
+            )
+        except (sqlite3.Error, OSError) as error:
+            raise CacheUnusable(path, str(error)) from error
+
+    def _run(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return self._db.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise CacheUnusable(self.path, str(error)) from error
+
+    def __getitem__(self, digest: str) -> Value:
+        rows = self._run("SELECT value FROM entry WHERE digest = ?", (bytes.fromhex(digest),))
+        if not rows:
+            raise KeyError(digest)
+        return self._codec.unpack(rows[0][0])
+
+    def __contains__(self, digest: object) -> bool:
+        key = bytes.fromhex(str(digest))
+        return bool(self._run("SELECT 1 FROM entry WHERE digest = ?", (key,)))
+
+    def __setitem__(self, digest: str, value: Value) -> None:
+        self.update({digest: value})
+
+    def update(self, other: Any = (), /, **values: Value) -> None:
+        """Store many values in one transaction: all of them or none."""
+        entries = [
+            (bytes.fromhex(digest), self._codec.pack(value))
+            for digest, value in dict(other, **values).items()
+        ]
+        try:
+            with self._lock:
+                self._db.execute("BEGIN IMMEDIATE")
+                try:
+                    self._db.executemany("INSERT OR REPLACE INTO entry VALUES (?, ?)", entries)
+                except BaseException:
+                    self._db.execute("ROLLBACK")
+                    raise
+                self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise CacheUnusable(self.path, str(error)) from error
+
+    def __delitem__(self, digest: str) -> None:
+        self._run("DELETE FROM entry WHERE digest = ?", (bytes.fromhex(digest),))
+
+    def __iter__(self) -> Iterator[str]:
+        return (row[0].hex() for row in self._run("SELECT digest FROM entry"))
+
+    def __len__(self) -> int:
+        return int(self._run("SELECT count(*) FROM entry")[0][0])
+
+    def close(self) -> None:
+        """Fold the write-ahead log into the file and release it."""
+        with self._lock, closing(self._db):
+            pass

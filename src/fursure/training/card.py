@@ -1,0 +1,53 @@
+"""A bundle's facts → its model card, for people."""
+
+from fursure.bundle import Meta
+from fursure.metrics.classification import Evaluation
+
+
+def card(meta: Meta) -> str:
+    """Return the card as Markdown: what it tells apart, how well, and how that was measured."""
+    evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
+    rows = [
+        f"| {label} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} |"
+        for label, splits in sorted(meta.data["photos"].items())
+    ]
+    risks = [
+        f"| {row['max_error']:.1%} | "
+        + (f"{row['threshold']:.4f} |" if row["threshold"] is not None else "not certified |")
+        for row in meta.risks.to_json()["rows"]
+    ]
+    return "\n".join(
+        [
+            f"# {meta.name}",
+            "",
+            f"Tells apart {_listed(meta.labels)}, and says “unsure” or “stranger” otherwise.",
+            "",
+            f"- Accuracy: **{evaluation.accuracy}**, n = {evaluation.n} ({meta.figures['basis']})",
+            f"- Log loss: {evaluation.log_loss} nats per photo",
+            f"- Encoder: {meta.backbone}, frozen, {meta.features}-D features at "
+            f"{meta.preprocess.size} px; licence of its weights: {meta.licence}",
+            f"- Head: {meta.recipe['head']['kind']}, recipe {meta.recipe['name']}, "
+            f"seed {meta.recipe['seed']}, temperature {meta.temperature:.3f}",
+            f"- Photos: digest {meta.data['digest'][:16]}, {meta.data['near_duplicates']} "
+            f"near-duplicates kept in one split, {meta.data['left_out']} left out",
+            "",
+            "| class | train | validation | test |",
+            "|---|---|---|---|",
+            *rows,
+            "",
+            "The share of wrong answers among those given, and the confidence it asks for:",
+            "",
+            "| at most | confidence |",
+            "|---|---|",
+            *risks,
+            "",
+            "Intervals are 95 %. Photos unlike the training photos are better refused than "
+            "trusted; the familiarity of each answer says how like them a photo is.",
+            "",
+        ]
+    )
+
+
+def _listed(labels: tuple[str, ...]) -> str:
+    shown = [*labels[:5], f"{len(labels) - 5} more"] if len(labels) > 6 else list(labels)
+    return ", ".join(shown[:-1]) + " and " + shown[-1]

@@ -1,0 +1,158 @@
+"""A data set → photos with groups and splits, and their features: all that training reads.
+
+Dimension key: N photos, D features.
+"""
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.data.groups import group
+from fursure.data.listing import Source
+from fursure.data.manifest import Manifest, Photo, Split
+from fursure.data.scan import Encoding, Fingerprint, scan, views_of
+from fursure.data.split import assign
+from fursure.engine.network import Network
+from fursure.engine.session import available_threads, open_session
+from fursure.files import home
+from fursure.images.preprocess import Preprocess
+from fursure.recipe import Engine, Recipe
+from fursure.training.backbones import Backbone
+from fursure.training.cache import FINGERPRINTS, VECTORS, DiskCache
+from fursure.training.fit import few
+
+Advance = Callable[[int], None]  # told how many more photos are done
+DECODING = 1  # raised when the same bytes would decode to other pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """Every photo of a data set, and the features of those that can be used."""
+
+    manifest: Manifest
+    usable: tuple[Photo, ...]  # labelled, with a group and a split
+    features_ND: NDArray[np.float32]  # one row a usable photo
+    engine: str  # what computed them
+
+
+def features_path(digest: str, preprocess: Preprocess, engine: str) -> str:
+    """Return the file name of the cache of one encoder's features.
+
+    Another version of the same engine may round the last bit differently; its features are
+    still good, so the version is left out.
+    """
+    kind, _, precision = engine.split(" ")
+    text = json.dumps([digest, preprocess.to_json(), kind, precision, DECODING], sort_keys=True)
+    return f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.sqlite"
+
+
+def fingerprints(min_side: int) -> DiskCache[Fingerprint]:
+    """Open the cache of fingerprints of photos decoded to at least ``min_side`` pixels."""
+    return DiskCache(home() / "fingerprints" / f"{DECODING}-{min_side}.sqlite", FINGERPRINTS)
+
+
+def collect(
+    source: Source,
+    listing: Manifest,
+    backbone: Backbone,
+    recipe: Recipe,
+    *,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    previous: Mapping[str, Split] | None = None,
+    advance: Advance = lambda _done: None,
+) -> Collected:
+    """Read every photo once: digest, fingerprint, features; then group and split.
+
+    What an earlier or interrupted run computed is taken from the caches.
+    """
+    threads = threads or available_threads()
+    count = len(listing.photos)
+    session = open_session(backbone.onnx, engine=engine, photos=count, threads=threads)
+    network = Network(session, backbone.preprocess)
+    name = features_path(backbone.digest, backbone.preprocess, session.engine)
+    min_side = backbone.preprocess.min_side
+    rows: list[tuple[Photo, Fingerprint | None]] = []
+    with (
+        closing(fingerprints(min_side)) as known,
+        closing(DiskCache(home() / "features" / name, VECTORS)) as cache,
+    ):
+        encoding = Encoding(network.encode, cache)
+        for chunk in scan(
+            source, listing.photos, known, encoding=encoding, min_side=min_side, threads=threads
+        ):
+            rows += chunk
+            advance(len(chunk))
+        usable = [(photo, found) for photo, found in rows if found is not None]
+        features_ND = np.stack([cache[photo.sha256] for photo, _ in usable]) if usable else _none()
+    photos = _divided(usable, features_ND, recipe, previous)
+    divided = iter(photos)
+    manifest = replace(
+        listing,
+        photos=tuple(next(divided) if found is not None else photo for photo, found in rows),
+    )
+    kept_N = np.array([photo.reason is None for photo in photos], bool)
+    return Collected(
+        manifest=manifest,
+        usable=tuple(photo for photo in photos if photo.reason is None),
+        features_ND=features_ND[kept_N],
+        engine=session.engine,
+    )
+
+
+def _none() -> NDArray[np.float32]:
+    return np.zeros((0, 1), np.float32)
+
+
+def _divided(
+    usable: Sequence[tuple[Photo, Fingerprint]],
+    features_ND: NDArray[np.float32],
+    recipe: Recipe,
+    previous: Mapping[str, Split] | None,
+) -> tuple[Photo, ...]:
+    """Return the photos with groups and splits; a contradiction is left out with its reason."""
+    if not usable:
+        return ()
+    views_NV = views_of([found for _, found in usable])
+    groups = group(
+        [photo.sha256 for photo, _ in usable],
+        views_NV[:, 0],
+        views_NV[:, 1],
+        features_ND,
+        crops_NV=views_NV[:, 2:],
+    )
+    photos = _without_contradictions(
+        [replace(photo, group=name) for (photo, _), name in zip(usable, groups, strict=True)]
+    )
+    if few([photo for photo in photos if photo.reason is None], recipe):
+        # Every photo is worth more in training; figures come from cross-validation. A test
+        # split the user made stays one.
+        return tuple(
+            replace(photo, split="test" if photo.split == "test" else "train") for photo in photos
+        )
+    return assign(
+        photos,
+        seed=recipe.seed,
+        val=recipe.validation,
+        test=recipe.test,
+        previous=previous,
+    )
+
+
+def _without_contradictions(photos: Sequence[Photo]) -> list[Photo]:
+    """Rule out every copy of a photo that lies under two labels: one of them is wrong."""
+    labels: dict[str, set[str]] = defaultdict(set)
+    for photo in photos:
+        labels[photo.sha256].add(photo.label or "")
+    return [
+        photo
+        if len(found := labels[photo.sha256]) == 1
+        else replace(photo, reason=f"the same photo lies under {' and '.join(sorted(found))}")
+        for photo in photos
+    ]

@@ -1,0 +1,228 @@
+"""Features, labels and splits → a head, its calibration, its risks, and honest figures.
+
+With enough photos a held-out split chooses, certifies and tests. With few, every photo is
+predicted by a head that never saw it or its near-duplicates (stratified, grouped
+cross-validation), those predictions give the figures, and the head is trained on all of them.
+
+Dimension key: N photos, D features, K classes, S candidates (strengths or epochs).
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.data.manifest import Photo
+from fursure.data.split import folds, half
+from fursure.errors import BadData, TooFewPhotos
+from fursure.metrics.classification import Evaluation, evaluate
+from fursure.recipe import LogisticRegression, Recipe
+from fursure.sureness.calibration import fit_temperature, softmax
+from fursure.sureness.risk import RiskTable, risk_table
+from fursure.training.heads import Candidate, Layers, candidates
+
+Features = NDArray[np.float32]  # (N, D)
+Labels = NDArray[np.integer]  # (N,)
+SMALLEST_CLASS = 2  # photos that do not look alike; with fewer nothing can be held out
+PATIENCE = 2  # strengths in a row without a better validation log loss, before the path ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A trained head and everything measured on the way."""
+
+    layers: Layers
+    knob: float  # the strength or epoch chosen
+    temperature: float
+    risks: RiskTable
+    evaluation: Evaluation
+    basis: Literal["test photos", "cross-validation"]  # what the figures were measured on
+    curve: tuple[tuple[float, float], ...]  # (knob, validation log loss in nats per photo)
+    held_out_N: NDArray[np.bool_]  # validation photos, which calibrate familiarity; may be none
+
+
+def fit(
+    photos: Sequence[Photo], features_ND: Features, labels: Sequence[str], recipe: Recipe
+) -> Fit:
+    """Train the recipe's head on the photos marked train and measure it on the others.
+
+    ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing.
+
+    Raises:
+        TooFewPhotos: a class is too small to hold anything out.
+    """
+    order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
+    photos, features_ND = [photos[row] for row in order], features_ND[order]
+    index = {label: number for number, label in enumerate(labels)}
+    labels_N = np.array([index[photo.label or ""] for photo in photos])
+    task = _Task(photos, features_ND, labels_N, tuple(labels), recipe)
+    found = task.by_folds() if few(photos, recipe) else task.by_splits()
+    held_out_N = np.zeros(len(photos), bool)
+    held_out_N[order] = found.held_out_N  # back in the order of the caller
+    return Fit(
+        **{name: getattr(found, name) for name in Fit.__slots__} | {"held_out_N": held_out_N}
+    )
+
+
+def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
+    """Return whether the smallest class is too small for a held-out split to say much."""
+    counts: dict[str, int] = {}
+    for photo in photos:
+        counts[photo.label or ""] = counts.get(photo.label or "", 0) + 1
+    return min(counts.values()) < recipe.cross_validate_below
+
+
+def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
+    """Refuse a data set that cannot be learned from.
+
+    Raises:
+        BadData: there are fewer than two classes.
+        TooFewPhotos: a class has too few photos that are not near-duplicates of each other.
+    """
+    if len(labels) < 2:
+        found = f"only one class, {labels[0]!r}" if labels else "no class"
+        raise BadData(f"there is {found}; a classifier needs photos of at least two.")
+    for label in labels:
+        groups = {photo.group for photo in photos if photo.label == label}
+        if len(groups) < SMALLEST_CLASS:
+            raise TooFewPhotos(label, found=len(groups), needed=SMALLEST_CLASS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    photos: Sequence[Photo]
+    features_ND: Features
+    labels_N: Labels
+    labels: tuple[str, ...]
+    recipe: Recipe
+
+    def by_splits(self) -> Fit:
+        """Choose on one half of validation, certify on the other, test on the test photos."""
+        splits_N = np.array([photo.split for photo in self.photos])
+        halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
+        train_N, test_N = splits_N == "train", splits_N == "test"
+        choose_N = (splits_N == "val") & (halves_N == "choose")
+        certify_N = (splits_N == "val") & (halves_N == "certify")
+        choose_N, certify_N = _never_empty(choose_N, certify_N, splits_N == "val")
+
+        best_loss, best, curve, stale = np.inf, None, [], 0
+        for candidate in self._candidates(train_N):
+            logits_NK = candidate.layers(self.features_ND[choose_N])
+            loss = log_loss(softmax(logits_NK), self.labels_N[choose_N])
+            curve.append((candidate.knob, loss))
+            stale += 1
+            if loss < best_loss:
+                best_loss, best, stale = loss, candidate, 0
+            if stale >= self._patience():
+                break
+        if best is None:
+            raise BadData("every head's validation loss was not a number; a feature may be broken.")
+        logits_NK = best.layers(self.features_ND)
+        temperature = fit_temperature(logits_NK[choose_N], self.labels_N[choose_N])
+        probs_NK = softmax(logits_NK, temperature)
+        return Fit(
+            layers=best.layers,
+            knob=best.knob,
+            temperature=temperature,
+            risks=_certified(probs_NK[certify_N], self.labels_N[certify_N]),
+            evaluation=evaluate(
+                probs_NK[test_N], self.labels_N[test_N], self.labels, seed=self.recipe.seed
+            ),
+            basis="test photos",
+            curve=tuple(curve),
+            held_out_N=splits_N == "val",
+        )
+
+    def by_folds(self) -> Fit:
+        """Predict each photo out of fold; choices for a fold are made on the other folds."""
+        given_N = np.array([photo.split == "test" for photo in self.photos])  # by the user
+        rows = np.flatnonzero(~given_N)
+        mine = [self.photos[int(row)] for row in rows]
+        fold_M = folds(mine, seed=self.recipe.seed, k=self._folds())
+        knobs, logits_SMK = self._out_of_fold(rows, fold_M)
+        labels_M = self.labels_N[rows]
+
+        loss_SM = np.stack([_losses(softmax(logits_MK), labels_M) for logits_MK in logits_SMK])
+        probs_MK = np.zeros(logits_SMK.shape[1:])
+        for fold in np.unique(fold_M):
+            here_M = fold_M == fold
+            chosen = int(loss_SM[:, ~here_M].mean(axis=1).argmin())
+            others = logits_SMK[chosen]
+            temperature = fit_temperature(others[~here_M], labels_M[~here_M])
+            probs_MK[here_M] = softmax(others[here_M], temperature)
+        chosen = int(loss_SM.mean(axis=1).argmin())
+        final = self._trained_to(~given_N, knobs[chosen])
+        temperature = fit_temperature(logits_SMK[chosen], labels_M)
+        test_probs, test_labels = probs_MK, labels_M
+        if given_N.any():
+            test_probs = softmax(final(self.features_ND[given_N]), temperature)
+            test_labels = self.labels_N[given_N]
+        certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
+        return Fit(
+            layers=final,
+            knob=knobs[chosen],
+            temperature=temperature,
+            risks=_certified(probs_MK[certify_M], labels_M[certify_M]),
+            evaluation=evaluate(test_probs, test_labels, self.labels, seed=self.recipe.seed),
+            basis="test photos" if given_N.any() else "cross-validation",
+            curve=tuple(zip(knobs, loss_SM.mean(axis=1).tolist(), strict=True)),
+            held_out_N=np.zeros(len(self.photos), bool),
+        )
+
+    def _folds(self) -> int:
+        groups = [
+            {photo.group for photo in self.photos if photo.label == label} for label in self.labels
+        ]
+        return max(2, min(self.recipe.folds, *(len(one) for one in groups)))
+
+    def _out_of_fold(
+        self, rows: NDArray[np.intp], fold_M: NDArray[np.integer]
+    ) -> tuple[list[float], NDArray[np.float32]]:
+        """Return the knobs and the logits (S, M, K) of every candidate, each out of fold."""
+        knobs: list[float] = []
+        logits: list[NDArray[np.float32]] = []
+        for fold in np.unique(fold_M):
+            held_M = fold_M == fold
+            train_N = np.zeros(len(self.photos), bool)
+            train_N[rows[~held_M]] = True
+            for number, candidate in enumerate(self._candidates(train_N)):
+                if number == len(knobs):
+                    knobs.append(candidate.knob)
+                    logits.append(np.zeros((len(rows), len(self.labels)), np.float32))
+                logits[number][held_M] = candidate.layers(self.features_ND[rows[held_M]])
+        return knobs, np.stack(logits)
+
+    def _candidates(self, train_N: NDArray[np.bool_]) -> Iterator[Candidate]:
+        head, seed = self.recipe.head, self.recipe.seed
+        x_ND, labels_N = self.features_ND[train_N], self.labels_N[train_N]
+        return candidates(head, x_ND, labels_N, len(self.labels), seed=seed)
+
+    def _trained_to(self, train_N: NDArray[np.bool_], knob: float) -> Layers:
+        return next(one.layers for one in self._candidates(train_N) if one.knob == knob)
+
+    def _patience(self) -> int:
+        head = self.recipe.head
+        return PATIENCE if isinstance(head, LogisticRegression) else head.patience
+
+
+def log_loss(probs_NK: NDArray[np.floating], labels_N: Labels) -> float:
+    """Return the mean negative log probability of the right class, nats per photo."""
+    return float(_losses(probs_NK, labels_N).mean())
+
+
+def _losses(probs_NK: NDArray[np.floating], labels_N: Labels) -> NDArray[np.floating]:
+    right_N = probs_NK[np.arange(len(labels_N)), labels_N]
+    return np.asarray(-np.log(np.maximum(right_N, 1e-12)))
+
+
+def _certified(probs_NK: NDArray[np.floating], labels_N: Labels) -> RiskTable:
+    return risk_table(probs_NK.max(axis=1), probs_NK.argmax(axis=1) == labels_N)
+
+
+def _never_empty(
+    choose_N: NDArray[np.bool_], certify_N: NDArray[np.bool_], both_N: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Let both halves be all of validation where chance left one without a photo."""
+    return (choose_N, certify_N) if choose_N.any() and certify_N.any() else (both_N, both_N)

@@ -1,0 +1,168 @@
+"""Bundle + labelled photos → figures, on photos the model has not seen.
+
+Dimension key: N photos, K classes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+import numpy as np
+
+from fursure.bundle import Bundle
+from fursure.data.layout import list_photos
+from fursure.data.listing import Source
+from fursure.data.manifest import Manifest
+from fursure.data.sources import open_source
+from fursure.engine.predictor import Prediction, Predictor
+from fursure.errors import BadData, BadImage
+from fursure.images.decode import LIMITS
+from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.intervals import Estimate, proportion
+from fursure.recipe import Engine
+from fursure.workflows.progress import Progress, silent
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What a model is worth on one data set."""
+
+    evaluation: Evaluation
+    answered: Estimate  # share of photos given a label rather than "unsure" or "stranger"
+    answered_wrong: Estimate | None  # share of wrong labels among those; None: none was given
+    strangers: Estimate  # share of photos called strangers
+    engine: str
+    seen: int  # photos left out because the model was made from them
+    failed: tuple[Prediction, ...]  # photos that could not be used, with their errors
+    skipped: dict[str, int]  # junk by kind
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        wrong = self.answered_wrong
+        return {
+            **self.evaluation.to_json(),
+            "answered": self.answered.to_json(),
+            "answered_wrong": wrong.to_json() if wrong else None,
+            "strangers": self.strangers.to_json(),
+            "engine": self.engine,
+            "seen_left_out": self.seen,
+            "failed": [{"path": one.path, "error": one.error} for one in self.failed],
+            "skipped": self.skipped,
+        }
+
+
+def evaluate_model(
+    bundle: Bundle,
+    data: str | PathLike[str],
+    *,
+    include_seen: bool = False,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    max_error: float | None = None,
+    label_regex: str | None = None,
+    progress: Progress = silent,
+) -> Evaluated:
+    """Classify the labelled photos in ``data`` and compare with their labels.
+
+    Photos the model was made from are left out and counted, unless ``include_seen``.
+
+    Raises:
+        BadData: a label is not one of the model's, or nothing is left to evaluate.
+        FursureError: the data or the engine cannot be used.
+    """
+    with open_source(data) as source:
+        listing = list_photos(source, label_regex=label_regex)
+        _check_labels(listing, bundle)
+        photos = _Unseen(source, listing, bundle, include_seen)
+        count = len(listing.photos)
+        predictor = Predictor.open(
+            bundle, engine=engine, photos=count, threads=threads, max_error=max_error
+        )
+        predictions = []
+        with progress("evaluating", count) as advance:
+            done = 0
+            for prediction in predictor.stream(photos):
+                predictions.append(prediction)
+                advance(photos.taken - done)
+                done = photos.taken
+    return _measured(predictions, photos, listing, bundle, predictor)
+
+
+@dataclass(slots=True)
+class _Unseen:
+    """The photos of a listing with their bytes, without those the model was made from."""
+
+    source: Source
+    listing: Manifest
+    bundle: Bundle
+    include_seen: bool
+    labels: list[str] = field(default_factory=list)  # of the photos passed on, in order
+    seen: int = 0
+    taken: int = 0
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        for photo in self.listing.photos:
+            self.taken += 1
+            data = self._bytes(photo.path, photo.reason)
+            if isinstance(data, bytes) and not self.include_seen:
+                digest = hashlib.sha256(data).hexdigest()
+                if digest in self.bundle.seen:
+                    self.seen += 1
+                    continue
+            self.labels.append(photo.label or "")
+            yield photo.path, data
+
+    def _bytes(self, path: str, reason: str | None) -> Any:
+        try:
+            if reason is not None:
+                raise BadImage(path, reason)
+            return self.source.read(path, LIMITS.bytes)
+        except BadImage as error:
+            return error  # the predictor makes it a row with its error
+
+
+def _check_labels(listing: Manifest, bundle: Bundle) -> None:
+    known = bundle.meta.labels
+    if unknown := [label for label in listing.labels if label not in known]:
+        raise BadData(
+            f"{listing.root} has the label {unknown[0]!r}, which the model does not know; it "
+            f"knows {', '.join(known[:10])}. Rename that class, or leave it out."
+        )
+
+
+def _measured(
+    predictions: list[Prediction],
+    photos: _Unseen,
+    listing: Manifest,
+    bundle: Bundle,
+    predictor: Predictor,
+) -> Evaluated:
+    labels = bundle.meta.labels
+    rows = [
+        (one, label)
+        for one, label in zip(predictions, photos.labels, strict=True)
+        if one.error is None
+    ]
+    if not rows:
+        raise BadData(
+            f"{listing.root} has no photo to evaluate on: {photos.seen} are the model's "
+            f"own (--include-seen) and {len(predictions)} cannot be used."
+        )
+    probs_NK = np.array([[one.probabilities[label] for label in labels] for one, _ in rows])
+    labels_N = np.array([labels.index(label) for _, label in rows])
+    answers = Counter(one.answer for one, _ in rows)
+    given = [(one, label) for one, label in rows if one.answer not in {"unsure", "stranger"}]
+    wrong = sum(one.answer != label for one, label in given)
+    return Evaluated(
+        evaluation=evaluate(probs_NK, labels_N, labels),
+        answered=proportion(len(given), len(rows)),
+        answered_wrong=proportion(wrong, len(given)) if given else None,
+        strangers=proportion(answers["stranger"], len(rows)),
+        engine=predictor.network.session.engine,
+        seen=photos.seen,
+        failed=tuple(one for one in predictions if one.error is not None),
+        skipped=dict(listing.skipped),
+    )

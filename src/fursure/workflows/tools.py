@@ -1,0 +1,132 @@
+"""What is at hand: caches, engines, versions."""
+
+import os
+import platform
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from fursure.bundle import shipped
+from fursure.engine import selftest
+from fursure.engine.openvino import installed_version
+from fursure.engine.predictor import Predictor
+from fursure.engine.session import available_threads
+from fursure.errors import FursureError
+from fursure.files import home, offline
+from fursure.images.decode import jpeg_decoder
+from fursure.images.drawings import draw, jpeg
+
+KINDS = ("features", "fingerprints", "backbones")
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """One cache file."""
+
+    kind: str
+    path: str
+    megabytes: float
+    entries: int  # photos, or networks
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at by the doctor."""
+
+    what: str
+    found: str
+    good: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def cached() -> list[Cached]:
+    """Return every cache file under `fursure.files.home`."""
+    return [
+        Cached(kind, str(path), path.stat().st_size / 1e6, _entries(path))
+        for kind in KINDS
+        for path in sorted((home() / kind).glob("*"))
+        if path.suffix in {".sqlite", ".onnx"}
+    ]
+
+
+def _entries(path: Path) -> int:
+    if path.suffix == ".onnx":
+        return 1
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db,
+    ):
+        return int(db.execute("SELECT count(*) FROM entry").fetchone()[0])
+    return 0  # locked or damaged; `clear` removes it all the same
+
+
+def clear(*, include_backbones: bool = False) -> int:
+    """Remove the caches and return how many bytes they had."""
+    size = 0
+    for kind in KINDS if include_backbones else KINDS[:2]:
+        for path in sorted((home() / kind).glob("*")):
+            size += path.stat().st_size
+            path.unlink()
+    return size
+
+
+def examine() -> Iterator[Finding]:
+    """Yield what matters about this machine, one finding at a time."""
+    yield Finding("python", f"{platform.python_version()} on {platform.platform()}")
+    yield Finding("fursure", version("fursure"))
+    for package in ("numpy", "pillow", "onnxruntime"):
+        yield Finding(package, version(package))
+    for package, extra in [
+        ("onnx", "train"), ("scikit-learn", "train"), ("openvino", "fast"),
+        ("simplejpeg", "fast"), ("torch", "torch"), ("timm", "torch"), ("pillow-heif", "heic"),
+    ]:  # fmt: skip
+        try:
+            yield Finding(package, version(package))
+        except PackageNotFoundError:
+            yield Finding(package, f"not installed (extra {extra})")
+    yield Finding("threads", f"{available_threads()} of {os.cpu_count()} cores")
+    yield Finding("jpeg decoder", jpeg_decoder())
+    yield Finding("network", "forbidden (offline)" if offline() else "used by hub: and timm: only")
+    yield _writable(home())
+    bundle = shipped("pets")
+    if installed_version() is not None:
+        problem = selftest.problem(bundle.model)
+        yield Finding("openvino test", problem or "passed", problem is None)
+    yield _test_photo()
+
+
+def _writable(folder: Path) -> Finding:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        return Finding("caches", f"{folder} cannot be written: {error.strerror}", False)
+    return Finding("caches", f"{folder} (FURSURE_HOME)")
+
+
+def _test_photo() -> Finding:
+    try:
+        predictor = Predictor.open(shipped("pets"))
+        data = jpeg(draw("cat", seed=3))
+        began = time.perf_counter()
+        one = predictor.predict(data)
+    except FursureError as error:
+        return Finding("test photo", str(error), False)
+    milliseconds = (time.perf_counter() - began) * 1e3
+    return Finding(
+        "test photo", f"{one.answer} in {milliseconds:.0f} ms by {one.engine}", not one.error
+    )

@@ -1,0 +1,79 @@
+"""The layers drawn in CONTRIBUTING.md, enforced."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "fursure"
+MODULES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem[0] != "_"
+)
+
+
+def drawn_layers() -> list[set[str]]:
+    """Return the parts of each layer, lowest first, as CONTRIBUTING draws them."""
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    drawing = text.split("```layers\n")[1].split("```")[0]
+    return [set(line.split("|")[0].split()[1:]) for line in drawing.splitlines()]
+
+
+RANK = {part: rank for rank, layer in enumerate(drawn_layers()) for part in layer}
+
+
+def imported_parts(path: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    names = [node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module]
+    names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    return {name.split(".")[1] for name in names if name.startswith("fursure.")}
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def test_the_drawing_names_every_part() -> None:
+    assert {part_of(path) for path in MODULES} == set(RANK)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    part = part_of(path)
+    upward = {other for other in imported_parts(path) - {part} if RANK[other] >= RANK[part]}
+    assert not upward, f"{part} may not import {sorted(upward)}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_nothing_unpickles_or_runs_text(path: Path) -> None:
+    banned = {"pickle", "joblib", "marshal", "shelve", "dill", "yaml"}
+    calls = {"eval", "exec", "extractall", "mktemp", "system", "popen"}
+    tree = ast.parse(path.read_text())
+    roots = {
+        name.split(".")[0]
+        for node in ast.walk(tree)
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    called = {
+        node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+    } - ({"eval"} if part_of(path) == "training" else set())  # torch's net.eval() is no eval
+    assert not roots & banned
+    assert not called & calls
+
+
+@pytest.mark.parametrize("part", ["cli", "engine.predictor", "workflows.predict"])
+def test_prediction_loads_neither_torch_nor_the_training_extra(part: str) -> None:
+    heavy = ["torch", "onnx", "sklearn", "scipy", "openvino"]
+    code = f"import sys, fursure.{part}; print([m for m in {heavy} if m in sys.modules])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout == "[]\n"

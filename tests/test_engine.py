@@ -1,0 +1,218 @@
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from samples import SIDE, encoder_graph
+
+from fursure.bundle import Bundle
+from fursure.data.parallel import chunked, in_order
+from fursure.engine import selftest
+from fursure.engine.network import Network
+from fursure.engine.openvino import OpenVino, installed_version
+from fursure.engine.parity import check_parity, largest_deviation
+from fursure.engine.predictor import Predictor
+from fursure.engine.session import BATCH, BULK, OnnxRuntime, available_threads, open_session
+from fursure.errors import EngineFailed
+from fursure.images.drawings import draw, jpeg
+from fursure.images.preprocess import Preprocess
+from fursure.workflows.train import Trained
+
+needs_openvino = pytest.mark.skipif(
+    installed_version() is None, reason="OpenVINO is not installed (extra fast)"
+)
+
+
+@pytest.fixture(scope="module")
+def bundle(trained: Trained) -> Bundle:
+    return trained.bundle
+
+
+def test_results_come_in_order_and_few_items_wait() -> None:
+    taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(1000):
+            taken.append(number)
+            yield number
+
+    results = in_order(lambda number: number * 2, items(), threads=3)
+    assert [next(results) for _ in range(10)] == list(range(0, 20, 2))
+    assert len(taken) <= 10 + 2 * 3
+    results.close()  # type: ignore[attr-defined]
+
+
+def test_an_error_in_a_worker_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda number: 1 // number, [1, 0, 1], threads=2))
+
+
+def test_chunks_hold_everything_once() -> None:
+    assert list(chunked(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+@needs_openvino
+def test_openvino_answers_like_onnx_runtime(bundle: Bundle) -> None:
+    pixels = bundle.golden.pixels_NHWC
+    a = OnnxRuntime(bundle.model, threads=1)(pixels)
+    b = OpenVino(bundle.model, threads=2)(pixels)
+    assert a.keys() == b.keys()
+    assert np.abs(a["probs"] - b["probs"]).max() <= bundle.meta.engine_gap
+
+
+@needs_openvino
+def test_an_answer_does_not_depend_on_its_neighbours(bundle: Bundle) -> None:
+    pictures = [draw("cat", seed, size=96) for seed in range(2 * BATCH + 3)]
+    network = Network(OpenVino(bundle.model, threads=2), bundle.meta.preprocess)
+    together = network(pictures)["probs"]
+    alone = np.concatenate([network([one])["probs"] for one in pictures])
+    assert np.array_equal(together, alone)
+
+
+def test_features_are_the_same_bits_in_any_company(bundle: Bundle) -> None:
+    pictures = [draw("dog", seed, size=96) for seed in range(BATCH + 3)]
+    session = OnnxRuntime(bundle.model, threads=1, bulk=True)
+    network = Network(session, bundle.meta.preprocess)
+    together = network.encode(pictures)
+    alone = np.concatenate([network.encode([one]) for one in reversed(pictures)])[::-1]
+    assert np.array_equal(together, alone)
+
+
+def test_one_photo_and_many_are_answered_alike(bundle: Bundle, drawings: Path) -> None:
+    paths = sorted((drawings / "cat").iterdir())[:20]
+    single = Predictor.open(bundle, engine="onnxruntime")
+    bulk = Predictor.open(bundle, engine="onnxruntime", photos=BULK, threads=3)
+    for one, two in zip(single.predict(paths), bulk.predict(paths), strict=True):
+        assert one.path == two.path
+        assert one.answer == two.answer
+        assert one.confidence == pytest.approx(two.confidence, abs=1e-5)
+        assert one.familiarity == pytest.approx(two.familiarity, abs=1e-5)
+
+
+def test_paths_bytes_pictures_and_arrays_are_answered_alike(bundle: Bundle, tmp_path: Path) -> None:
+    picture = draw("cat", seed=5, size=200)
+    path = tmp_path / "cat.png"
+    picture.save(path)
+    predictor = Predictor.open(bundle)
+    answers = [
+        predictor.predict(one)
+        for one in (path, str(path), path.read_bytes(), picture, np.asarray(picture))
+    ]
+    assert len({one.confidence for one in answers}) == 1
+
+
+@pytest.mark.parametrize(
+    ("photo", "reason"),
+    [
+        ("none.jpg", "no such file"),
+        (".", "a folder, not a photo"),
+        (b"", "empty"),
+        (b"plain text", "text"),
+        (42, "a int is no path, bytes, image or array"),
+        (np.zeros((2, 2), np.float32), "uint8"),
+    ],
+)
+def test_a_bad_photo_is_a_row_with_its_error(
+    bundle: Bundle, photo: object, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    predictor = Predictor.open(bundle)
+    good = jpeg(draw("cat", seed=1))
+    rows = predictor.predict([good, photo, good])
+    assert rows[0].error is None
+    assert rows[0].confidence == rows[2].confidence
+    assert reason in (rows[1].error or "")
+    assert rows[1].answer == ""
+    assert set(rows[1].to_json()) == {"path", "error"}
+
+
+def test_answers_name_the_engine_and_every_probability(bundle: Bundle) -> None:
+    one = Predictor.open(bundle).predict(draw("dog", seed=3))
+    assert one.engine.startswith("onnxruntime")
+    assert set(one.probabilities) == {"cat", "dog"}
+    assert sum(one.probabilities.values()) == pytest.approx(1)
+    assert one.confidence == max(one.probabilities.values())
+
+
+def test_a_stranger_comes_before_unsure_and_unsure_before_a_label(bundle: Bundle) -> None:
+    predictor = Predictor.open(bundle)
+    assert predictor.answer("cat", 1.0, familiarity=0.0) == "stranger"
+    assert predictor.answer("cat", predictor.threshold - 0.01, familiarity=0.5) == "unsure"
+    assert predictor.answer("cat", predictor.threshold, familiarity=0.5) == "cat"
+
+
+def test_threads_share_a_predictor(bundle: Bundle, drawings: Path) -> None:
+    paths = sorted((drawings / "dog").iterdir())[:16]
+    predictor = Predictor.open(bundle)
+    expected = [predictor.predict(path) for path in paths]
+    assert list(in_order(predictor.predict, paths, threads=8)) == expected
+
+
+def test_a_network_that_answers_otherwise_is_refused(bundle: Bundle) -> None:
+    class Wrong:
+        engine = "onnxruntime 0 fp32"
+        bulk = False
+
+        def __call__(self, pixels_NHWC: object) -> dict[str, np.ndarray]:
+            return {"probs": bundle.golden.probs_NK + 0.01}
+
+    assert largest_deviation(Wrong(), bundle) == pytest.approx(0.01, abs=1e-6)
+    with pytest.raises(EngineFailed, match=r"off by 0\.01.*--engine"):
+        check_parity(Wrong(), bundle)
+
+
+def test_pixels_prepared_otherwise_are_refused(bundle: Bundle) -> None:
+    from dataclasses import replace
+
+    other = replace(bundle.meta.preprocess, mode="squash", interpolation="bilinear")
+    other = replace(other, crop=0.5, mode="crop")
+    changed = replace(bundle, meta=replace(bundle.meta, preprocess=other))
+    with pytest.raises(EngineFailed, match="prepares photos differently"):
+        check_parity(OnnxRuntime(bundle.model, threads=1), changed)
+
+
+def test_a_broken_network_is_refused_in_a_sentence() -> None:
+    with pytest.raises(EngineFailed, match="ONNX Runtime cannot load this model"):
+        open_session(b"no network", engine="onnxruntime")
+
+
+@needs_openvino
+def test_auto_takes_openvino_for_many_photos_only() -> None:
+    few = open_session(encoder_graph(), photos=BULK - 1)
+    many = open_session(encoder_graph(), photos=BULK)
+    assert few.engine.startswith("onnxruntime")
+    assert many.engine.startswith("openvino")
+
+
+@needs_openvino
+def test_a_crash_in_the_self_test_costs_only_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = encoder_graph(seed=11)  # another model, so that no verdict is kept yet
+    crash = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
+    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", crash])
+    session = open_session(graph, photos=BULK)
+    assert session.engine.startswith("onnxruntime")
+    with pytest.raises(EngineFailed, match=r"died of signal 8.*--engine onnxruntime"):
+        open_session(graph, engine="openvino")
+
+
+@needs_openvino
+def test_a_verdict_is_kept_and_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = encoder_graph(seed=12)
+    assert selftest.problem(graph) is None
+    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", "raise SystemExit('asked')"])
+    assert selftest.problem(graph) is None
+    assert "asked" in (selftest.problem(encoder_graph(seed=13)) or "")
+
+
+def test_threads_respect_the_processors_allowed() -> None:
+    assert 1 <= available_threads() <= 1024
+
+
+def test_encoding_uses_the_preprocessing(bundle: Bundle) -> None:
+    preprocess = Preprocess(size=SIDE, mode="squash")
+    network = Network(OnnxRuntime(encoder_graph(), threads=1), preprocess)
+    white, black = Image.new("RGB", (50, 30), "white"), Image.new("RGB", (50, 30))
+    features = network.encode([white, black])
+    assert not np.allclose(features[0], features[1])
