@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -216,3 +217,25 @@ def test_encoding_uses_the_preprocessing(bundle: Bundle) -> None:
     white, black = Image.new("RGB", (50, 30), "white"), Image.new("RGB", (50, 30))
     features = network.encode([white, black])
     assert not np.allclose(features[0], features[1])
+
+
+@needs_openvino
+def test_threads_may_all_make_their_first_call_at_once() -> None:
+    """It hung half of the time, in a process that had never run OpenVINO: hence the children."""
+    code = """
+import threading, sys
+import numpy as np
+from fursure.engine.openvino import OpenVino
+session = OpenVino(sys.stdin.buffer.read(), threads=2)
+pixels = np.zeros((8, 16, 16, 3), np.uint8)
+barrier = threading.Barrier(4)
+def work():
+    barrier.wait()
+    session(pixels)
+threads = [threading.Thread(target=work) for _ in range(4)]
+[one.start() for one in threads]
+[one.join() for one in threads]
+"""
+    for _ in range(6):
+        command = [sys.executable, "-c", code]
+        subprocess.run(command, input=encoder_graph(), check=True, timeout=30)

@@ -50,6 +50,7 @@ class Recipe:
     precision: Literal["fp32", "fp16"] = "fp32"  # storage of a converted backbone's weights
     validation: float = 0.1  # share of the photos
     test: float = 0.1  # share of the photos
+    known_lost: float = 0.01  # share of known photos that may be called strangers
     cross_validate_below: int = 200  # photos of the smallest class; fewer: figures from folds
     folds: int = 5
     seed: int = 0

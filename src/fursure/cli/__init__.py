@@ -21,9 +21,9 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
     "cache": "List what is cached, or clear it.",
     "demo": "Train, evaluate and predict on drawn pictures, offline, in seconds.",
     "doctor": "Check this machine: versions, engines, threads, folders, one test photo.",
-    "evaluate": "Measure a model on labelled photos it has not seen.",
-    "predict": "Say what is on photos: a label, unsure, or stranger.",
-    "train": "Train a classifier on labelled photos.",
+    "evaluate": "Measure MODEL on the labelled photos in DATA.",
+    "predict": "Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.",
+    "train": "Train a classifier on the labelled photos in DATA.",
 }
 
 

@@ -28,7 +28,10 @@ def demo(into: Path, quiet: bool) -> None:
     basis = made.trained.bundle.meta.figures["basis"]
     click.echo(f"\n{made.trained.path}: trained in {made.trained.seconds:.1f} s ({basis})")
     click.echo(format_table(made.evaluated.evaluation))
-    click.echo(f"answered {made.evaluated.answered}\n")
+    wrong = made.evaluated.answered_wrong
+    click.echo(f"answered           {made.evaluated.answered}, of which wrong {wrong or 'none'}")
+    kinds = ", ".join(f"{count} {answer}" for answer, count in made.strangers.most_common())
+    click.echo(f"drawn strangers    {kinds}\n")
     for one in made.predictions:
         sure = f"{one.label} {one.confidence:.1%}, familiarity {one.familiarity:.2f}"
         click.echo(f"drawing of {one.path:12}  →  {one.answer:9} ({sure})")

@@ -36,6 +36,10 @@ from fursure.cli import options
     help="Share of the photos for the figures.",
 )  # fmt: skip
 @click.option(
+    "--known-lost", type=click.FloatRange(0, 0.5), default=0.01, show_default=True,
+    help="Share of known photos that may be called strangers; more finds more strangers.",
+)  # fmt: skip
+@click.option(
     "--image-size", type=click.IntRange(32, 1024),
     help="Pixels, side of the network's input. [default: the backbone's]",
 )  # fmt: skip
@@ -114,11 +118,11 @@ def _stem(data: Path) -> str:
 
 
 def _recipe(knobs: dict[str, Any]) -> Any:
-    from dataclasses import replace
+    from dataclasses import fields, replace
 
     from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 
     base = MLP_PROBE if knobs["head"] == "mlp" else LINEAR_PROBE
-    same = ("backbone", "seed", "validation", "test", "image_size", "resize", "precision")
     head = replace(base.head, class_weight=knobs["class_weight"])
+    same = {one.name for one in fields(base)} & knobs.keys() - {"head"}
     return replace(base, head=head, **{name: knobs[name] for name in same})

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from fursure.data.parallel import chunked
 from fursure.engine.session import BATCH, Outputs, Session
 from fursure.images.preprocess import Preprocess
 
@@ -23,7 +24,11 @@ class Network:
 
     def __call__(self, photos: Sequence[Image.Image]) -> Outputs:
         """Return every output for ``photos``, in order."""
-        return self.session(np.stack([self.preprocess(photo) for photo in photos]))
+        parts = [
+            self.session(np.stack([self.preprocess(photo) for photo in batch]))
+            for batch in chunked(photos, BATCH)
+        ]
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def encode(self, photos: Sequence[Image.Image]) -> NDArray[np.float32]:
         """Return the features (N, D) of ``photos``, the same bits whatever they arrive with.
@@ -33,8 +38,7 @@ class Network:
         """
         size = self.preprocess.size
         parts = []
-        for start in range(0, len(photos), BATCH):
-            batch = photos[start : start + BATCH]
+        for batch in chunked(photos, BATCH):
             pixels_BHWC = np.zeros((BATCH, size, size, 3), np.uint8)
             for row, photo in enumerate(batch):
                 pixels_BHWC[row] = self.preprocess(photo)

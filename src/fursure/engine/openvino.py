@@ -4,7 +4,10 @@ Dimension key: N photos, B photos of a batch, H W height and width (pixels), C c
 """
 
 import threading
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 
@@ -31,23 +34,27 @@ class OpenVino:
     def __init__(self, model: bytes, *, threads: int) -> None:
         import openvino as ov
 
-        core = ov.Core()
-        graph = core.read_model(model, b"")
+        self._core, self._model, self._threads = ov.Core(), model, threads
+        self._bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._lock = threading.Lock()
+        self._local = threading.local()  # an infer request serves one caller at a time
+        self.engine = f"openvino {installed_version()} {'bf16' if self._bf16 else 'fp32'}"
+
+    @cached_property
+    def _compiled(self) -> Any:
+        """Compile the network: only when the first photo comes, for there may be none to run."""
+        graph = self._core.read_model(self._model, b"")
         graph.reshape({0: [BATCH, *graph.inputs[0].partial_shape[1:]]})
-        bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        self._compiled = core.compile_model(
+        return self._core.compile_model(
             graph,
             "CPU",
             {
                 "PERFORMANCE_HINT": "THROUGHPUT",
-                "NUM_STREAMS": threads,
-                "INFERENCE_NUM_THREADS": threads,
-                "INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32",
+                "NUM_STREAMS": self._threads,
+                "INFERENCE_NUM_THREADS": self._threads,
+                "INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32",
             },
         )
-        self._names = [output.get_any_name() for output in self._compiled.outputs]
-        self._local = threading.local()  # an infer request serves one caller at a time
-        self.engine = f"openvino {installed_version()} {'bf16' if bf16 else 'fp32'}"
 
     def __call__(self, pixels_NHWC: Pixels) -> Outputs:
         """Return every output of the network for ``pixels_NHWC``, in order."""
@@ -55,18 +62,45 @@ class OpenVino:
             self._batch(pixels_NHWC[start : start + BATCH])
             for start in range(0, len(pixels_NHWC), BATCH)
         ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in self._names}
+        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _batch(self, pixels_BHWC: Pixels) -> Outputs:
-        if not hasattr(self._local, "request"):
-            self._local.request = self._compiled.create_infer_request()
+        slot = self._slot()
         count = len(pixels_BHWC)
-        if count < BATCH:
-            padded_BHWC = np.zeros((BATCH, *pixels_BHWC.shape[1:]), np.uint8)
-            padded_BHWC[:count] = pixels_BHWC
-            pixels_BHWC = padded_BHWC
-        values = self._local.request.infer({0: pixels_BHWC}, share_inputs=True)
+        slot.pixels_BHWC[:count] = pixels_BHWC
+        slot.pixels_BHWC[count:] = 0
+        slot.request.infer()
         return {
-            name: np.array(values[index][:count], np.float32)
-            for index, name in enumerate(self._names)
+            name: np.array(tensor.data[:count], np.float32) for name, tensor in slot.outputs.items()
         }
+
+    def _slot(self) -> "_Slot":
+        """Return this thread's request, with its input and outputs bound once and for all.
+
+        The first calls must not meet: two threads that enter the bindings at once wait for each
+        other's lock and the interpreter's, for ever (16 of 30 starts hung before this lock).
+        """
+        if not hasattr(self._local, "slot"):
+            with self._lock:
+                self._local.slot = _Slot.of(self._compiled)
+        slot: _Slot = self._local.slot
+        return slot
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    request: Any
+    pixels_BHWC: Pixels  # the memory the request reads
+    outputs: dict[str, Any]  # name -> the tensor the request writes
+
+    @classmethod
+    def of(cls, compiled: Any) -> "_Slot":
+        """Create a request and run it once."""
+        import openvino as ov
+
+        request = compiled.create_infer_request()
+        pixels_BHWC = np.zeros(tuple(compiled.inputs[0].shape), np.uint8)
+        request.set_input_tensor(ov.Tensor(pixels_BHWC, shared_memory=True))
+        request.infer()
+        outputs = {output.get_any_name(): request.get_tensor(output) for output in compiled.outputs}
+        return cls(request, pixels_BHWC, outputs)

@@ -1,7 +1,8 @@
 """TIFF files → their facts, and the first page rewritten with nothing but its pixels' tags.
 
 A TIFF is all tags: EXIF, thumbnails, private tables. Pillow and libtiff parse every one of them,
-warn, and log; a table of the few that make pixels leaves them nothing to trip over.
+warn, and log; a table of the few that make pixels leaves them nothing to trip over. (Where those
+pixels are compressed and damaged, libtiff itself prints a line to stderr; Python cannot stop it.)
 """
 
 import struct

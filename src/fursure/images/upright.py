@@ -20,6 +20,7 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+SIXTEEN_BITS = ((np.arange(2**16) + 128) // 257).astype(np.uint8)  # value → grey level
 
 
 def exif_orientation(exif: bytes) -> int:
@@ -57,9 +58,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
         return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if not image.has_transparency_data:
         return image.convert("RGB")
-    rgba = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
+    if image.mode != "RGBA":
+        image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
     white = Image.new("RGB", image.size, "white")
-    white.paste(rgba, mask=rgba)
+    white.paste(image, mask=image)
     return white
 
 
@@ -71,7 +73,7 @@ def _eight_bits(values_HW: NDArray[Any]) -> NDArray[np.uint8]:
     Values that are no number are black.
     """
     if values_HW.dtype.itemsize == 2:
-        return ((values_HW.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        return np.asarray(SIXTEEN_BITS[values_HW])
     levels_HW = np.nan_to_num(values_HW.astype(np.float32), copy=False, posinf=0, neginf=0)
     low, high = float(levels_HW.min()), float(levels_HW.max())
     whites = (1, 255, 65_535) if values_HW.dtype.kind == "f" else (255, 65_535)
@@ -79,4 +81,4 @@ def _eight_bits(values_HW: NDArray[Any]) -> NDArray[np.uint8]:
     black, span = (low, high - low or 1) if white is None else (0, white)
     levels_HW *= 255 / span
     levels_HW += 0.5 - black * 255 / span
-    return levels_HW.clip(0, 255).astype(np.uint8)
+    return levels_HW.clip(0, 255, out=levels_HW).astype(np.uint8)

@@ -5,6 +5,7 @@ Dimension key: N photos, K classes, D features, H W height and width, C colour.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
 
@@ -23,7 +24,7 @@ from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
 from fursure.recipe import Recipe
 from fursure.sureness.calibration import softmax
-from fursure.sureness.familiarity import fit_familiar
+from fursure.sureness.familiarity import Familiar, fit_familiar
 from fursure.sureness.risk import RiskTable
 from fursure.training.backbones import Backbone
 from fursure.training.card import card
@@ -93,16 +94,27 @@ def assemble(
     return Bundle(
         meta=meta,
         model=model,
-        familiar=fit_familiar(
-            collected.features_ND[train_N],
-            labels_N[train_N],
-            collected.features_ND[held_out_N],  # empty with few photos: each is left out in turn
-            seed=recipe.seed,
-        ),
+        familiar=_familiar(collected, labels_N, train_N, held_out_N, recipe),
         seen=Seen(training=seen["train"], validation=seen["val"]),
         golden=golden,
         card=card(meta),
     )
+
+
+def _familiar(
+    collected: Collected,
+    labels_N: NDArray[np.integer],
+    train_N: NDArray[np.bool_],
+    held_out_N: NDArray[np.bool_],
+    recipe: Recipe,
+) -> Familiar:
+    """Return the familiar reference set, calibrated on photos held out.
+
+    With few photos none is, and each reference is compared with the others.
+    """
+    x_ND = collected.features_ND
+    found = fit_familiar(x_ND[train_N], labels_N[train_N], x_ND[held_out_N], seed=recipe.seed)
+    return replace(found, threshold=recipe.known_lost)
 
 
 def _golden(model: bytes, preprocess: Preprocess) -> Golden:

@@ -7,6 +7,7 @@ processes at once (write-ahead log), so an interrupted run loses nothing it had 
 import sqlite3
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -35,9 +36,15 @@ VECTORS: Codec[Vector] = Codec(  # half precision: a cosine moves by less than 1
     lambda blob: np.frombuffer(blob, "<f2").astype(np.float32),
 )
 _SIZE = struct.Struct("<II")
+
+
+def _fingerprint(blob: bytes) -> Fingerprint:
+    width, height = _SIZE.unpack_from(blob)
+    return Fingerprint(width, height, blob[_SIZE.size :])
+
+
 FINGERPRINTS: Codec[Fingerprint] = Codec(
-    lambda found: _SIZE.pack(found.width, found.height) + found.views,
-    lambda blob: Fingerprint(*_SIZE.unpack(blob[: _SIZE.size]), views=blob[_SIZE.size :]),
+    lambda found: _SIZE.pack(found.width, found.height) + found.views, _fingerprint
 )
 
 
@@ -52,7 +59,7 @@ class DiskCache(MutableMapping[str, Value]):
             self._db = sqlite3.connect(
                 path, timeout=WAIT, isolation_level=None, check_same_thread=False
             )
-            self._db.execute("PRAGMA journal_mode=WAL")
+            self._write_ahead()
             # NORMAL may lose the last transactions to a power cut, never the file's integrity
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.execute(
@@ -61,6 +68,18 @@ class DiskCache(MutableMapping[str, Value]):
             )
         except (sqlite3.Error, OSError) as error:
             raise CacheUnusable(path, str(error)) from error
+
+    def _write_ahead(self) -> None:
+        """Switch the file to its write-ahead log; SQLite does not wait for that lock by itself."""
+        until = time.monotonic() + WAIT
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
     def _run(self, sql: str, values: tuple[Any, ...] = ()) -> list[Any]:
         try:

@@ -26,7 +26,7 @@ from fursure.training.heads import Candidate, Layers, candidates
 Features = NDArray[np.float32]  # (N, D)
 Labels = NDArray[np.integer]  # (N,)
 SMALLEST_CLASS = 2  # photos that do not look alike; with fewer nothing can be held out
-PATIENCE = 2  # strengths in a row without a better validation log loss, before the path ends
+PATIENCE = 1  # strengths without a better validation log loss, before the path ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
