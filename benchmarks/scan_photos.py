@@ -24,8 +24,8 @@ def main(paths: list[str]) -> None:
             listing = list_photos(source)
             for chunk in scan(source, listing.photos, known, threads=available_threads()):
                 rows += chunk
-    found = [(photo, one) for photo, one in rows if one is not None]
-    views_NV = views_of([one for _, one in found])
+    found = [(one.photo, one.fingerprint) for one in rows if one.fingerprint is not None]
+    views_NV = views_of([fingerprint for _, fingerprint in found])
     digests = [photo.sha256 for photo, _ in found]
     names = group(digests, views_NV[:, 0], views_NV[:, 1], crops_NV=views_NV[:, 2:])
     print(f"{len(found)} photos, {len(set(names))} groups")

@@ -7,8 +7,9 @@ Dimension key: N photos, V views of a photo, D features.
 """
 
 import hashlib
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from fursure.data.parallel import chunked, in_order
 from fursure.errors import BadImage
 from fursure.images.decode import LIMITS, Decoded, decode
 
+Value = TypeVar("Value")
 Vector = NDArray[np.float32]  # (D,)
 CHUNK = 32  # photos a worker takes at a time: few enough to stay smooth, many enough to batch
 
@@ -40,28 +42,47 @@ def views_of(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
     return np.frombuffer(joined, "<u8").reshape(len(prints), -1).astype(np.uint64)
 
 
+class Store(Protocol[Value]):
+    """What was computed before, by digest: `fursure.training.cache`, or `Memory` in tests."""
+
+    def many(self, digests: Iterable[str]) -> dict[str, Value]:
+        """Return the values held, of those asked for."""
+        ...
+
+    def update(self, values: Mapping[str, Value], /) -> None:
+        """Keep more values, all of them or none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Encoding:
     """The encoder's side of a scan: what turns photos into features, and what it has already."""
 
     encode: Callable[[Sequence[Image.Image]], NDArray[np.float32]]  # photos -> (N, D)
-    cache: MutableMapping[str, Vector]  # by digest; a ``dict`` in tests
+    cache: Store[Vector]
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One photo after its scan; one that cannot be used has a reason and nothing else."""
+
+    photo: Photo
+    fingerprint: Fingerprint | None = None
+    features_D: Vector | None = None  # None too where nothing encodes
 
 
 def scan(
     source: Source,
     photos: Sequence[Photo],
-    known: MutableMapping[str, Fingerprint],
+    known: Store[Fingerprint],
     *,
     encoding: Encoding | None = None,
     min_side: int = 256,
     threads: int = 2,
-) -> Iterator[list[tuple[Photo, Fingerprint | None]]]:
-    """Yield ``photos`` in order, chunk by chunk, with digest and size filled in.
+) -> Iterator[list[Scanned]]:
+    """Yield ``photos`` in order, chunk by chunk, with digest, size, fingerprint and features.
 
     What is found is stored in ``known`` and in the encoder's cache before its chunk is yielded,
-    so an interrupted scan continues where it stopped. A photo that cannot be read or decoded
-    comes back with the reason, and without a fingerprint.
+    so an interrupted scan continues where it stopped.
     """
     worker = _Worker(source, known, encoding, min_side)
     # One thread more than cores: while one waits for the disk or for Python, the others compute.
@@ -73,43 +94,62 @@ class _Worker:
     """Everything that happens to one chunk, on one thread."""
 
     source: Source
-    known: MutableMapping[str, Fingerprint]
+    known: Store[Fingerprint]
     encoding: Encoding | None
     min_side: int  # pixels a JPEG's reduced decoding keeps
 
-    def __call__(self, photos: list[Photo]) -> list[tuple[Photo, Fingerprint | None]]:
-        rows: list[Photo] = []
-        prints: dict[str, Fingerprint] = {}
-        decoded: dict[str, Decoded] = {}
+    def __call__(self, photos: list[Photo]) -> list[Scanned]:
+        rows, data = self._read(photos)
+        prints = self.known.many(data)
+        features = self.encoding.cache.many(data) if self.encoding else {}
+        lacking = {
+            digest: one
+            for digest, one in data.items()
+            if digest not in prints or (self.encoding and digest not in features)
+        }
+        decoded, bad = self._decode(lacking, {row.sha256: row.path for row in rows})
+        prints |= self._fingerprint({key: one for key, one in decoded.items() if key not in prints})
+        features |= self._encode({key: one for key, one in decoded.items() if key not in features})
+        return [
+            Scanned(replace(row, reason=bad[row.sha256]))
+            if row.sha256 in bad
+            else _scanned(row, prints, features)
+            for row in rows
+        ]
+
+    def _read(self, photos: list[Photo]) -> tuple[list[Photo], dict[str, bytes]]:
+        """Return the photos with their digests, and the bytes of each digest."""
+        rows, data = [], {}
         for photo in photos:
             if photo.reason is not None:  # the listing ruled it out: a missing file, say
                 rows.append(photo)
                 continue
             try:
-                row = self._read(photo, prints, decoded)
+                content = self.source.read(photo.path, LIMITS.bytes)
             except BadImage as error:
-                row = replace(photo, reason=error.reason)
-            rows.append(row)
-        self._fingerprint({key: one for key, one in decoded.items() if key not in prints}, prints)
-        self._encode(decoded)
-        return [self._with_size(row, prints.get(row.sha256)) for row in rows]
+                rows.append(replace(photo, reason=error.reason))
+                continue
+            digest = hashlib.sha256(content).hexdigest()
+            data[digest] = content
+            rows.append(replace(photo, sha256=digest))
+        return rows, data
 
-    def _read(
-        self, photo: Photo, prints: dict[str, Fingerprint], decoded: dict[str, Decoded]
-    ) -> Photo:
-        """Digest one photo and decode it, unless all that is wanted of it is known."""
-        data = self.source.read(photo.path, LIMITS.bytes)
-        digest = hashlib.sha256(data).hexdigest()
-        if digest not in prints and (known := self.known.get(digest)) is not None:
-            prints[digest] = known
-        wanted = self.encoding is not None and digest not in self.encoding.cache
-        if digest not in decoded and (wanted or digest not in prints):
-            decoded[digest] = decode(data, name=photo.path, min_side=self.min_side)
-        return replace(photo, sha256=digest)
+    def _decode(
+        self, data: Mapping[str, bytes], names: Mapping[str, str]
+    ) -> tuple[dict[str, Decoded], dict[str, str]]:
+        """Return the decoded photos, and of the others the reason, by digest."""
+        decoded: dict[str, Decoded] = {}
+        bad: dict[str, str] = {}
+        for digest, content in data.items():
+            try:
+                decoded[digest] = decode(content, name=names[digest], min_side=self.min_side)
+            except BadImage as error:
+                bad[digest] = error.reason
+        return decoded, bad
 
-    def _fingerprint(self, decoded: dict[str, Decoded], prints: dict[str, Fingerprint]) -> None:
+    def _fingerprint(self, decoded: Mapping[str, Decoded]) -> dict[str, Fingerprint]:
         if not decoded:
-            return
+            return {}
         greys_N3232 = np.stack([thumbnail(one.image) for one in decoded.values()])
         views_NV = np.column_stack([*phash(greys_N3232), crops(greys_N3232)]).astype("<u8")
         found = {
@@ -117,22 +157,23 @@ class _Worker:
             for (digest, one), views_V in zip(decoded.items(), views_NV, strict=True)
         }
         self.known.update(found)
-        prints.update(found)
+        return found
 
-    def _encode(self, decoded: dict[str, Decoded]) -> None:
-        if self.encoding is None:
-            return
-        missing = {
-            digest: one.image
-            for digest, one in decoded.items()
-            if digest not in self.encoding.cache
-        }
-        if missing:
-            features_ND = self.encoding.encode(list(missing.values()))
-            self.encoding.cache.update(zip(missing, features_ND, strict=True))
+    def _encode(self, decoded: Mapping[str, Decoded]) -> dict[str, Vector]:
+        if self.encoding is None or not decoded:
+            return {}
+        features_ND = self.encoding.encode([one.image for one in decoded.values()])
+        # Rounded as the cache keeps them, so that a resumed run goes on with the same bits.
+        rounded_ND = features_ND.astype(np.float16).astype(np.float32)
+        found = dict(zip(decoded, rounded_ND, strict=True))
+        self.encoding.cache.update(found)
+        return found
 
-    @staticmethod
-    def _with_size(row: Photo, print_: Fingerprint | None) -> tuple[Photo, Fingerprint | None]:
-        if print_ is None or row.reason is not None:
-            return row, None
-        return replace(row, width=print_.width, height=print_.height), print_
+
+def _scanned(
+    row: Photo, prints: Mapping[str, Fingerprint], features: Mapping[str, Vector]
+) -> Scanned:
+    if (found := prints.get(row.sha256)) is None:
+        return Scanned(row)
+    sized = replace(row, width=found.width, height=found.height)
+    return Scanned(sized, found, features.get(row.sha256))

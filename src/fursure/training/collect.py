@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fursure.data.groups import group
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Photo, Split
-from fursure.data.scan import Encoding, Fingerprint, scan, views_of
+from fursure.data.scan import Encoding, Fingerprint, Scanned, scan, views_of
 from fursure.data.split import assign
 from fursure.engine.network import Network
 from fursure.engine.session import available_threads, open_session
@@ -78,7 +78,7 @@ def collect(
     network = Network(session, backbone.preprocess)
     name = features_path(backbone.digest, backbone.preprocess, session.engine)
     min_side = backbone.preprocess.min_side
-    rows: list[tuple[Photo, Fingerprint | None]] = []
+    rows: list[Scanned] = []
     with (
         closing(fingerprints(min_side)) as known,
         closing(DiskCache(home() / "features" / name, VECTORS)) as cache,
@@ -89,13 +89,14 @@ def collect(
         ):
             rows += chunk
             advance(len(chunk))
-        usable = [(photo, found) for photo, found in rows if found is not None]
-        features_ND = np.stack([cache[photo.sha256] for photo, _ in usable]) if usable else _none()
+    usable = [one for one in rows if one.fingerprint is not None]
+    vectors = [one.features_D for one in usable if one.features_D is not None]
+    features_ND = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
     photos = _divided(usable, features_ND, recipe, previous)
     divided = iter(photos)
     manifest = replace(
         listing,
-        photos=tuple(next(divided) if found is not None else photo for photo, found in rows),
+        photos=tuple(one.photo if one.fingerprint is None else next(divided) for one in rows),
     )
     kept_N = np.array([photo.reason is None for photo in photos], bool)
     return Collected(
@@ -106,12 +107,8 @@ def collect(
     )
 
 
-def _none() -> NDArray[np.float32]:
-    return np.zeros((0, 1), np.float32)
-
-
 def _divided(
-    usable: Sequence[tuple[Photo, Fingerprint]],
+    usable: Sequence[Scanned],
     features_ND: NDArray[np.float32],
     recipe: Recipe,
     previous: Mapping[str, Split] | None,
@@ -119,16 +116,16 @@ def _divided(
     """Return the photos with groups and splits; a contradiction is left out with its reason."""
     if not usable:
         return ()
-    views_NV = views_of([found for _, found in usable])
+    views_NV = views_of([one.fingerprint for one in usable if one.fingerprint is not None])
     groups = group(
-        [photo.sha256 for photo, _ in usable],
+        [one.photo.sha256 for one in usable],
         views_NV[:, 0],
         views_NV[:, 1],
         features_ND,
         crops_NV=views_NV[:, 2:],
     )
     photos = _without_contradictions(
-        [replace(photo, group=name) for (photo, _), name in zip(usable, groups, strict=True)]
+        [replace(one.photo, group=name) for one, name in zip(usable, groups, strict=True)]
     )
     if few([photo for photo in photos if photo.reason is None], recipe):
         # Every photo is worth more in training; figures come from cross-validation. A test

@@ -1,7 +1,7 @@
 """Features and labels → a head: logits as a small stack of dense layers.
 
-Dimension key: N photos, D features, E features and the bias,
-K classes, H hidden units, C photos that count, B photos of a batch.
+Dimension key: N photos, D features, R principal axes (and the bias), K classes,
+H hidden units, B photos of a batch.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,11 +56,12 @@ class Scale:
     @classmethod
     def of(cls, features_ND: Matrix) -> "Scale":
         """Return the scale that standardises ``features_ND``."""
-        deviation_D = features_ND.std(axis=0, dtype=np.float64)
+        mean_D = features_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
+        centred_ND = features_ND - mean_D
+        deviation_D = np.sqrt(np.einsum("nd,nd->d", centred_ND, centred_ND) / len(features_ND))
         varies_D = deviation_D > 1e-6 * max(float(deviation_D.max(initial=0.0)), 1e-12)
         inverse_D = np.where(varies_D, 1 / np.where(varies_D, deviation_D, 1), 0)
-        mean_D = features_ND.mean(axis=0, dtype=np.float64)
-        return cls(mean_D.astype(np.float32), inverse_D.astype(np.float32))
+        return cls(mean_D, inverse_D.astype(np.float32))
 
     def __call__(self, features_ND: Matrix) -> Matrix:
         """Return standardised features (N, D)."""
@@ -108,74 +109,59 @@ def _path(
 ) -> Iterator[tuple[float, list[Dense]]]:
     """Yield the multinomial logistic regression of each L2 strength.
 
-    Minimises mean(weight x cross-entropy) + strength / 2 x |W|² (not the bias) by L-BFGS, in
-    coordinates where the Hessian is near the identity: one block of it, at the solution of the
-    strength before, serves all classes (in the spirit of Böhning, Ann. Inst. Stat. Math. 1992).
+    Minimises mean(weight x cross-entropy) + strength / 2 x |W|² (not the bias) by L-BFGS. On the
+    features' principal axes the Hessian is nearly diagonal, and dividing by the root of its
+    diagonal, as it was at the last strength, makes it nearly the identity: few steps are left.
     """
-    from scipy.linalg import cholesky, solve_triangular
     from scipy.optimize import minimize
 
-    if len(x_ND) < x_ND.shape[1]:  # a penalised W lies in the span of the photos (Kimeldorf 1971)
-        _, _, span_ND = np.linalg.svd(x_ND, full_matrices=False)
-        for strength, (layer,) in _path(strengths, x_ND @ span_ND.T, labels_N, weight_N, classes):
-            yield strength, [Dense(span_ND.T @ layer.weight_DK, layer.bias_K)]
-        return
-    x_NE = np.column_stack(
-        [x_ND, np.ones(len(x_ND), np.float32)]
-    )  # the bias is a weight like others
+    axes_DR = _principal_axes(x_ND)
+    # The bias is a weight like the others, of a feature that is always one; only not penalised.
+    z_NR = np.column_stack([x_ND @ axes_DR, np.ones(len(x_ND), np.float32)])
     target_NK = np.eye(classes, dtype=np.float32)[labels_N]
-    weight_EK = np.zeros((x_NE.shape[1], classes), np.float32)
+    weight_RK = np.zeros((z_NR.shape[1], classes), np.float32)
     # p (1 - p), averaged over the classes: at the start they are all alike
     curvature_N = weight_N * np.float32((1 - 1 / classes) / classes)
 
     for strength in strengths:
-        penalty_E1 = np.full((len(weight_EK), 1), strength, np.float32)
-        penalty_E1[-1] = 0  # but it is not penalised
-        hessian_EE = _weighted_covariance(x_NE, curvature_N)
-        hessian_EE[np.diag_indices_from(hessian_EE)] += penalty_E1[:, 0] + np.float32(1e-6)
-        factor_EE = cholesky(hessian_EE, lower=True, check_finite=False)
-
-        def weights(flat: NDArray[np.float64], factor_EE: Matrix = factor_EE) -> Matrix:
-            v_EK = flat.astype(np.float32).reshape(-1, classes)  # float64 would copy the factor
-            return np.asarray(
-                solve_triangular(factor_EE, v_EK, lower=True, trans="T", check_finite=False)
-            )
+        penalty_R1 = np.full((len(weight_RK), 1), strength, np.float32)
+        penalty_R1[-1] = 0
+        diagonal_R = np.einsum("nr,nr,n->r", z_NR, z_NR, curvature_N) / len(z_NR)
+        root_R1 = np.sqrt(diagonal_R[:, None] + penalty_R1 + TINY)
 
         def objective(
             flat: NDArray[np.float64],
-            penalty_E1: Matrix = penalty_E1,
-            factor_EE: Matrix = factor_EE,
+            penalty_R1: Matrix = penalty_R1,
+            root_R1: Matrix = root_R1,
         ) -> tuple[float, NDArray[np.float64]]:
-            w_EK = weights(flat, factor_EE)
-            loss, slope_NK = _cross_entropy(_product(x_NE, w_EK), target_NK, weight_N)
-            slope_EK = _product(x_NE.T, slope_NK) + penalty_E1 * w_EK
-            slope_EK = solve_triangular(factor_EE, slope_EK, lower=True, check_finite=False)
-            penalty = float((penalty_E1 * w_EK * w_EK).sum()) / 2
-            return loss + penalty, slope_EK.ravel().astype(np.float64)
+            w_RK = flat.astype(np.float32).reshape(-1, classes) / root_R1
+            loss, slope_NK = _cross_entropy(_product(z_NR, w_RK), target_NK, weight_N)
+            slope_RK = (_product(z_NR.T, slope_NK) + penalty_R1 * w_RK) / root_R1
+            penalty = float((penalty_R1 * w_RK * w_RK).sum()) / 2
+            return loss + penalty, slope_RK.ravel().astype(np.float64)
 
-        start = (factor_EE.T @ weight_EK).ravel().astype(np.float64)
+        start = (weight_RK * root_R1).ravel().astype(np.float64)
         found = minimize(objective, start, jac=True, method="L-BFGS-B", options=_LBFGS)
-        weight_EK = weights(found.x)
-        probs_NK = _softmax(x_NE @ weight_EK)
+        weight_RK = found.x.astype(np.float32).reshape(-1, classes) / root_R1
+        probs_NK = _softmax(_product(z_NR, weight_RK))
         curvature_N = weight_N * (probs_NK * (1 - probs_NK)).mean(axis=1)
-        yield strength, [Dense(weight_EK[:-1], weight_EK[-1])]
+        yield strength, [Dense(axes_DR @ weight_RK[:-1], weight_RK[-1])]
 
 
-_LBFGS = {"maxiter": 200, "maxcor": 20, "ftol": 1e-6, "gtol": 1e-5}
+_LBFGS = {"maxiter": 200, "maxcor": 10, "ftol": 1e-6, "gtol": 1e-5}
 FEW_COLUMNS = 4
-NEGLIGIBLE = 0.01  # curvature of a photo the head is sure of, as a share of the greatest
+TINY = np.float32(1e-6)  # keeps a direction without curvature or penalty finite
 
 
-def _weighted_covariance(x_ND: Matrix, curvature_N: Matrix) -> Matrix:
-    """Return mean(curvature x x'), nearly: it only shapes the coordinates.
-
-    Photos the head is sure of hardly count, and of the others two for each feature are enough.
-    """
-    rows = np.flatnonzero(curvature_N > NEGLIGIBLE * curvature_N.max())
-    step = max(1, len(rows) // (2 * x_ND.shape[1]))
-    rows = rows[::step]
-    x_CD = x_ND[rows] * np.sqrt(curvature_N[rows, None])
-    return np.asarray(x_CD.T @ x_CD) * np.float32(step / len(x_ND))
+def _principal_axes(x_ND: Matrix) -> Matrix:
+    """Return orthonormal directions (D, R) that span the photos, from the smaller Gram matrix."""
+    count, width = x_ND.shape
+    if count >= width:
+        return np.asarray(np.linalg.eigh(x_ND.T @ x_ND)[1])
+    # A penalised W lies in the span of the photos (Kimeldorf & Wahba, 1971): R = N is enough.
+    square_R, turn_NR = np.linalg.eigh(x_ND @ x_ND.T)
+    spans_R = square_R > 1e-6 * square_R.max(initial=0)
+    return np.asarray((x_ND.T @ turn_NR[:, spans_R]) / np.sqrt(square_R[spans_R]))
 
 
 def _product(left: Matrix, right: Matrix) -> Matrix:
