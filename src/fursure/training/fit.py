@@ -54,10 +54,10 @@ def fit(
         TooFewPhotos: a class is too small to hold anything out.
     """
     order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
-    photos, features_ND = [photos[row] for row in order], features_ND[order]
+    photos = [photos[row] for row in order]
     index = {label: number for number, label in enumerate(labels)}
     labels_N = np.array([index[photo.label or ""] for photo in photos])
-    task = _Task(photos, features_ND, labels_N, tuple(labels), recipe)
+    task = _Task(photos, features_ND, np.array(order), labels_N, tuple(labels), recipe)
     found = task.by_folds() if few(photos, recipe) else task.by_splits()
     held_out_N = np.zeros(len(photos), bool)
     held_out_N[order] = found.held_out_N  # back in the order of the caller
@@ -93,10 +93,14 @@ def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
 @dataclass(frozen=True, slots=True)
 class _Task:
     photos: Sequence[Photo]
-    features_ND: Features
+    given_ND: Features  # in the caller's order: a copy of all costs a tenth of a second
+    order_N: NDArray[np.intp]  # rows of ``given_ND``, one a photo
     labels_N: Labels
     labels: tuple[str, ...]
     recipe: Recipe
+
+    def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
+        return self.given_ND[self.order_N[chosen_N]]
 
     def by_splits(self) -> Fit:
         """Choose on one half of validation, certify on the other, test on the test photos."""
@@ -107,9 +111,10 @@ class _Task:
         certify_N = (splits_N == "val") & (halves_N == "certify")
         choose_N, certify_N = _never_empty(choose_N, certify_N, splits_N == "val")
 
+        choose_ND = self._features(choose_N)
         best_loss, best, curve, stale = np.inf, None, [], 0
         for candidate in self._candidates(train_N):
-            logits_NK = candidate.layers(self.features_ND[choose_N])
+            logits_NK = candidate.layers(choose_ND)
             loss = log_loss(softmax(logits_NK), self.labels_N[choose_N])
             curve.append((candidate.knob, loss))
             stale += 1
@@ -119,17 +124,15 @@ class _Task:
                 break
         if best is None:
             raise BadData("every head's validation loss was not a number; a feature may be broken.")
-        logits_NK = best.layers(self.features_ND)
-        temperature = fit_temperature(logits_NK[choose_N], self.labels_N[choose_N])
-        probs_NK = softmax(logits_NK, temperature)
+        temperature = fit_temperature(best.layers(choose_ND), self.labels_N[choose_N])
+        certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
+        test_NK = softmax(best.layers(self._features(test_N)), temperature)
         return Fit(
             layers=best.layers,
             knob=best.knob,
             temperature=temperature,
-            risks=_certified(probs_NK[certify_N], self.labels_N[certify_N]),
-            evaluation=evaluate(
-                probs_NK[test_N], self.labels_N[test_N], self.labels, seed=self.recipe.seed
-            ),
+            risks=_certified(certify_NK, self.labels_N[certify_N]),
+            evaluation=evaluate(test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed),
             basis="test photos",
             curve=tuple(curve),
             held_out_N=splits_N == "val",
@@ -157,7 +160,7 @@ class _Task:
         temperature = fit_temperature(logits_SMK[chosen], labels_M)
         test_probs, test_labels = probs_MK, labels_M
         if given_N.any():
-            test_probs = softmax(final(self.features_ND[given_N]), temperature)
+            test_probs = softmax(final(self._features(given_N)), temperature)
             test_labels = self.labels_N[given_N]
         certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
         return Fit(
@@ -191,12 +194,12 @@ class _Task:
                 if number == len(knobs):
                     knobs.append(candidate.knob)
                     logits.append(np.zeros((len(rows), len(self.labels)), np.float32))
-                logits[number][held_M] = candidate.layers(self.features_ND[rows[held_M]])
+                logits[number][held_M] = candidate.layers(self.given_ND[self.order_N[rows[held_M]]])
         return knobs, np.stack(logits)
 
     def _candidates(self, train_N: NDArray[np.bool_]) -> Iterator[Candidate]:
         head, seed = self.recipe.head, self.recipe.seed
-        x_ND, labels_N = self.features_ND[train_N], self.labels_N[train_N]
+        x_ND, labels_N = self._features(train_N), self.labels_N[train_N]
         return candidates(head, x_ND, labels_N, len(self.labels), seed=seed)
 
     def _trained_to(self, train_N: NDArray[np.bool_], knob: float) -> Layers:

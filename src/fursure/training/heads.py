@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.recipe import Head, LogisticRegression, Mlp
+from fursure.training.lbfgs import minimise
 
 Matrix = NDArray[np.float32]
 
@@ -65,7 +66,9 @@ class Scale:
 
     def __call__(self, features_ND: Matrix) -> Matrix:
         """Return standardised features (N, D)."""
-        return (features_ND - self.mean_D) * self.inverse_D
+        out_ND = features_ND - self.mean_D
+        out_ND *= self.inverse_D
+        return out_ND
 
     def folded(self, first: Dense) -> Dense:
         """Return ``first`` as a layer on raw features."""
@@ -113,11 +116,10 @@ def _path(
     features' principal axes the Hessian is nearly diagonal, and dividing by the root of its
     diagonal, as it was at the last strength, makes it nearly the identity: few steps are left.
     """
-    from scipy.optimize import minimize
-
     axes_DR = _principal_axes(x_ND)
     # The bias is a weight like the others, of a feature that is always one; only not penalised.
-    z_NR = np.column_stack([x_ND @ axes_DR, np.ones(len(x_ND), np.float32)])
+    z_NR = np.ones((len(x_ND), axes_DR.shape[1] + 1), np.float32)
+    np.matmul(x_ND, axes_DR, out=z_NR[:, :-1])
     target_NK = np.eye(classes, dtype=np.float32)[labels_N]
     weight_RK = np.zeros((z_NR.shape[1], classes), np.float32)
     # p (1 - p), averaged over the classes: at the start they are all alike
@@ -130,25 +132,23 @@ def _path(
         root_R1 = np.sqrt(diagonal_R[:, None] + penalty_R1 + TINY)
 
         def objective(
-            flat: NDArray[np.float64],
-            penalty_R1: Matrix = penalty_R1,
-            root_R1: Matrix = root_R1,
-        ) -> tuple[float, NDArray[np.float64]]:
-            w_RK = flat.astype(np.float32).reshape(-1, classes) / root_R1
+            flat: Matrix, penalty_R1: Matrix = penalty_R1, root_R1: Matrix = root_R1
+        ) -> tuple[float, Matrix]:
+            w_RK = flat.reshape(-1, classes) / root_R1
             loss, slope_NK = _cross_entropy(_product(z_NR, w_RK), target_NK, weight_N)
             slope_RK = (_product(z_NR.T, slope_NK) + penalty_R1 * w_RK) / root_R1
             penalty = float((penalty_R1 * w_RK * w_RK).sum()) / 2
-            return loss + penalty, slope_RK.ravel().astype(np.float64)
+            return loss + penalty, slope_RK.ravel()
 
-        start = (weight_RK * root_R1).ravel().astype(np.float64)
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", options=_LBFGS)
-        weight_RK = found.x.astype(np.float32).reshape(-1, classes) / root_R1
+        start = (weight_RK * root_R1).ravel()
+        found = minimise(objective, start, decrease=DECREASE, slope=SLOPE)
+        weight_RK = found.reshape(-1, classes) / root_R1
         probs_NK = _softmax(_product(z_NR, weight_RK))
         curvature_N = weight_N * (probs_NK * (1 - probs_NK)).mean(axis=1)
         yield strength, [Dense(axes_DR @ weight_RK[:-1], weight_RK[-1])]
 
 
-_LBFGS = {"maxiter": 200, "maxcor": 10, "ftol": 1e-6, "gtol": 1e-5}
+DECREASE, SLOPE = 1e-6, 1e-5  # where a strength's search ends
 FEW_COLUMNS = 4
 TINY = np.float32(1e-6)  # keeps a direction without curvature or penalty finite
 

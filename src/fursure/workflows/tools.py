@@ -89,7 +89,7 @@ def examine() -> Iterator[Finding]:
     for package in ("numpy", "pillow", "onnxruntime"):
         yield Finding(package, version(package))
     for package, extra in [
-        ("onnx", "train"), ("scikit-learn", "train"), ("openvino", "fast"),
+        ("onnx", "train"), ("openvino", "fast"),
         ("simplejpeg", "fast"), ("torch", "torch"), ("timm", "torch"), ("pillow-heif", "heic"),
     ]:  # fmt: skip
         try:
