@@ -17,7 +17,20 @@ from fursure.workflows.train import train
 
 SHARED = Path(os.environ.get("FURSURE_DATA", Path(__file__).parents[2] / "shared"))
 TARGET = Path(__file__).parents[1] / "src" / "fursure" / "models" / "pets.fursure"
-RECIPE = Recipe(name="pets", backbone=str(SHARED / "weights" / "tiny"), precision="fp16", test=0.2)
+NOTE = (
+    "Trained on 12,000 photos of Kaggle's Dogs vs. Cats (200×200 px). Its encoder, `tiny`, was "
+    "trained from random weights on cats and dogs alone, and it has seen every photo these figures "
+    "are measured on, so they flatter the model: on 2,000 photos it had not seen, the encoder with "
+    "such a head was right on 95.8 % [94.8, 96.6]. It knows little beside cats and dogs, so it "
+    "calls few strangers strangers: most come out unsure."
+)
+RECIPE = Recipe(
+    name="pets",
+    backbone=str(SHARED / "weights" / "tiny"),
+    precision="fp16",
+    test=0.2,
+    note=NOTE,
+)
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from fursure.bundle import LIMITS, Bundle, short_digests
 from fursure.errors import BadBundle
-from fursure.workflows.train import Trained
+from fursure.recipe import Recipe
+from fursure.workflows.train import Trained, train
 
 Members = dict[str, bytes]
 
@@ -167,6 +168,15 @@ def test_no_name_or_pixel_of_the_photos_is_in_the_bundle(
     assert str(drawings).encode() not in data
     assert b"cat.3.jpg" not in data
     assert (drawings / "cat" / "cat.3.jpg").read_bytes() not in data
+
+
+def test_the_path_of_a_backbone_is_not_in_the_bundle(
+    trained: Trained, drawings: Path, tmp_path: Path
+) -> None:
+    recipe = Recipe(backbone=str(trained.path))
+    made = train(drawings, tmp_path / "m.fursure", recipe)
+    assert str(trained.path.parent).encode() not in made.path.read_bytes()
+    assert not train(drawings, tmp_path / "m.fursure", recipe).new
 
 
 def test_a_bundle_remembers_which_photos_made_it(trained: Trained, drawings: Path) -> None:

@@ -54,6 +54,7 @@ class Recipe:
     cross_validate_below: int = 200  # photos of the smallest class; fewer: figures from folds
     folds: int = 5
     seed: int = 0
+    note: str = ""  # what the model card should say besides
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; the head says which kind it is."""

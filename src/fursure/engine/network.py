@@ -3,7 +3,8 @@
 Dimension key: N photos, B photos of a batch, D features, H W height and width, C colour (RGB).
 """
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,8 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.data.parallel import chunked
-from fursure.engine.session import BATCH, Outputs, Session
+from fursure.engine.session import BATCH, Outputs, Pixels, Session
 from fursure.images.preprocess import Preprocess
+
+_memory = threading.local()  # fresh megabytes for each batch cost as much as decoding does
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +25,44 @@ class Network:
     session: Session
     preprocess: Preprocess
 
-    def __call__(self, photos: Sequence[Image.Image]) -> Outputs:
-        """Return every output for ``photos``, in order."""
-        parts = [
-            self.session(np.stack([self.preprocess(photo) for photo in batch]))
-            for batch in chunked(photos, BATCH)
-        ]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    def __call__(self, photos: Iterable[Image.Image]) -> Outputs:
+        """Return every output for ``photos``, in order; of no photos, none.
 
-    def encode(self, photos: Sequence[Image.Image]) -> NDArray[np.float32]:
+        A photo is let go once it is prepared, so many large ones may follow each other.
+        """
+        return _joined(self.session(pixels) for pixels, _ in self._batches(photos))
+
+    def encode(self, photos: Iterable[Image.Image]) -> NDArray[np.float32]:
         """Return the features (N, D) of ``photos``, the same bits whatever they arrive with.
 
         They run in whole batches of `BATCH`, padded with black: a run that was interrupted
         forms other batches than one that was not, and must not notice.
         """
-        size = self.preprocess.size
-        parts = []
-        for batch in chunked(photos, BATCH):
-            pixels_BHWC = np.zeros((BATCH, size, size, 3), np.uint8)
-            for row, photo in enumerate(batch):
-                pixels_BHWC[row] = self.preprocess(photo)
-            parts.append(self.session(pixels_BHWC)["features"][: len(batch)])
-        return np.concatenate(parts)
+        return np.concatenate(
+            [self.session(whole)["features"][: len(used)] for used, whole in self._batches(photos)]
+        )
+
+    def _batches(self, photos: Iterable[Image.Image]) -> Iterable[tuple[Pixels, Pixels]]:
+        """Yield the pixels of each batch, and the same padded with black; both are reused."""
+        whole_BHWC = _reused(BATCH, self.preprocess.size)
+        for batch in chunked(map(self.preprocess, photos), BATCH):
+            whole_BHWC[len(batch) :] = 0
+            for row, pixels_HWC in enumerate(batch):
+                whole_BHWC[row] = pixels_HWC
+            yield whole_BHWC[: len(batch)], whole_BHWC
+
+
+def _reused(rows: int, size: int) -> Pixels:
+    """Return this thread's memory for a batch."""
+    shape = (rows, size, size, 3)
+    if getattr(_memory, "pixels", np.empty(0)).shape != shape:
+        _memory.pixels = np.zeros(shape, np.uint8)
+    pixels_BHWC: Pixels = _memory.pixels
+    return pixels_BHWC
+
+
+def _joined(parts: Iterable[Outputs]) -> Outputs:
+    listed = list(parts)
+    if not listed:
+        return {}
+    return {name: np.concatenate([one[name] for one in listed]) for name in listed[0]}

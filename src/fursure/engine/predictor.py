@@ -17,12 +17,13 @@ from fursure.bundle import Bundle
 from fursure.data.parallel import chunked, in_order
 from fursure.engine.network import Network
 from fursure.engine.parity import check_parity
-from fursure.engine.session import BATCH, Outputs, available_threads, open_session
+from fursure.engine.session import Outputs, available_threads, open_session
 from fursure.errors import BadImage
 from fursure.images.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
 
 Many = list[Any] | tuple[Any, ...]  # of `PhotoLike`
+CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
 PhotoLike = str | PathLike[str] | bytes | Image.Image | NDArray[Any]
 
 
@@ -108,35 +109,42 @@ class Predictor:
 
         A photo may also be a function that returns its bytes; it is called on a worker thread.
         """
-        size = BATCH if self.network.session.bulk else 1
+        size = CHUNK if self.network.session.bulk else 1
         workers = self.threads + 1 if self.network.session.bulk else 1
         for answers in in_order(self.batch, chunked(photos, size), threads=workers):
             yield from answers
 
     def batch(self, photos: Sequence[tuple[str, Any]]) -> list[Prediction]:
         """Classify a few photos on the calling thread."""
-        decoded: list[Decoded | BadImage] = [self._decode(name, photo) for name, photo in photos]
-        good = [one.image for one in decoded if isinstance(one, Decoded)]
-        answers = iter(self._answers(self.network(good)) if good else [])
+        errors: dict[int, str] = {}
+        outputs = self.network(self._decoded(photos, errors))
+        answers = iter(self._answers(outputs)) if outputs else iter(())
         return [
-            Prediction(path=name, error=one.reason)
-            if isinstance(one, BadImage)
+            Prediction(path=name, error=errors[row])
+            if row in errors
             else Prediction(path=name, **next(answers))
-            for (name, _), one in zip(photos, decoded, strict=True)
+            for row, (name, _) in enumerate(photos)
         ]
 
-    def _decode(self, name: str, photo: Any) -> Decoded | BadImage:
-        try:
-            match photo:
-                case Image.Image():
-                    return from_pil(photo, name=name)
-                case np.ndarray():
-                    return from_array(photo, name=name)
-                case _:
-                    data = _bytes(name, photo)
-                    return decode(data, name=name, min_side=self.network.preprocess.min_side)
-        except BadImage as error:
-            return error
+    def _decoded(
+        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str]
+    ) -> Iterator[Image.Image]:
+        """Yield the photos that can be decoded, and note why the others cannot."""
+        for row, (name, photo) in enumerate(photos):
+            try:
+                yield self._decode(name, photo).image
+            except BadImage as error:
+                errors[row] = error.reason
+
+    def _decode(self, name: str, photo: Any) -> Decoded:
+        match photo:
+            case Image.Image():
+                return from_pil(photo, name=name)
+            case np.ndarray():
+                return from_array(photo, name=name)
+            case _:
+                data = _bytes(name, photo)
+                return decode(data, name=name, min_side=self.network.preprocess.min_side)
 
     def _answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
         probs_NK = np.asarray(outputs["probs"], np.float64)

@@ -82,7 +82,7 @@ def assemble(
         engine_gap=gap,
         backbone=backbone.name,
         licence=backbone.licence,
-        recipe=recipe.to_json(),
+        recipe=replace(recipe, backbone=backbone.name).to_json(),  # its name, not its path
         data=_described(collected, backbone),
         figures={"basis": found.basis, **found.evaluation.to_json()},
         versions={one: version(one) for one in ("fursure", "numpy", "onnx", "onnxruntime")},

@@ -22,6 +22,7 @@ def card(meta: Meta) -> str:
             "",
             f"Tells apart {_listed(meta.labels)}, and says “unsure” or “stranger” otherwise.",
             "",
+            *([meta.recipe["note"], ""] if meta.recipe["note"] else []),
             f"- Accuracy: **{evaluation.accuracy}**, n = {evaluation.n} ({meta.figures['basis']})",
             f"- Log loss: {evaluation.log_loss} nats per photo",
             f"- Encoder: {meta.backbone}, frozen, {meta.features}-D features at "

@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,8 @@ def _earlier(path: Path, overwrite: bool) -> Bundle | None:
 def _same(earlier: Bundle, recipe: Recipe, collected: Collected, backbone: Backbone) -> bool:
     """Return whether ``earlier`` is what this run would make."""
     made = (earlier.meta.recipe, earlier.meta.data["digest"], earlier.meta.data["backbone"])
-    return bool(made == (recipe.to_json(), collected.manifest.digest, backbone.digest))
+    asked = replace(recipe, backbone=backbone.name).to_json()
+    return bool(made == (asked, collected.manifest.digest, backbone.digest))
 
 
 def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, Split] | None:
