@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # an installed package runs from its byte code
+
 
 @dataclass(frozen=True, slots=True)
 class Timed:
@@ -29,7 +31,7 @@ def run(command: Sequence[object], *, env: Mapping[str, str] | None = None) -> T
     process = subprocess.Popen(
         [str(one) for one in command],
         stdout=subprocess.PIPE,
-        env={**os.environ, **(env or {})},
+        env={**os.environ, **COMPILED, **(env or {})},
         text=True,
     )
     rss = []

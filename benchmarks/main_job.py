@@ -15,17 +15,13 @@ import sys
 import tempfile
 import time
 import zipfile
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from benchmarks.machine import Timed, described, fastest_of, run
-from fursure.engine.session import BATCH, available_threads, open_session
-from fursure.training.backbones import load_backbone
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("FURSURE_DATA", ROOT.parent / "shared"))
@@ -34,7 +30,6 @@ ELSEWHERE = SHARED / "data" / "elsewhere-300.zip"
 WEIGHTS = SHARED / "weights" / "mobilenetv2_100.tf_in1k"
 FURSURE = [Path(sys.executable).with_name("fursure")]
 COUNT = 12_000
-PEAK_PHOTOS = 4_000
 
 
 @dataclass(slots=True)
@@ -59,9 +54,8 @@ def main() -> None:
         folder = Path(name)
         home = folder / "home"
         env = {"FURSURE_HOME": str(home)}
-        os.environ["FURSURE_HOME"] = str(home)
         table = Table()
-        peak = _peak()
+        peak = _peak(env)
         model = folder / "pets.fursure"
         _train(table, folder, model, env, peak)
         _quality(table, model, env)
@@ -71,20 +65,13 @@ def main() -> None:
         _install(table, folder)
 
 
-def _peak() -> float:
+def _peak(env: dict[str, str]) -> float:
     """Convert the backbone, and return what the network alone reaches, in photos a second."""
-    backbone = load_backbone(str(WEIGHTS))
-    session = open_session(backbone.onnx, photos=COUNT)
-    size = backbone.preprocess.size
-    rng = np.random.default_rng(0)
-    pixels_BHWC = rng.integers(0, 256, (BATCH, size, size, 3), dtype=np.uint8)
-    with ThreadPoolExecutor(available_threads()) as pool:
-        list(pool.map(session, [pixels_BHWC] * 16))
-        began = time.perf_counter()
-        list(pool.map(session, [pixels_BHWC] * (PEAK_PHOTOS // BATCH)))
-        peak = PEAK_PHOTOS / (time.perf_counter() - began)
-    print(f"| the network alone, {session.engine} | | {peak:.0f} photos/s | |", flush=True)
-    return peak
+    command = [sys.executable, "-m", "benchmarks.engine_peak", WEIGHTS]
+    _checked(run(command, env=env))  # converts, and tests the engine
+    engine, rate = _checked(run(command, env=env)).stdout.strip().split("|")
+    print(f"| the network alone, {engine} | | {float(rate):.0f} photos/s | |", flush=True)
+    return float(rate)
 
 
 def _train(table: Table, folder: Path, model: Path, env: dict[str, str], peak: float) -> None:

@@ -312,3 +312,12 @@ def test_nothing_touches_the_network(photos: Path, tmp_path: Path, drawings: Pat
         run = fursure(*args, PYTHONPATH=str(tmp_path))
         assert run.returncode in {0, 3}
         assert "NETWORK" not in run.stderr
+
+
+def test_no_path_in_a_table_is_a_formula() -> None:
+    from fursure.report.table import cell
+
+    assert cell("=cmd().jpg") == "./=cmd().jpg"
+    assert cell("-1.jpg") == "./-1.jpg"
+    assert cell("-") == "-"
+    assert cell("cats/+1.jpg") == "cats/+1.jpg"

@@ -25,6 +25,14 @@ def encoded(format_: str, image: Image.Image = PHOTO, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
+def heic(image: Image.Image, **options: Any) -> bytes:
+    """Return an image as an iPhone stores it, or skip."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(image).save(buffer, quality=90, **options)
+    return buffer.getvalue()
+
+
 def distance(image: Image.Image, reference: Image.Image) -> float:
     """Return the mean absolute difference, in grey levels."""
     assert image.mode == "RGB"
@@ -62,23 +70,54 @@ def test_each_format_decodes_to_the_picture_that_was_saved(
     assert distance(photo.image, PHOTO) <= bound
 
 
+@pytest.mark.parametrize("format_", ["PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "HEIF"])
+def test_a_large_photo_of_any_format_is_reduced_as_a_jpeg_is(format_: str) -> None:
+    if format_ == "AVIF" and not features.check("avif"):
+        pytest.skip("this Pillow has no AVIF")
+    large = PHOTO.resize((1100, 1300))
+    data = heic(large) if format_ == "HEIF" else encoded(format_, large)
+    photo, jpeg = decode(data), decode(encoded("JPEG", large, quality=95))
+    assert (photo.width, photo.height, photo.format) == (1100, 1300, format_)
+    assert photo.image.size == jpeg.image.size == (275, 325)
+    assert distance(photo.image, jpeg.image) < 6
+    assert decode(data, min_side=600).image.size == (1100, 1300)
+
+
+def test_a_reduced_pixel_is_the_mean_of_those_it_replaces() -> None:
+    pixels_HW3 = np.random.default_rng(0).integers(0, 256, (1026, 1032, 3), dtype=np.uint8)
+    photo = decode(encoded("PNG", Image.fromarray(pixels_HW3)))
+    means_hw3 = pixels_HW3[:1024].reshape(256, 4, 258, 4, 3).mean(axis=(1, 3))
+    assert photo.image.size == (258, 257)  # the last row is the mean of the two that are left
+    assert np.abs(np.asarray(photo.image)[:256] - means_hw3).max() <= 0.5
+
+
+def test_a_large_photo_lying_on_its_side_is_reduced_and_upright() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    large = PHOTO.crop((0, 0, 256, 128)).resize((2048, 1024))
+    photo = decode(encoded("PNG", large, exif=exif))
+    assert (photo.width, photo.height, photo.image.size) == (1024, 2048, (256, 512))
+
+
+def test_images_from_memory_keep_their_size() -> None:
+    assert from_pil(PHOTO.resize((1100, 1300))).image.size == (1100, 1300)
+    assert from_array(np.zeros((1300, 1100), np.uint8)).image.size == (1100, 1300)
+
+
 def test_an_iphone_photo_decodes_upright() -> None:
-    pillow_heif = pytest.importorskip("pillow_heif")
-    buffer = io.BytesIO()
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = PHOTO.crop((0, 0, 256, 128))
-    pillow_heif.from_pillow(lying).save(buffer, quality=90, exif=exif.tobytes())
-    photo = decode(buffer.getvalue())
+    photo = decode(heic(lying, exif=exif.tobytes()))
     assert (photo.format, photo.width, photo.height) == ("HEIF", 128, 256)
     assert distance(photo.image, lying.transpose(Image.Transpose.ROTATE_270)) < 4
 
 
 def test_an_iphone_photo_names_the_extra_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
-    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
+    photo = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
     with pytest.raises(BadImage, match=r"HEIC photo; run: pip install 'fursure\[heic\]'"):
-        decode(heic)
+        decode(photo)
 
 
 @pytest.mark.parametrize("format_", ["GIF", "WEBP", "PNG", "TIFF", "AVIF"])

@@ -35,6 +35,7 @@ from fursure.files import replacing
 from fursure.images.preprocess import Preprocess
 from fursure.sureness.familiarity import Familiar
 from fursure.sureness.risk import RiskTable
+from fursure.tensors import self_contained
 
 FORMAT = 1
 LIMITS = {  # bytes; a bundle holds exactly these members
@@ -249,6 +250,8 @@ class Bundle:
     def _parse(cls, members: Mapping[str, bytes]) -> "Bundle":
         text = members["bundle.json"].decode()
         _check_depth(text)
+        if not self_contained(members["model.onnx"]):
+            raise ValueError("model.onnx in it keeps weights in another file; train it again")
         meta = Meta.from_json(json.loads(text, parse_constant=_no_constant))
         arrays = _unpack(members["familiar.npz"])
         seen = Seen(
@@ -318,7 +321,7 @@ def _read_folder(path: Path) -> dict[str, bytes]:
 def _check_names(names: Iterable[str]) -> None:
     found = list(names)
     if missing := sorted(LIMITS.keys() - set(found)):
-        raise ValueError(f"{missing[0]} is missing")
+        raise ValueError(f"{missing[0]} is missing; copy it again")
     if len(found) > len(LIMITS):
         extra = sorted(set(found) - LIMITS.keys()) or ["a file twice"]
         raise ValueError(f"it also holds {extra[0][:100]!r}, which no bundle has")
@@ -335,7 +338,9 @@ def _check_sums(members: Mapping[str, bytes]) -> None:
     sums = {name: digest for digest, _, name in pairs}
     for name in LIMITS.keys() - {"SHA256SUMS"}:
         if sums.get(name) != hashlib.sha256(members[name]).hexdigest():
-            raise ValueError(f"{name} in it is not what was written (its sha256 differs)")
+            raise ValueError(
+                f"{name} in it is not what was written (its sha256 differs); copy it again"
+            )
 
 
 def _check_depth(text: str) -> None:

@@ -37,8 +37,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         part.chmod(0o666 & ~_umask())  # mkstemp made it private
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename is None:
+            error.filename = str(path)  # a failed write does not say which file it was
         raise
     _sync_folder(path.parent)
 

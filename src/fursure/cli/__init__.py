@@ -107,7 +107,9 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:
         if debug:
             raise
-        click.echo(f"fursure: {error.filename or 'input or output'}: {error.strerror}.", err=True)
+        click.echo(
+            f"fursure: {error.filename or 'input or output'}: {error.strerror or error}.", err=True
+        )
         code = 1
     except MemoryError:
         if debug:

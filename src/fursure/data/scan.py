@@ -96,7 +96,7 @@ class _Worker:
     source: Source
     known: Store[Fingerprint]
     encoding: Encoding | None
-    min_side: int  # pixels a JPEG's reduced decoding keeps
+    min_side: int  # pixels that a photo's reduced decoding keeps
 
     def __call__(self, photos: list[Photo]) -> list[Scanned]:
         rows, data = self._read(photos)

@@ -36,7 +36,14 @@ def check_parity(session: Session, bundle: Bundle) -> None:
                 "Install the Pillow that this version of fursure is locked to."
             )
     bound = SAME if session.engine.endswith("fp32") else max(SAME, bundle.meta.engine_gap)
-    gap = largest_deviation(session, bundle)
+    try:
+        gap = largest_deviation(session, bundle)
+    except Exception as error:  # engines raise their own types; the network may lack an output
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
+        raise EngineFailed(
+            f"{session.engine} cannot run this model ({reason}). Try another --engine, or train "
+            "the model again."
+        ) from error
     if not gap <= bound:
         raise EngineFailed(
             f"{session.engine} answers differently from the machine this model was trained on: a "

@@ -1,13 +1,14 @@
 """Bytes → upright RGB photo, or one `BadImage` that says why not.
 
-Large JPEGs are reduced while they are decoded, so that a 108-megapixel photo costs little; every
-photo is measured by its header before memory is taken for it. Colour profiles are not applied.
+Large JPEGs are reduced while they are decoded, so that a 108-megapixel photo costs little; other
+formats are reduced as soon as they are, so that many of them do not fill the memory. Every photo
+is measured by its header before memory is taken for it. Colour profiles are not applied.
 """
 
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,7 @@ from fursure.images.headers import (
     read_png_header,
     read_webp_header,
 )
-from fursure.images.jpeg import dct_scale, jpeg_decoder, read_jpeg
+from fursure.images.jpeg import jpeg_decoder, read_jpeg, reduction
 from fursure.images.tiff import read_tiff_header
 from fursure.images.upright import exif_orientation, to_rgb, turned
 
@@ -65,7 +66,7 @@ LIMITS = Limits()
 class Decoded:
     """A photo in memory."""
 
-    image: Image.Image  # RGB, upright, possibly reduced
+    image: Image.Image  # RGB, upright; by `decode` at 1, 1/2, 1/4 or 1/8 of the original
     width: int  # pixels of the upright original
     height: int
     format: str  # as Pillow spells it: JPEG, PNG …
@@ -77,8 +78,9 @@ def decode(
 ) -> Decoded:
     """Return the photo in the bytes of a JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP or TIFF file.
 
-    JPEGs are decoded at the smallest of the scales 1, 1/2, 1/4 and 1/8 whose shorter side is
-    still ``min_side`` pixels or more. Damaged and truncated files are refused, not half decoded.
+    The image comes at the smallest of the scales 1, 1/2, 1/4 and 1/8 whose shorter side is still
+    ``min_side`` pixels or more: a JPEG is decoded at that scale, any other format is averaged down
+    to it. Damaged and truncated files are refused, not half decoded.
 
     Raises:
         BadImage: always this, with ``name`` and a short reason, whatever is wrong.
@@ -92,9 +94,9 @@ def decode(
             case "JPEG":
                 return _decode_jpeg(data, name, min_side, limits)
             case "HEIF":
-                return _decode_heif(data, name, limits)
+                return _decode_heif(data, name, min_side, limits)
             case _:
-                return _decode_by_pillow(data, format_, name, limits)
+                return _decode_by_pillow(data, format_, name, min_side, limits)
 
 
 def from_pil(image: Image.Image, *, name: str = "photo", limits: Limits = LIMITS) -> Decoded:
@@ -163,7 +165,7 @@ def _decode_jpeg(data: bytes, name: str, min_side: int, limits: Limits) -> Decod
     if header.progressive and data.count(b"\xff\xda") > MAX_SCANS:
         raise BadImage(name, f"a progressive JPEG of more than {MAX_SCANS} scans")
     width, height = header.width, header.height
-    scale = dct_scale(header, min_side)
+    scale = reduction((width, height), min_side)
     _check_size(name, (width, height), limits, reduction=1 if header.buffered else scale)
     image = turned(read_jpeg(data, header, scale), header.orientation)
     if header.orientation >= 5:  # lying on its side
@@ -171,7 +173,9 @@ def _decode_jpeg(data: bytes, name: str, min_side: int, limits: Limits) -> Decod
     return Decoded(image=image, width=width, height=height, format="JPEG", frames=1)
 
 
-def _decode_by_pillow(data: bytes, format_: Format, name: str, limits: Limits) -> Decoded:
+def _decode_by_pillow(
+    data: bytes, format_: Format, name: str, min_side: int, limits: Limits
+) -> Decoded:
     read_header, plugin = READERS[format_]
     header = read_header(data)
     _check_size(name, (header.width, header.height), limits)
@@ -181,10 +185,10 @@ def _decode_by_pillow(data: bytes, format_: Format, name: str, limits: Limits) -
     exif = image.info.get("exif", b"") if format_ in {"WEBP", "AVIF"} else b""
     orientation = header.orientation or exif_orientation(exif)
     frames = header.frames or getattr(image, "n_frames", 1)
-    return _decoded(image, orientation, format_, frames)
+    return _reduced(_decoded(image, orientation, format_, frames), min_side)
 
 
-def _decode_heif(data: bytes, name: str, limits: Limits) -> Decoded:
+def _decode_heif(data: bytes, name: str, min_side: int, limits: Limits) -> Decoded:
     try:
         import pillow_heif
     except ImportError as error:
@@ -194,10 +198,20 @@ def _decode_heif(data: bytes, name: str, limits: Limits) -> Decoded:
     _check_size(name, photo.size, limits)
     pixels = photo.data  # decodes, and turns upright; the size is final only now
     image = Image.frombytes(photo.mode, photo.size, pixels, "raw", photo.mode, photo.stride)
-    return _decoded(image, 1, "HEIF", len(photos))
+    return _reduced(_decoded(image, 1, "HEIF", len(photos)), min_side)
 
 
 def _decoded(image: Image.Image, orientation: int, format_: str, frames: int = 1) -> Decoded:
     upright = turned(to_rgb(image), orientation)
     width, height = upright.size
     return Decoded(image=upright, width=width, height=height, format=format_, frames=frames)
+
+
+def _reduced(photo: Decoded, min_side: int) -> Decoded:
+    """Bring a photo to the scale that a JPEG of its size would have been decoded at.
+
+    A scan holds a chunk of decoded photos a thread; at full size, 12-megapixel PNGs would take
+    gigabytes.
+    """
+    scale = reduction(photo.image.size, min_side)
+    return photo if scale == 1 else replace(photo, image=photo.image.reduce(scale))

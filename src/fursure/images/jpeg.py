@@ -20,9 +20,9 @@ from fursure.images.upright import to_rgb
 SCALES = (8, 4, 2)  # the reductions the inverse DCT can do on the way, smallest output first
 
 
-def dct_scale(header: JpegHeader, min_side: int) -> int:
+def reduction(size: tuple[int, int], min_side: int) -> int:
     """Return the largest reduction, 8, 4, 2 or 1, that leaves the shorter side ``min_side``."""
-    side = min(header.width, header.height)
+    side = min(size)
     # Below 8 pixels two reductions can give the same size, and the decoders choose differently.
     return next((scale for scale in SCALES if ceil(side / scale) >= max(min_side, 8)), 1)
 

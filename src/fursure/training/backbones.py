@@ -13,9 +13,12 @@ The last three need torch once; the converted encoder is kept, so the next train
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
+
+import numpy as np
 
 from fursure.bundle import Bundle, shipped
 from fursure.errors import BadBackbone, UnknownBackbone
@@ -91,7 +94,7 @@ def _find(
         digest = _digest_of_folder(path)
         key = _key("folder", digest, precision, str(image_size))
         return _kept(key) or _convert(path.name, path, key, precision, image_size)
-    if (kept := _kept_under(source)) is not None:
+    if (kept := _kept_under(source, image_size)) is not None:
         return kept
     raise UnknownBackbone(source, _nearest(source))
 
@@ -101,10 +104,13 @@ def at_hand() -> Iterator[tuple[str, str]]:
     bundle = shipped("pets")
     yield "tiny", f"{bundle.meta.features}-D features, in the wheel, {bundle.meta.licence}"
     for path in sorted(_folder().glob("*.json")):
-        if path.with_suffix(".onnx").is_file():
+        with suppress(
+            OSError, ValueError, KeyError, TypeError
+        ):  # damaged: converted anew, if asked
             note = json.loads(path.read_text())
             size = path.with_suffix(".onnx").stat().st_size / 1e6
-            yield note["name"], f"{note['preprocess']['size']} px, {size:.1f} MB, {note['licence']}"
+            about = f"{note['preprocess']['size']} px, {size:.1f} MB, {note['licence']}"
+            yield note["name"], about
 
 
 def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
@@ -124,24 +130,46 @@ def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
 
 
 def _from_onnx(path: Path, image_size: int | None, features: str | None) -> Backbone:
-    import onnx
-
-    from fursure.training.graph import from_normalised
+    from fursure.training.graph import from_normalised, parsed
 
     config = read_config(path.parent)
     preprocess = preprocess_of(config, image_size)
-    try:
-        model = onnx.load_from_string(path.read_bytes())
-    except Exception as error:  # protobuf's DecodeError and whatever else a random file provokes
-        raise BadBackbone(f"{path} is not an ONNX file: {error}") from error
-    if any(tensor.external_data for tensor in model.graph.initializer):
-        raise BadBackbone(f"{path} keeps its weights in another file; save it as one file.")
+    model = parsed(path.read_bytes(), path)
+    encoder = from_normalised(model, preprocess, features=features, name=path.name)
+    _check_runs(encoder, preprocess.size, path.name)
     return Backbone(
         name=path.stem,
-        onnx=from_normalised(model, preprocess, features=features, name=path.name),
+        onnx=encoder,
         preprocess=preprocess,
         licence=_licence(config),
     )
+
+
+def _check_runs(encoder: bytes, size: int, name: str) -> None:
+    """Refuse a network that was exported for another size, or for one photo at a time."""
+    from fursure.engine.session import OnnxRuntime
+
+    two_NHWC = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
+    try:
+        session = OnnxRuntime(encoder, threads=1)
+        alone_ND = [session(two_NHWC[row : row + 1])["features"] for row in range(2)]
+        both_ND = session(two_NHWC)["features"]
+    except Exception as error:  # the runtime raises its own types
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BadBackbone(
+            f"{name} does not run on photos of {size} px, the size in its config.json ({reason}); "
+            "correct input_size there, or export it with a free batch dimension."
+        ) from error
+    if both_ND.ndim != 2 or both_ND.shape != (2, alone_ND[0].shape[-1]):
+        raise BadBackbone(
+            f"{name} gives features of shape {both_ND.shape} for two photos; it needs one row for "
+            "each: export it with a free batch dimension, or name another tensor with "
+            "--features-output."
+        )
+    if not np.allclose(both_ND, np.concatenate(alone_ND), rtol=1e-2, atol=1e-2):
+        raise BadBackbone(
+            f"{name} answers differently for one photo and for two; export it in evaluation mode."
+        )
 
 
 def _convert(
@@ -200,7 +228,7 @@ def preprocess_of(config: Mapping[str, Any], image_size: int | None) -> Preproce
             mean=tuple(cfg["mean"]),
             std=tuple(cfg["std"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError) as error:
         raise BadBackbone(
             f"its pretrained_cfg does not say how to prepare a photo: {error}"
         ) from None
@@ -258,15 +286,16 @@ def _kept(key: str) -> Backbone | None:
             preprocess=Preprocess.from_json(note["preprocess"]),
             licence=note["licence"],
         )
+        return backbone if backbone.digest == note["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return backbone if backbone.digest == note["sha256"] else None
 
 
-def _kept_under(name: str) -> Backbone | None:
-    """Return a backbone converted earlier from a folder of this name."""
+def _kept_under(name: str, image_size: int | None) -> Backbone | None:
+    """Return a backbone converted earlier from a folder of this name, for photos of this size."""
     for path in sorted(_folder().glob("*.json")):
-        if (kept := _kept(path.stem)) is not None and kept.name == name:
+        kept = _kept(path.stem)
+        if kept and kept.name == name and image_size in {None, kept.preprocess.size}:
             return kept
     return None
 

@@ -11,15 +11,20 @@ Dimension key: N photos, D features, K classes, H W height and width (pixels), h
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 
-from fursure.errors import BadBackbone
+from fursure.errors import BadBackbone, MissingExtra
 from fursure.images.preprocess import Preprocess
 from fursure.training.heads import Layers
+
+try:
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+except ImportError as error:
+    raise MissingExtra("training a model", "train") from error
 
 IR_VERSION = 10  # read by every ONNX Runtime from 1.18 on
 AXES = {"features": ["N", "D"], "map": ["N", "D", "h", "w"]}  # of an encoder's outputs
@@ -154,6 +159,23 @@ def half_precision(model_bytes: bytes) -> bytes:
     return _finished(model, {})
 
 
+def parsed(data: bytes, path: Path) -> onnx.ModelProto:
+    """Return the network in the bytes of the file ``path``.
+
+    Raises:
+        BadBackbone: it is no ONNX file, or one whose weights lie elsewhere.
+    """
+    try:
+        model = onnx.load_from_string(data)
+    except Exception as error:  # protobuf's DecodeError and whatever else a random file provokes
+        raise BadBackbone(
+            f"{path} is not an ONNX file: {error}; copy or export it again."
+        ) from error
+    if any(tensor.external_data for tensor in model.graph.initializer):
+        raise BadBackbone(f"{path} keeps its weights in another file; save it as one file.")
+    return model
+
+
 def from_normalised(
     model: onnx.ModelProto, preprocess: Preprocess, *, features: str | None, name: str
 ) -> bytes:
@@ -162,7 +184,7 @@ def from_normalised(
     ``features`` names the tensor to take; otherwise it is the input of the last Gemm.
 
     Raises:
-        BadBackbone: there is no such tensor, or the network takes other inputs.
+        BadBackbone: there is no such tensor, or the network is not valid or takes other inputs.
     """
     graph = model.graph
     constants = {tensor.name for tensor in graph.initializer}
@@ -200,7 +222,11 @@ def from_normalised(
     if (source := _pooled_map(model, tensor)) is not None:
         graph.node.append(helper.make_node("Identity", [source], ["map"]))
         outputs.append("map")
-    return _cut(model, outputs)
+    try:
+        return _cut(model, outputs)
+    except onnx.checker.ValidationError as error:
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BadBackbone(f"{name} is no valid network ({reason}); export it again.") from error
 
 
 def _features(model: onnx.ModelProto, asked: str | None, name: str) -> str:

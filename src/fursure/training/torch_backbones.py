@@ -5,7 +5,6 @@ Dimension key: N photos, D features, H W height and width (pixels), h w map cell
 
 import contextlib
 import io
-import os
 import tempfile
 import warnings
 from pathlib import Path
@@ -18,6 +17,7 @@ from fursure.files import offline
 from fursure.training.backbones import preprocess_of, read_config
 
 try:
+    import huggingface_hub.constants
     import timm
     import torch
     from torch import Tensor, nn
@@ -63,7 +63,7 @@ def convert(name: str, folder: Path | None, image_size: int | None) -> tuple[dic
     config, net = _from_folder(folder) if folder else _from_timm(name)
     preprocess = preprocess_of(config, image_size)
     encoder = Encoder(net, preprocess.mean, preprocess.std).eval()
-    graph = _export(encoder, preprocess.size)
+    graph = _export(encoder, preprocess.size, name)
     _verify(encoder, graph, preprocess.size, name)
     return config, graph
 
@@ -80,12 +80,19 @@ def _from_folder(folder: Path) -> tuple[dict[str, Any], Any]:
             f"{folder}/config.json names the architecture {architecture!r}, which timm "
             f"{timm.__version__} does not have{f'; it has {near}' if near else ''}."
         )
-    net = timm.create_model(
-        architecture,
-        pretrained=False,
-        num_classes=int(config.get("num_classes", 1000)),
-        **config.get("model_args", {}),
-    )
+    try:
+        net = timm.create_model(
+            architecture,
+            pretrained=False,
+            num_classes=int(config.get("num_classes", 1000)),
+            **config.get("model_args", {}),
+        )
+    except Exception as error:  # each network checks its arguments in its own way
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BadBackbone(
+            f"timm cannot make the network in {folder}/config.json ({reason}); correct its "
+            "num_classes or model_args."
+        ) from error
     try:
         weights = load_file(folder / "model.safetensors")
     except (SafetensorError, OSError) as error:
@@ -120,13 +127,18 @@ def _check_shapes(net: Any, weights: dict[str, Tensor], folder: Path, architectu
 
 def _from_timm(name: str) -> tuple[dict[str, Any], Any]:
     kind, _, model = name.partition(":")
-    if offline():
-        os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is imported
+    if offline():  # its own variable was read when timm imported it, which is too early for ours
+        huggingface_hub.constants.HF_HUB_OFFLINE = True
     known = model if kind == "timm" else f"hf_hub:{model}"
     net: Any
     if kind == "timm" and not timm.is_model(model):
         near = ", ".join(timm.list_models(f"*{model.split('_')[0]}*")[:3])
         raise UnknownBackbone(name, f"timm has {near}." if near else "")
+    cfg = timm.get_pretrained_cfg(model) if kind == "timm" else None
+    if offline() and cfg is not None and cfg.url and not cfg.hf_hub_id:
+        raise UnknownBackbone(  # timm would fetch them from the web, whatever the hub is told
+            name, f"timm has no weights of {model} on the hub, and the network is forbidden."
+        )
     try:
         net = timm.create_model(known, pretrained=True)
     except Exception as error:  # every layer below has its own: HTTP, hub, timm, safetensors
@@ -139,10 +151,17 @@ def _from_timm(name: str) -> tuple[dict[str, Any], Any]:
     return {"architecture": model, "pretrained_cfg": dict(net.pretrained_cfg)}, net
 
 
-def _export(encoder: Encoder, size: int) -> bytes:
+def _export(encoder: Encoder, size: int, name: str) -> bytes:
     pixels_NHWC = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8)
-    with torch.inference_mode():
-        names = ["features", "map"][: len(encoder(pixels_NHWC))]
+    try:
+        with torch.inference_mode():
+            names = ["features", "map"][: len(encoder(pixels_NHWC))]
+    except (AssertionError, RuntimeError, ValueError) as error:  # a ViT knows one size only
+        reason = str(error).strip().splitlines()[0][:200]
+        raise BadBackbone(
+            f"{name} does not run on photos of {size} px ({reason}); choose another --image-size, "
+            "or leave it out."
+        ) from error
     quiet = io.StringIO()  # the exporter reports its steps on stdout, where results go
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet):
         warnings.simplefilter("ignore")
@@ -171,13 +190,21 @@ def _verify(encoder: Encoder, graph: bytes, size: int, name: str) -> None:
     """
     from fursure.engine.session import OnnxRuntime
 
-    session = OnnxRuntime(graph, threads=2)
+    session = None
     generator = np.random.default_rng(0)
     for count in BATCHES:
         pixels_NHWC = generator.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
         with torch.inference_mode():
             wanted_ND = encoder(torch.from_numpy(pixels_NHWC))[0].numpy()
-        found_ND = session(pixels_NHWC)["features"]
+        try:
+            session = session or OnnxRuntime(graph, threads=2)
+            found_ND = session(pixels_NHWC)["features"]
+        except Exception as error:  # the runtime raises its own types
+            reason = str(error).strip().splitlines()[0][:200]
+            raise BadBackbone(
+                f"{name} did not survive its export: it does not run on a batch of {count} "
+                f"({reason}). Another version of torch may do better."
+            ) from error
         if found_ND.shape != wanted_ND.shape:
             raise BadBackbone(
                 f"{name} did not survive its export: {found_ND.shape} for {wanted_ND.shape}."

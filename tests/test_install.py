@@ -1,0 +1,97 @@
+"""What `pip install fursure` alone gives: prediction, and a sentence where an extra is missing."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from fursure.images.drawings import draw, jpeg
+
+ROOT = Path(__file__).parents[1]
+Run = subprocess.CompletedProcess[str]
+
+
+def run(*args: object, cwd: Path | None = None, **env: str) -> Run:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(
+        [str(arg) for arg in args],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=cwd,
+        env=kept | env,
+    )
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the scripts of a new environment with fursure and nothing optional, or skip."""
+    uv = Path(sys.executable).with_name("uv.exe" if os.name == "nt" else "uv")
+    if not uv.is_file():
+        pytest.skip(f"no {uv} to install with")
+    folder = tmp_path_factory.mktemp("install") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    made = run(
+        uv,
+        "pip",
+        "install",
+        "--offline",
+        "--python",
+        scripts / "python",
+        "--constraint",
+        "requirements.lock",
+        "--reinstall-package",
+        "fursure",
+        ".",
+        cwd=ROOT,
+    )  # fmt: skip - reinstalled, because uv would take the wheel of an older source from its cache
+    if made.returncode and any(word in made.stderr for word in ("offline", "cache", "network")):
+        reason = " ".join(made.stderr.split())[-300:]
+        pytest.skip(f"uv's cache does not hold the base dependencies: {reason}")
+    assert made.returncode == 0, made.stderr
+    return scripts
+
+
+@pytest.fixture(scope="module")
+def drawing(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("drawing") / "drawing.jpg"
+    path.write_bytes(jpeg(draw("cat", seed=3)))
+    return path
+
+
+def test_the_base_install_answers_a_photo(bare: Path, drawing: Path) -> None:
+    made = run(bare / "fursure", "predict", drawing, "--json", cwd=drawing.parent)
+    assert (made.returncode, made.stderr) == (0, "")
+    row = json.loads(made.stdout)
+    assert row["answer"] in {"cat", "dog", "unsure", "stranger"}
+    assert row["engine"].startswith("onnxruntime")
+
+
+def test_the_base_install_holds_nothing_heavy(bare: Path, drawing: Path) -> None:
+    heavy = ["torch", "timm", "onnx", "scipy", "sklearn", "openvino", "cv2", "pandas", "matplotlib"]
+    code = f"import importlib.util as u; print([n for n in {heavy} if u.find_spec(n)])"
+    made = run(bare / "python", "-c", code, cwd=drawing.parent)
+    assert made.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("args", [["train", "."], ["demo"]])
+def test_training_in_the_base_install_names_the_extra(
+    args: list[str], bare: Path, drawing: Path
+) -> None:
+    made = run(bare / "fursure", *args, cwd=drawing.parent)
+    assert made.returncode == 1
+    assert made.stderr == (
+        "fursure: training a model needs the extra 'train'; run: pip install 'fursure[train]'\n"
+    )
+    assert sorted(path.name for path in drawing.parent.iterdir()) == ["drawing.jpg"]
+
+
+def test_the_tools_work_in_the_base_install(bare: Path, drawing: Path) -> None:
+    assert run(bare / "fursure", "backbones").stdout.startswith("tiny ")
+    doctor = run(bare / "fursure", "doctor", cwd=drawing.parent)
+    assert doctor.returncode == 0
+    assert "not installed (extra train)" in doctor.stdout
