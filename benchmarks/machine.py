@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+POLL = 0.01  # seconds; what a wall time may be too long by
 COMPILED = {"PYTHONDONTWRITEBYTECODE": ""}  # an installed package runs from its byte code
 
 
@@ -20,7 +21,7 @@ class Timed:
     wall: float  # seconds, process start to exit
     cpu: float  # seconds, user + system
     peak: float  # MB, largest resident size
-    rss: tuple[float, ...]  # MB, every quarter of a second
+    rss: tuple[float, ...]  # MB, every `POLL`
     stdout: str
     code: int
 
@@ -37,7 +38,7 @@ def run(command: Sequence[object], *, env: Mapping[str, str] | None = None) -> T
     rss = []
     while not _ended(process):
         rss.append(_resident(process.pid))
-        time.sleep(0.25 if len(rss) > 8 else 0.02)
+        time.sleep(POLL)
     assert process.stdout is not None
     output = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)

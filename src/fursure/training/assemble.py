@@ -5,6 +5,7 @@ Dimension key: N photos, K classes, D features, H W height and width, C colour.
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -67,10 +68,9 @@ def assemble(
     )
     golden = _golden(model, backbone.preprocess)
     expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
-    gap = _prove(model, backbone.preprocess, photos, expected_NK, golden, collected.engine)
-    held_out_N = found.held_out_N
-    labels_N = np.array([labels.index(photo.label or "") for photo in collected.usable])
-    train_N = np.array([photo.split == "train" for photo in collected.usable]) & ~held_out_N
+    with ThreadPoolExecutor(1) as pool:  # the engines leave part of the second core idle
+        familiar = pool.submit(_familiar, collected, found, recipe)
+        gap = _prove(model, backbone.preprocess, photos, expected_NK, golden, collected.engine)
     meta = Meta(
         name=name,
         labels=labels,
@@ -94,27 +94,24 @@ def assemble(
     return Bundle(
         meta=meta,
         model=model,
-        familiar=_familiar(collected, labels_N, train_N, held_out_N, recipe),
+        familiar=familiar.result(),
         seen=Seen(training=seen["train"], validation=seen["val"]),
         golden=golden,
         card=card(meta),
     )
 
 
-def _familiar(
-    collected: Collected,
-    labels_N: NDArray[np.integer],
-    train_N: NDArray[np.bool_],
-    held_out_N: NDArray[np.bool_],
-    recipe: Recipe,
-) -> Familiar:
+def _familiar(collected: Collected, found: Fit, recipe: Recipe) -> Familiar:
     """Return the familiar reference set, calibrated on photos held out.
 
     With few photos none is, and each reference is compared with the others.
     """
-    x_ND = collected.features_ND
-    found = fit_familiar(x_ND[train_N], labels_N[train_N], x_ND[held_out_N], seed=recipe.seed)
-    return replace(found, threshold=recipe.known_lost)
+    labels, photos, x_ND = collected.manifest.labels, collected.usable, collected.features_ND
+    train_N = np.array([one.split == "train" for one in photos]) & ~found.held_out_N
+    labels_N = np.array([labels.index(one.label or "") for one in photos])
+    held_out_ND = x_ND[found.held_out_N]  # empty with few photos
+    familiar = fit_familiar(x_ND[train_N], labels_N[train_N], held_out_ND, seed=recipe.seed)
+    return replace(familiar, threshold=recipe.known_lost)
 
 
 def _golden(model: bytes, preprocess: Preprocess) -> Golden:
