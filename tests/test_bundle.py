@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fursure.bundle import LIMITS, Bundle, short_digests
-from fursure.errors import BadBundle
+from fursure.errors import BadBundle, RiskNotCertified
 from fursure.recipe import Recipe
 from fursure.workflows.train import Trained, train
 
@@ -194,7 +194,7 @@ def test_a_missing_model_says_how_to_make_one(tmp_path: Path) -> None:
 
 
 def test_a_risk_nobody_certified_is_refused_in_a_sentence(trained: Trained) -> None:
-    with pytest.raises(BadBundle, match=r"0\.1"):
+    with pytest.raises(RiskNotCertified, match=r"0\.1 %.*Accept a larger --max-error"):
         trained.bundle.threshold(0.001)
 
 

@@ -233,6 +233,13 @@ def test_names_cannot_move_the_cursor(tmp_path: Path) -> None:
     assert len(run.stdout.splitlines()) == 1
 
 
+def test_an_error_cannot_move_the_cursor_either(tmp_path: Path) -> None:
+    run = fursure("train", "no\x1b[2Jne", cwd=tmp_path)
+    assert run.returncode == 1
+    assert "\x1b" not in run.stderr
+    assert "does not exist" in run.stderr
+
+
 def test_training_prints_figures_on_stdout_and_the_rest_elsewhere(
     drawings: Path, tmp_path: Path
 ) -> None:

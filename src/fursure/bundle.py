@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.errors import BadBundle
+from fursure.errors import BadBundle, RiskNotCertified
 from fursure.files import replacing
 from fursure.images.preprocess import Preprocess
 from fursure.sureness.familiarity import Familiar
@@ -190,7 +190,7 @@ class Bundle:
         that is `UNCERTIFIED`.
 
         Raises:
-            BadBundle: a risk was asked for that could not be certified.
+            RiskNotCertified: a risk was asked for that could not be certified.
         """
         risk = self.meta.max_error if max_error is None else max_error
         found = self.meta.risks.threshold_for(risk)
@@ -198,7 +198,7 @@ class Bundle:
             return found
         if max_error is None:
             return UNCERTIFIED
-        raise BadBundle(self.meta.name, self.meta.risks.explain(risk))
+        raise RiskNotCertified(self.meta.name, self.meta.risks.explain(risk))
 
     def write(self, path: Path) -> None:
         """Write the bundle as one file, whole or not at all; same contents, same bytes."""

@@ -7,7 +7,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 │   ├── NoPhotos             a source without a single usable photo
 │   └── TooFewPhotos         a class too small for what was asked
 ├── BadBundle                a model file that is damaged, foreign or from the future
-├── BadRecipe                a knob with an unknown name or an impossible value
+├── RiskNotCertified         a share of errors that validation was too small to promise
 ├── UnknownBackbone          nothing answers to that backbone's name
 ├── BadBackbone              weights that do not make the network they claim to be
 ├── CacheUnusable            a cache file that cannot be read or written
@@ -72,8 +72,11 @@ class BadBundle(FursureError):
         super().__init__(f"{path} is not a usable model: {reason}")
 
 
-class BadRecipe(FursureError):
-    """A knob with an unknown name or an impossible value."""
+class RiskNotCertified(FursureError):
+    """A share of errors that validation was too small, or the model too weak, to promise."""
+
+    def __init__(self, model: str, reason: str) -> None:
+        super().__init__(f"{model} cannot keep that risk: {reason}. Accept a larger --max-error.")
 
 
 class UnknownBackbone(FursureError):

@@ -85,6 +85,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
+    from fursure.cli.options import say
     from fursure.errors import FursureError
 
     args = sys.argv[1:] if args is None else args
@@ -102,14 +103,12 @@ def main(args: list[str] | None = None) -> None:
     except FursureError as error:
         if debug:
             raise
-        click.echo(f"fursure: {error}", err=True)
+        say(f"fursure: {error}")
         code = 1
     except OSError as error:
         if debug:
             raise
-        click.echo(
-            f"fursure: {error.filename or 'input or output'}: {error.strerror or error}.", err=True
-        )
+        say(f"fursure: {error.filename or 'input or output'}: {error.strerror or error}.")
         code = 1
     except MemoryError:
         if debug:

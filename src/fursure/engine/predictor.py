@@ -81,7 +81,7 @@ class Predictor:
 
         Raises:
             EngineFailed: the engine cannot be used, or its golden outputs are wrong.
-            BadBundle: the model was certified for no risk as low as ``max_error``.
+            RiskNotCertified: the model keeps no risk as low as ``max_error``.
         """
         threads = threads or available_threads()
         threshold = bundle.threshold(max_error)

@@ -19,7 +19,8 @@ def load(
     """Return a model ready to predict: a `.fursure` file, or ``pets`` from the package.
 
     Raises:
-        BadBundle: there is none, or it is damaged or certified for no such ``max_error``.
+        BadBundle: there is none, or it is damaged.
+        RiskNotCertified: it keeps no risk as low as ``max_error``.
         EngineFailed: the engine cannot run it here.
     """
     bundle = find_model(fspath(model))

@@ -7,7 +7,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
@@ -75,7 +75,7 @@ def evaluate_model(
     """
     with open_source(data) as source:
         listing = list_photos(source, label_regex=label_regex)
-        _check_labels(listing, bundle)
+        _check_labels(listing, bundle, fspath(data))
         photos = _Unseen(source, listing, bundle, include_seen)
         count = len(listing.photos)
         predictor = Predictor.open(
@@ -124,11 +124,11 @@ class _Unseen:
             return error  # the predictor makes it a row with its error
 
 
-def _check_labels(listing: Manifest, bundle: Bundle) -> None:
+def _check_labels(listing: Manifest, bundle: Bundle, data: str) -> None:
     known = bundle.meta.labels
     if unknown := [label for label in listing.labels if label not in known]:
         raise BadData(
-            f"{listing.root} has the label {unknown[0]!r}, which the model does not know; it "
+            f"{data} has the label {unknown[0]!r}, which the model does not know; it "
             f"knows {', '.join(known[:10])}. Rename that class, or leave it out."
         )
 
@@ -148,7 +148,7 @@ def _measured(
     ]
     if not rows:
         raise BadData(
-            f"{listing.root} has no photo to evaluate on: {photos.seen} are the model's "
+            f"{photos.source.path} has no photo to evaluate on: {photos.seen} are the model's "
             f"own (--include-seen) and {len(predictions)} cannot be used."
         )
     probs_NK = np.array([[one.probabilities[label] for label in labels] for one, _ in rows])

@@ -104,13 +104,19 @@ def train(
         rows = _proof_rows(collected)
         photos = list(_photos(source, collected, rows, backbone))
     bundle = assemble(path.stem, collected, backbone, found, recipe, photos, rows)
-    collected.manifest.save(_beside(path, "manifest.jsonl"))
-    with replacing(_beside(path, "metrics.json")) as file:
-        file.write(json.dumps(_metrics(bundle, found.curve), indent=1).encode())
-    bundle.write(path)  # last: a bundle that is there is complete
+    _write(bundle, collected.manifest, found.curve, path)
     return Trained(
         bundle=bundle, path=path, notes=notes, seconds=time.monotonic() - began, new=True
     )
+
+
+def _write(
+    bundle: Bundle, manifest: Manifest, curve: Sequence[tuple[float, float]], path: Path
+) -> None:
+    manifest.save(_beside(path, "manifest.jsonl"))
+    with replacing(_beside(path, "metrics.json")) as file:
+        file.write(json.dumps(_metrics(bundle, curve), indent=1).encode())
+    bundle.write(path)  # last: a bundle that is there is complete
 
 
 def _earlier(path: Path, overwrite: bool) -> Bundle | None:
