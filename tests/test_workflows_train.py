@@ -8,13 +8,14 @@ import time
 import zipfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from samples import draw_into
 
 from fursure.bundle import Bundle
 from fursure.data.manifest import Manifest
-from fursure.errors import BadData, FursureError, NoPhotos, OutputExists, TooFewPhotos
+from fursure.errors import BadBackbone, BadData, FursureError, NoPhotos, OutputExists, TooFewPhotos
 from fursure.images.drawings import draw, jpeg
 from fursure.metrics.classification import Evaluation
 from fursure.recipe import LogisticRegression, Mlp, Recipe
@@ -300,3 +301,18 @@ def test_photos_without_labels_cannot_be_evaluated(trained: Trained, tmp_path: P
         (tmp_path / f"{chr(97 + seed)}.jpg").write_bytes(jpeg(draw("cat", seed)))
     with pytest.raises(FursureError):
         evaluate_model(trained.bundle, tmp_path)
+
+
+def test_a_graph_that_answers_otherwise_than_its_features_is_refused(
+    drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fursure.training import assemble
+    from fursure.training.graph import attach_head
+
+    def softened(encoder: bytes, head: Any, temperature: float, **knobs: Any) -> bytes:
+        return attach_head(encoder, head, 3 * temperature, **knobs)
+
+    monkeypatch.setattr(assemble, "attach_head", softened)
+    with pytest.raises(BadBackbone, match="differs from the features it was trained on"):
+        train(drawings, tmp_path / "m.fursure", LIGHT)
+    assert not list(tmp_path.iterdir())

@@ -77,8 +77,9 @@ class OpenVino:
     def _slot(self) -> "_Slot":
         """Return this thread's request, with its input and outputs bound once and for all.
 
-        The first calls must not meet: two threads that enter the bindings at once wait for each
-        other's lock and the interpreter's, for ever (16 of 30 starts hung before this lock).
+        Arrays are never passed to ``infer``: where threads compiled lazily and passed them, 16 of
+        30 starts hung for ever inside the bindings' dispatch of the first arrays. Bound tensors
+        end that; the lock lets one thread compile and the others wait for it.
         """
         if not hasattr(self._local, "slot"):
             with self._lock:
