@@ -244,7 +244,7 @@ def test_weights_without_torch_name_the_extra(
 ) -> None:
     network_in(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"")
-    monkeypatch.delitem(sys.modules, "fursure.training.torch_backbones", raising=False)
+    monkeypatch.delitem(sys.modules, "fursure.training.networks", raising=False)
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtra, match=r"pip install 'fursure\[torch\]'"):
         load_backbone(str(tmp_path))
@@ -313,11 +313,12 @@ def without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     real = builtins.__import__
 
     def guarded(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name.partition(".")[0] in {"torch", "timm", "safetensors"} or "torch_backbones" in name:
+        torchy = name.partition(".")[0] in {"torch", "timm", "safetensors"}
+        if torchy or name == "fursure.training.networks":
             raise AssertionError(f"{name} was imported")
         return real(name, *args, **kwargs)
 
-    monkeypatch.delitem(sys.modules, "fursure.training.torch_backbones", raising=False)
+    monkeypatch.delitem(sys.modules, "fursure.training.networks", raising=False)
     monkeypatch.setattr(builtins, "__import__", guarded)
 
 
@@ -402,15 +403,14 @@ def test_a_damaged_conversion_is_made_anew(
         load_backbone("convnet")
     assert all(about for _, about in at_hand())  # listed or not, but not a traceback
     asked = []
-    config = json.loads((weights / "config.json").read_text())
 
-    def convert(name: str, folder: Path | None, image_size: int | None) -> tuple[Any, bytes]:
-        asked.append((name, folder, image_size))
-        return config, wanted.onnx
+    def export(net: Any, preprocess: Preprocess, name: str) -> bytes:
+        asked.append(name)
+        return wanted.onnx
 
-    monkeypatch.setattr("fursure.training.torch_backbones.convert", convert)
+    monkeypatch.setattr("fursure.training.export.export", export)
     assert load_backbone(str(weights)) == wanted
-    assert asked == [("convnet", weights, None)]
+    assert asked == ["convnet"]
     assert load_backbone("convnet") == wanted
 
 
@@ -490,7 +490,7 @@ def test_a_conversion_that_disagrees_with_torch_is_refused(
     tensor = next(one for one in graph.graph.initializer if len(one.dims) == 4)
     tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * 1.02, tensor.name))
     wrong = graph.SerializeToString()
-    monkeypatch.setattr("fursure.training.torch_backbones._export", lambda *_: wrong)
+    monkeypatch.setattr("fursure.training.export._export", lambda *_: wrong)
     shutil.rmtree(kept_home)
     with pytest.raises(BadBackbone, match=r"did not survive its export: features differ from"):
         load_backbone(str(weights))

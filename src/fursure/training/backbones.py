@@ -176,14 +176,17 @@ def _convert(
     name: str, folder: Path | None, key: str, precision: Precision, image_size: int | None
 ) -> Backbone:
     """Convert weights with torch, verify the result against torch, and keep it."""
-    from fursure.training import torch_backbones
+    from fursure.training.export import export
     from fursure.training.graph import half_precision
+    from fursure.training.networks import network
 
-    config, graph = torch_backbones.convert(name, folder, image_size)
+    config, net = network(name, folder)
+    preprocess = preprocess_of(config, image_size)
+    graph = export(net, preprocess, name)
     backbone = Backbone(
         name=name,
         onnx=half_precision(graph) if precision == "fp16" else graph,
-        preprocess=preprocess_of(config, image_size),
+        preprocess=preprocess,
         licence=_licence(config),
     )
     _keep(backbone, key)
