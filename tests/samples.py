@@ -1,6 +1,8 @@
 """Material made by code: a network built by hand, and folders of drawn pictures."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,6 +42,35 @@ def encoder_graph(*, seed: int = 0) -> bytes:
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
+
+
+def network_into(
+    folder: Path, *, seed: int = 0, opset: int = 18, stride: int = 4, **cfg: Any
+) -> str:
+    """Write a plain network that takes any size, and its config.json; return the network's path."""
+    kernel = np.random.default_rng(seed).normal(size=(WIDTH, 3, 4, 4)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["input", "kernel"], ["conv"], strides=[stride, stride]),
+        helper.make_node("Relu", ["conv"], ["relu"]),
+        helper.make_node("GlobalAveragePool", ["relu"], ["pool"]),
+        helper.make_node("Flatten", ["pool"], ["flat"]),
+        helper.make_node("Gemm", ["flat", "top"], ["scores"]),
+    ]
+    top = numpy_helper.from_array(np.ones((WIDTH, 10), np.float32), "top")
+    graph = helper.make_graph(
+        nodes,
+        "plain",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["N", 3, "H", "W"])],
+        [helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["N", 10])],
+        [numpy_helper.from_array(kernel, "kernel"), top],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+    folder.mkdir()
+    path = folder / f"{folder.name}.onnx"
+    path.write_bytes(model.SerializeToString())
+    values = {"input_size": [3, SIDE, SIDE], "mean": [0.4] * 3, "std": [0.2] * 3} | cfg
+    (folder / "config.json").write_text(json.dumps({"pretrained_cfg": values}))
+    return str(path)
 
 
 def draw_into(folder: Path, *, count: int, kinds: tuple[str, ...] = ("cat", "dog")) -> Path:

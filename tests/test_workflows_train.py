@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from samples import draw_into
+from PIL import Image, ImageOps
+from samples import WIDTH, draw_into, network_into
 
-from fursure.bundle import Bundle
+from fursure.bundle import Bundle, shipped
 from fursure.data.manifest import Manifest
 from fursure.errors import BadBackbone, BadData, FursureError, NoPhotos, OutputExists, TooFewPhotos
 from fursure.images.drawings import draw, jpeg
 from fursure.metrics.classification import Evaluation
 from fursure.recipe import LogisticRegression, Mlp, Recipe
+from fursure.workflows.api import load
 from fursure.workflows.evaluate import evaluate_model
 from fursure.workflows.train import Trained, train
 
@@ -316,3 +318,54 @@ def test_a_graph_that_answers_otherwise_than_its_features_is_refused(
     with pytest.raises(BadBackbone, match="differs from the features it was trained on"):
         train(drawings, tmp_path / "m.fursure", LIGHT)
     assert not list(tmp_path.iterdir())
+
+
+def test_two_backbones_with_flips_make_one_model(tmp_path: Path) -> None:
+    photos = draw_into(tmp_path / "photos", count=15)
+    network = network_into(tmp_path / "net", license="cc0", input_size=[3, 192, 192])
+    recipe = replace(DIVIDED, backbone=("tiny", network), flips=True)
+    made = train(photos, tmp_path / "m.fursure", recipe)
+    meta = made.bundle.meta
+    assert (meta.backbone, meta.licence) == ("tiny + net", "apache-2.0 and cc0")
+    assert (meta.features, meta.preprocess.size) == (shipped("pets").meta.features + WIDTH, 192)
+    assert not train(photos, made.path, recipe).new
+
+    result = evaluate_model(Bundle.read(made.path), photos).evaluation
+    assert result.n == figures(made).n
+    assert result.log_loss.value == pytest.approx(figures(made).log_loss.value, abs=1e-2)
+    with Image.open(photos / "cat" / "cat.0.jpg") as photo:
+        here, there = load(made.path).predict([photo, ImageOps.mirror(photo)])
+    assert here.confidence == pytest.approx(there.confidence, abs=1e-3)
+
+    again = replace(recipe, backbone=str(made.path))
+    assert train(photos, tmp_path / "m2.fursure", again).bundle.model == made.bundle.model
+
+
+def test_a_limit_of_training_photos_leaves_the_test_photos_alone(
+    drawings: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.fursure"
+    train(drawings, path, DIVIDED)
+    whole = Manifest.load(tmp_path / "m.manifest.jsonl")
+    limited = replace(DIVIDED, photos=10, cross_validate_below=39)  # 39: few, but only if limited
+    made = train(drawings, path, limited, overwrite=True)
+    part = Manifest.load(tmp_path / "m.manifest.jsonl")
+    assert made.bundle.meta.figures["basis"] == "test photos"
+    assert [one.split for one in part.photos] == [one.split for one in whole.photos]
+    counts = part.counts()
+    assert (counts["cat", "train"], counts["dog", "train"]) == (5, 5)
+    assert counts["cat", "test"] == whole.counts()["cat", "test"]
+    spared = len(whole.photos) - len(part.usable)
+    assert made.notes[:1] == (f"the recipe takes at most 10 training photos; {spared} are unused",)
+    assert not any("left out" in note for note in made.notes)
+    assert (made.bundle.meta.data["left_out"], made.bundle.meta.data["spare"]) == (0, spared)
+    assert len(made.bundle.seen.training) == 10
+    assert not train(drawings, path, limited).new
+
+
+def test_few_photos_may_be_fewer(drawings: Path, tmp_path: Path) -> None:
+    made = train(drawings, tmp_path / "m.fursure", replace(LIGHT, photos=20))
+    assert made.bundle.meta.figures["basis"] == "cross-validation"
+    assert figures(made).n == 20
+    with pytest.raises(BadData, match=r"a limit of 3 training photos.*take 4 at least: --photos 4"):
+        train(drawings, tmp_path / "n.fursure", replace(LIGHT, photos=3))

@@ -8,14 +8,19 @@ FursureError                 the CLI prints it as one sentence, the service as a
 │   └── TooFewPhotos         a class too small for what was asked
 ├── BadBundle                a model file that is damaged, foreign or from the future
 ├── RiskNotCertified         a share of errors that validation was too small to promise
+├── BadRecipe                a recipe with a knob that is unknown or out of range
+├── UnknownRecipe            nothing answers to that recipe's name
 ├── UnknownBackbone          nothing answers to that backbone's name
 ├── BadBackbone              weights that do not make the network they claim to be
+├── TrainingDiverged         a loss that is no number any more
+├── ForeignCheckpoint        a training under way of another recipe or other photos
 ├── CacheUnusable            a cache file that cannot be read or written
 ├── OutputExists             an output that would have to be overwritten
 ├── EngineFailed             an inference engine that is missing or failed its self-test
 └── MissingExtra             a feature whose optional packages are not installed
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 
 
@@ -79,19 +84,61 @@ class RiskNotCertified(FursureError):
         super().__init__(f"{model} cannot keep that risk: {reason}. Accept a larger --max-error.")
 
 
+class BadRecipe(FursureError):
+    """A recipe with a knob that is unknown, of another type or out of range."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"{name} is no usable recipe: {reason}.")
+
+
+class UnknownRecipe(FursureError):
+    """Nothing answers to that recipe's name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        from difflib import get_close_matches
+
+        names = sorted(known)
+        near = get_close_matches(name, names, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(
+            f"no recipe is called {name!r}.{hint} There are {', '.join(names)}, "
+            "and any file that ends in .toml."
+        )
+
+
 class UnknownBackbone(FursureError):
     """Nothing answers to that backbone's name."""
 
     def __init__(self, source: str, hint: str = "") -> None:
         super().__init__(
             f"no backbone {source!r}; write tiny, timm:NAME, hub:ORG/REPO, or the path of a "
-            ".fursure bundle, an .onnx file or a folder with config.json and model.safetensors. "
-            + (hint or "`fursure backbones` lists those at hand.")
+            ".fursure bundle, an .onnx, .h5 or .keras file, or a folder with config.json and "
+            "model.safetensors. " + (hint or "`fursure backbones` lists those at hand.")
         )
 
 
 class BadBackbone(FursureError):
     """Weights that do not make the network they claim to be."""
+
+
+class TrainingDiverged(FursureError):
+    """A loss that is no number any more."""
+
+    def __init__(self, *, stage: int, epoch: int, step: int, rate: float) -> None:
+        super().__init__(
+            f"the loss was no number at step {step} of pass {epoch} (stage {stage}, rate "
+            f"{rate:g}). Try a lower rate: --rate {rate / 3:.0e}, or --find-rate to measure one."
+        )
+
+
+class ForeignCheckpoint(FursureError):
+    """A training under way that belongs to another recipe, or to other photos."""
+
+    def __init__(self, folder: Path, differing: str) -> None:
+        super().__init__(
+            f"{folder} holds the checkpoints of another training ({differing} differ); remove that "
+            "folder to begin anew, or repeat the command that made it to continue."
+        )
 
 
 class CacheUnusable(FursureError):

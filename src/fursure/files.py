@@ -1,6 +1,7 @@
 """Where fursure keeps its own files, and writes that happen wholly or not at all."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -43,6 +44,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             error.filename = str(path)  # a failed write does not say which file it was
         raise
     _sync_folder(path.parent)
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder of our own; one that is gone already is fine."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

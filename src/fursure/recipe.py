@@ -1,7 +1,7 @@
 """Every knob of an experiment, as plain values: frozen dataclasses in, JSON out.
 
 A `Recipe` is complete: the same recipe on the same photos with the same seed gives, on the
-same machine, the same bundle bit for bit.
+same machine, the same bundle bit for bit (a budget of minutes excepted).
 """
 
 import json
@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Engine = Literal["auto", "onnxruntime", "openvino"]
+ClassWeight = Literal["none", "balanced"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,7 +18,7 @@ class LogisticRegression:
 
     strengths: tuple[float, ...] = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
     # L2 penalties on standardised features, per photo, strong to weak
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: ClassWeight = "none"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,10 +33,44 @@ class Mlp:
     rate: float = 1e-3  # first learning rate of Adam (Kingma & Ba, ICLR 2015)
     decay: float = 0.95  # the rate is multiplied by this after every epoch
     batch: int = 128  # photos a step
-    class_weight: Literal["none", "balanced"] = "none"
+    class_weight: ClassWeight = "none"
 
 
 Head = LogisticRegression | Mlp
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A part of the network that trains, for a while, at a rate."""
+
+    part: Literal["head", "last-block", "all"] = "all"  # the rest stays frozen
+    epochs: int = 6  # passes over the training photos
+    rate: float = 3e-4  # highest learning rate: after the warm-up, at the head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FineTune:
+    """Training of the network itself, by AdamW (Loshchilov & Hutter, ICLR 2019)."""
+
+    stages: tuple[Stage, ...] = (Stage(),)
+    start: Literal["fitted", "random"] = "fitted"
+    # fitted: the head begins where it fits the frozen features (Kumar et al., ICLR 2022)
+    augment: Literal["none", "classic", "strong"] = "strong"
+    batch: int = 32  # photos a step
+    layer_decay: float = 0.9  # the rate is multiplied by this for each layer below the head
+    weight_decay: float = 0.02
+    warmup: float = 0.06  # share of a stage's steps in which the rate rises; then a cosine falls
+    label_smoothing: float = 0.0  # share of the target spread over all classes
+    mixup: float = 0.0  # Beta(a, a) of the mixing weight (Zhang et al., ICLR 2018); 0 is off
+    cutmix: float = 0.0  # the same for pasted rectangles (Yun et al., ICCV 2019); 0 is off
+    dropout: float = 0.2  # share of the features switched off in front of the head
+    ema: float = 0.998  # decay a step of the averaged weights, which are those kept; 0 is off
+    batch_norm: Literal["frozen", "live"] = "frozen"  # live: statistics follow the photos
+    patience: int = 5  # epochs without a better validation log loss before a stage ends
+    class_weight: ClassWeight = "none"
+    sampling: Literal["shuffled", "balanced"] = "shuffled"  # balanced: classes equally often
+    precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the chip multiplies it
+    minutes: float | None = None  # budget of wall time, which the stages then share; no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,11 +78,15 @@ class Recipe:
     """A complete experiment, from photos to bundle."""
 
     name: str = "linear-probe"
-    backbone: str = "tiny"  # as `fursure backbones` explains
+    backbone: str | tuple[str, ...] = "tiny"
+    # as `fursure backbones` explains; of several the features are concatenated
     head: Head = LogisticRegression()
+    tune: FineTune | None = None  # None: the backbone stays frozen
     image_size: int | None = None  # pixels; None is what the backbone was trained with
     resize: Literal["crop", "squash", "pad"] | None = None  # None is the backbone's own way
+    flips: bool = False  # every answer is the mean of a photo's and its mirror image's features
     precision: Literal["fp32", "fp16"] = "fp32"  # storage of a converted backbone's weights
+    photos: int | None = None  # of the training photos so many at most, evenly by class
     validation: float = 0.1  # share of the photos
     test: float = 0.1  # share of the photos
     known_lost: float = 0.01  # share of known photos that may be called strangers
@@ -55,6 +94,11 @@ class Recipe:
     folds: int = 5
     seed: int = 0
     note: str = ""  # what the model card should say besides
+
+    @property
+    def from_scratch(self) -> bool:
+        """Return whether the network begins with random weights."""
+        return isinstance(self.backbone, str) and self.backbone.startswith("scratch:")
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; the head says which kind it is."""

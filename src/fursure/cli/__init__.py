@@ -10,19 +10,25 @@ import click
 COMMANDS = {  # name -> the module that holds it, imported only when it is asked for
     "backbones": "fursure.cli.tools",
     "cache": "fursure.cli.tools",
+    "compare": "fursure.cli.compare",
     "demo": "fursure.cli.demo",
     "doctor": "fursure.cli.tools",
     "evaluate": "fursure.cli.evaluate",
     "predict": "fursure.cli.predict",
+    "recipes": "fursure.cli.recipes",
+    "split": "fursure.cli.split",
     "train": "fursure.cli.train",
 }
 SUMMARIES = {  # so that --help imports none of them; a test compares them with the commands
     "backbones": "List the encoders at hand.",
     "cache": "List what is cached, or clear it.",
+    "compare": "Train each RECIPE on one split of DATA, and say which is worth its time.",
     "demo": "Train, evaluate and predict on drawn pictures, offline, in seconds.",
     "doctor": "Check this machine: versions, engines, threads, folders, one test photo.",
     "evaluate": "Measure MODEL on the labelled photos in DATA.",
     "predict": "Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.",
+    "recipes": "List the named recipes, or print one as TOML.",
+    "split": "Divide the labelled photos in DATA into train, val and test.",
     "train": "Train a classifier on the labelled photos in DATA.",
 }
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import options, overrides
 
 
 @click.command()
@@ -14,53 +14,33 @@ from fursure.cli import options
     "-o", "--output", type=click.Path(path_type=Path),
     help="The model to write. [default: DATA's name with .fursure]",
 )  # fmt: skip
-@click.option(
-    "--backbone", default="tiny", show_default=True,
-    help="tiny, timm:NAME, hub:ORG/REPO, or a path: .fursure, .onnx, or a folder of weights.",
-)  # fmt: skip
-@click.option(
-    "--head", type=click.Choice(["logistic", "mlp"]), default="logistic", show_default=True,
-    help="What is trained on the features.",
-)  # fmt: skip
-@click.option(
-    "--class-weight", type=click.Choice(["none", "balanced"]), default="none", show_default=True,
-    help="balanced: every class weighs the same, however few its photos.",
-)  # fmt: skip
-@click.option("--seed", type=int, default=0, show_default=True, help="Of splits and training.")
-@click.option(
-    "--validation", type=click.FloatRange(0.01, 0.5), default=0.1, show_default=True,
-    help="Share of the photos for choosing and certifying.",
-)  # fmt: skip
-@click.option(
-    "--test", type=click.FloatRange(0.01, 0.5), default=0.1, show_default=True,
-    help="Share of the photos for the figures.",
-)  # fmt: skip
-@click.option(
-    "--known-lost", type=click.FloatRange(0, 0.5), default=0.01, show_default=True,
-    help="Share of known photos that may be called strangers; more finds more strangers.",
-)  # fmt: skip
-@click.option(
-    "--image-size", type=click.IntRange(32, 1024),
-    help="Pixels, side of the network's input. [default: the backbone's]",
-)  # fmt: skip
-@click.option(
-    "--resize", type=click.Choice(["crop", "squash", "pad"]),
-    help="How a photo becomes square. [default: the backbone's]",
-)  # fmt: skip
-@click.option(
-    "--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True,
-    help="Storage of a converted backbone's weights.",
-)  # fmt: skip
+@overrides.flags
 @click.option(
     "--features-output", metavar="TENSOR", help="The tensor to take as features from an .onnx file."
 )
+@click.option(
+    "--show-augmented", metavar="FILE.png", type=click.Path(path_type=Path),
+    help="Write a sheet of photos as training would vary them, and do not train.",
+)  # fmt: skip
+@click.option(
+    "--find-rate", is_flag=True,
+    help="Measure which learning rates help and which harm, and do not train.",
+)  # fmt: skip
 @options.label_regex
 @options.engine
 @options.threads
 @options.overwrite
 @options.as_json
 @options.quiet
-def train(data: Path, output: Path | None, as_json: bool, quiet: bool, **knobs: Any) -> None:
+def train(
+    data: Path,
+    output: Path | None,
+    show_augmented: Path | None,
+    find_rate: bool,
+    as_json: bool,
+    quiet: bool,
+    **knobs: Any,
+) -> None:
     """Train a classifier on the labelled photos in DATA.
 
     DATA is a folder with one folder of photos per class, train/ val/ test/ folders of those, files
@@ -70,17 +50,22 @@ def train(data: Path, output: Path | None, as_json: bool, quiet: bool, **knobs: 
     from fursure.workflows.progress import silent
     from fursure.workflows.train import train as work
 
+    recipe = overrides.recipe_from(knobs, tell=(lambda note: None) if quiet else options.say)
+    if show_augmented is not None or find_rate:
+        _preview(data, recipe, show_augmented, find_rate, as_json, knobs)
+        return
     output = output or Path(f"{_stem(data)}.fursure")
     trained = work(
         data,
         output,
-        _recipe(knobs),
+        recipe,
         engine=knobs["engine"],
         threads=knobs["threads"],
         label_regex=knobs["label_regex"],
         features_output=knobs["features_output"],
         overwrite=knobs["overwrite"],
         progress=silent if quiet else options.bar,
+        say=(lambda _: None) if quiet else options.say,
     )
     if not quiet:
         for note in trained.notes:
@@ -112,17 +97,32 @@ def train(data: Path, output: Path | None, as_json: bool, quiet: bool, **knobs: 
         options.say(f"{trained.path} was made from the same photos and recipe: nothing to do.")
 
 
+def _preview(
+    data: Path,
+    recipe: Any,
+    sheet: Path | None,
+    find_rate: bool,
+    as_json: bool,
+    knobs: dict[str, Any],
+) -> None:
+    """Show what training would see, or at which rates it would learn."""
+    from fursure.workflows import preview
+
+    if sheet is not None:
+        preview.show_augmented(data, recipe, sheet, label_regex=knobs["label_regex"])
+        options.say(f"{sheet}: each row a photo as it is, then as passes of training would see it")
+    if find_rate:
+        found = preview.find_rate(
+            data, recipe, label_regex=knobs["label_regex"], threads=knobs["threads"]
+        )
+        if as_json:
+            click.echo(options.to_json(found.to_json()))
+            return
+        for rate, loss in found.curve:
+            click.echo(f"{rate:9.1e}  {loss:7.4f} nats")
+        click.echo(f"suggested: --rate {found.suggested:.0e}")
+
+
 def _stem(data: Path) -> str:
     name = data.resolve().name
     return name.split(".")[0] or "model"
-
-
-def _recipe(knobs: dict[str, Any]) -> Any:
-    from dataclasses import fields, replace
-
-    from fursure.recipes import LINEAR_PROBE, MLP_PROBE
-
-    base = MLP_PROBE if knobs["head"] == "mlp" else LINEAR_PROBE
-    head = replace(base.head, class_weight=knobs["class_weight"])
-    same = {one.name for one in fields(base)} & knobs.keys() - {"head"}
-    return replace(base, head=head, **{name: knobs[name] for name in same})

@@ -16,8 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.data.manifest import SPLITS, Photo, Split
+from fursure.errors import BadData
 
 Half = Literal["choose", "certify"]
+
+_SPARE = "left out: the recipe takes at most"
 
 
 def ticket(seed: int, group: str) -> float:
@@ -91,6 +94,47 @@ def assign(
     return tuple(placed(photo) if _counts(photo) else photo for photo in photos)
 
 
+def limited(
+    photos: Sequence[Photo], most: int, *, seed: int = 0, least: int = 1
+) -> tuple[Photo, ...]:
+    """Return ``photos`` in order, all but ``most`` of the training photos ruled out as `spare`.
+
+    The classes have equally many, as far as their photos reach. A group is in or out, so what is
+    spare is new to the model, and less than a group may be missing from ``most``. A smaller limit
+    takes some of what a larger one takes: groups come in an order of lots that knows no limit.
+
+    Raises:
+        BadData: a class would keep fewer than ``least`` groups.
+    """
+    groups = _grouped([photo for photo in photos if photo.split == "train"])
+    kept: set[str] = set()
+    held = Counter[str]()  # groups of each class so far
+    total = needed = 0  # photos
+    for label, group in _in_turn(groups, seed):
+        total += len(groups[group])
+        held[label] += 1
+        if held[label] <= least:
+            needed = total
+        if total <= most:
+            kept.add(group)
+    if most < needed:
+        raise BadData(
+            f"a limit of {most} training photos leaves a class fewer than {least} that do not look "
+            f"alike, and training needs those; take {needed} at least: --photos {needed}."
+        )
+    return tuple(
+        replace(photo, reason=f"{_SPARE} {most} training photos")
+        if _counts(photo) and photo.split == "train" and _group(photo) not in kept
+        else photo
+        for photo in photos
+    )
+
+
+def spare(photo: Photo) -> bool:
+    """Return whether nothing is wrong with a photo but that the recipe takes no more."""
+    return (photo.reason or "").startswith(_SPARE)
+
+
 def leaks(photos: Sequence[Photo]) -> tuple[tuple[Photo, ...], ...]:
     """Return the groups whose photos lie in several splits, each with its photos by path."""
     groups = _grouped(photos)
@@ -108,11 +152,7 @@ def folds(photos: Sequence[Photo], *, seed: int = 0, k: int = 5) -> NDArray[np.i
     groups go where the fewest photos of their class are.
     """
     groups = _grouped(photos)
-    labels = {
-        group: min(count.items(), key=lambda item: (-item[1], item[0]))[0]
-        for group, members in groups.items()
-        if (count := Counter(str(photo.label) for photo in members))
-    }
+    labels = {group: _label(members) for group, members in groups.items()}
     part: dict[str, int] = {}
     total, of_label = Counter[int](), Counter[tuple[str, int]]()
     for group in sorted(groups, key=lambda group: (ticket(seed, f"fold/{group}"), group)):
@@ -142,6 +182,31 @@ def _grouped(photos: Sequence[Photo]) -> dict[str, list[Photo]]:
         if _counts(photo):
             groups[_group(photo)].append(photo)
     return dict(groups)
+
+
+def _label(members: Sequence[Photo]) -> str:
+    """Return the class that most photos of a group have; of two such, the first by name."""
+    count = Counter(str(photo.label) for photo in members)
+    return min(count.items(), key=lambda item: (-item[1], item[0]))[0]
+
+
+def _in_turn(groups: Mapping[str, Sequence[Photo]], seed: int) -> list[tuple[str, str]]:
+    """Return (label, group), the classes taking turns, a photo each, in the order of their lots.
+
+    A group's lot is the worst of one lot a photo (the n-th root of a uniform lot is the greatest
+    of n), or else a burst of a thousand could come first and keep its whole class waiting.
+    """
+    lots = {
+        group: ticket(seed, f"limit/{group}") ** (1 / len(members))
+        for group, members in groups.items()
+    }
+    turns: list[tuple[int, str, str]] = []
+    of_label = Counter[str]()
+    for group in sorted(groups, key=lambda group: (lots[group], group)):
+        label = _label(groups[group])
+        of_label[label] += len(groups[group])
+        turns.append((of_label[label], label, group))
+    return [(label, group) for _, label, group in sorted(turns)]
 
 
 def _drawn(lots: Mapping[str, float], shares: Mapping[Split, float]) -> dict[str, Split]:

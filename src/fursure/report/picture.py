@@ -39,6 +39,18 @@ def contact_sheet(
     return sheet
 
 
+def grid(rows: Sequence[Sequence[Image.Image]], *, tile: int = 140) -> Image.Image:
+    """Return a sheet of pictures, ``tile`` pixels each; the first of a row stands apart."""
+    columns = max(len(row) for row in rows)
+    width = columns * (tile + 4) + 3 * GAP - 4
+    sheet = Image.new("RGB", (width, len(rows) * (tile + 4) + 2 * GAP - 4), PAPER)
+    for line, row in enumerate(rows):
+        for column, picture in enumerate(row):
+            left = GAP + column * (tile + 4) + (GAP if column else 0)
+            sheet.paste(ImageOps.fit(picture, (tile, tile)), (left, GAP + line * (tile + 4)))
+    return sheet
+
+
 def _explained(one: Prediction) -> str:
     match one.answer:
         case "stranger":

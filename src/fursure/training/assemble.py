@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.bundle import Bundle, Golden, Meta, Seen, short_digests
+from fursure.data.split import spare
 from fursure.engine import selftest
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino
@@ -50,10 +51,13 @@ def assemble(
     recipe: Recipe,
     photos: Sequence[Image.Image],
     rows: Sequence[int],
+    *,
+    origin: Backbone,
 ) -> Bundle:
     """Return the finished bundle.
 
     ``photos`` are a few of the data set, decoded; ``rows`` say which of the collected ones.
+    ``origin`` is the backbone before any training of it, by which a repeated run knows its own.
 
     Raises:
         BadBackbone: the whole graph does not answer like the features it was trained on.
@@ -82,8 +86,8 @@ def assemble(
         engine_gap=gap,
         backbone=backbone.name,
         licence=backbone.licence,
-        recipe=replace(recipe, backbone=backbone.name).to_json(),  # its name, not its path
-        data=_described(collected, backbone),
+        recipe=replace(recipe, backbone=origin.name).to_json(),  # its name, not its path
+        data=_described(collected, origin),
         figures={"basis": found.basis, **found.evaluation.to_json()},
         versions={one: version(one) for one in ("fursure", "numpy", "onnx", "onnxruntime")},
     )
@@ -175,10 +179,12 @@ def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
     for photo in collected.usable:
         splits = counts.setdefault(photo.label or "", {})
         splits[photo.split or ""] = splits.get(photo.split or "", 0) + 1
+    spared = sum(map(spare, collected.manifest.photos))
     return {
         "digest": collected.manifest.digest,
         "photos": counts,
-        "left_out": len(collected.manifest.photos) - len(collected.usable),
+        "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
+        "spare": spared,  # training photos beyond the recipe's limit
         "near_duplicates": len(collected.usable) - len({one.group for one in collected.usable}),
         "engine": collected.engine,
         "backbone": backbone.digest,

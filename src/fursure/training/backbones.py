@@ -4,10 +4,12 @@
     MODEL.fursure           the encoder of any bundle: one's own models are backbones too
     NET.onnx                a plain network with a timm `config.json` beside it
     FOLDER                  `config.json` + `model.safetensors`, the Hugging Face / timm layout
-    timm:NAME               timm's own weights, from its cache or the hub
-    hub:ORG/REPO            the same from a repository of the Hugging Face Hub
+    NET.h5, NET.keras       VGG16, VGG19, ResNet50, InceptionV3, Xception or MobileNetV2 of Keras
+    timm:NAME               timm's own weights, from the Hugging Face Hub or its cache
+    hub:ORG/REPO[@REVISION] the same from any repository there, or an ONNX export
 
-The last three need torch once; the converted encoder is kept, so the next training does not.
+The last four need torch once, an ONNX export not even then; the converted encoder is kept, so the
+next training needs neither torch nor a network.
 """
 
 import hashlib
@@ -28,6 +30,7 @@ from fursure.images.preprocess import Preprocess
 Precision = Literal["fp32", "fp16"]
 Resize = Literal["crop", "squash", "pad"]
 CONVERSION = 1  # raised when the same weights would convert to another graph
+KERAS = {".h5", ".hdf5", ".keras"}
 REFUSED = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}  # pickles run code when they are read
 
 
@@ -78,8 +81,8 @@ def _find(
         case "tiny", "", "":
             return _from_bundle("tiny", shipped("pets"), image_size)
         case ("timm" | "hub") as kind, ":", name if name:
-            key = _key(kind, name, precision, str(image_size))
-            return _kept(key) or _convert(source, None, key, precision, image_size)
+            key = _key(kind, name, precision, str(image_size), *filter(None, [features]))
+            return _kept(key) or _from_hub(source, key, precision, image_size, features)
     if path.suffix.lower() in REFUSED:
         raise BadBackbone(
             f"{path.name} may hold a pickle, which runs code when it is read, so fursure never "
@@ -89,10 +92,10 @@ def _find(
     if (path / "bundle.json").is_file() or (path.is_file() and path.suffix == ".fursure"):
         return _from_bundle(path.name, Bundle.read(path), image_size)
     if path.is_file() and path.suffix == ".onnx":
-        return _from_onnx(path, image_size, features)
-    if path.is_dir():
-        digest = _digest_of_folder(path)
-        key = _key("folder", digest, precision, str(image_size))
+        return _from_onnx(path, read_config(path.parent), image_size, features)
+    if path.is_dir() or (path.is_file() and path.suffix.lower() in KERAS):
+        layout = "folder" if path.is_dir() else "keras"
+        key = _key(layout, _digest(path), precision, str(image_size))
         return _kept(key) or _convert(path.name, path, key, precision, image_size)
     if (kept := _kept_under(source, image_size)) is not None:
         return kept
@@ -129,10 +132,24 @@ def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
     )
 
 
-def _from_onnx(path: Path, image_size: int | None, features: str | None) -> Backbone:
+def _from_hub(
+    source: str, key: str, precision: Precision, image_size: int | None, features: str | None
+) -> Backbone:
+    from fursure.training.hub import exported, located
+
+    folder = located(source)
+    if (graph := exported(folder)) is None:
+        return _convert(source, folder, key, precision, image_size)
+    backbone = replace(_from_onnx(*graph, image_size, features), name=source)
+    _keep(backbone, key)
+    return backbone
+
+
+def _from_onnx(
+    path: Path, config: Mapping[str, Any], image_size: int | None, features: str | None
+) -> Backbone:
     from fursure.training.graph import from_normalised, parsed
 
-    config = read_config(path.parent)
     preprocess = preprocess_of(config, image_size)
     model = parsed(path.read_bytes(), path)
     encoder = from_normalised(model, preprocess, features=features, name=path.name)
@@ -173,14 +190,14 @@ def _check_runs(encoder: bytes, size: int, name: str) -> None:
 
 
 def _convert(
-    name: str, folder: Path | None, key: str, precision: Precision, image_size: int | None
+    name: str, path: Path, key: str, precision: Precision, image_size: int | None
 ) -> Backbone:
     """Convert weights with torch, verify the result against torch, and keep it."""
     from fursure.training.export import export
     from fursure.training.graph import half_precision
     from fursure.training.networks import network
 
-    config, net = network(name, folder)
+    config, net = network(name, path)
     preprocess = preprocess_of(config, image_size)
     graph = export(net, preprocess, name)
     backbone = Backbone(
@@ -241,8 +258,12 @@ def _licence(config: Mapping[str, Any]) -> str:
     return str(config["pretrained_cfg"].get("license", "unknown"))[:100]
 
 
+def _digest(path: Path) -> str:
+    """Return what identifies weights: the digest of a file, or of both files of a folder."""
+    return _digest_of_file(path) if path.is_file() else _digest_of_folder(path)
+
+
 def _digest_of_folder(folder: Path) -> str:
-    """Return what identifies the weights in ``folder``: the digest of both files."""
     weights = folder / "model.safetensors"
     read_config(folder)
     if not weights.is_file():
@@ -250,9 +271,13 @@ def _digest_of_folder(folder: Path) -> str:
         found = f"only {pickles[0]}, which may hold a pickle" if pickles else "no model.safetensors"
         raise BadBackbone(f"{folder} has {found}; it needs the weights as model.safetensors.")
     digest = hashlib.sha256((folder / "config.json").read_bytes())
-    with weights.open("rb") as file:
-        digest.update(hashlib.file_digest(file, "sha256").digest())
+    digest.update(bytes.fromhex(_digest_of_file(weights)))
     return digest.hexdigest()
+
+
+def _digest_of_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _folder() -> Path:

@@ -17,15 +17,16 @@ from fursure.data.groups import group
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Photo, Split
 from fursure.data.scan import Encoding, Fingerprint, Scanned, scan, views_of
-from fursure.data.split import assign
+from fursure.data.split import assign, limited
 from fursure.engine.network import Network
 from fursure.engine.session import available_threads, open_session
+from fursure.errors import BadData
 from fursure.files import home
 from fursure.images.preprocess import Preprocess
 from fursure.recipe import Engine, Recipe
 from fursure.training.backbones import Backbone
 from fursure.training.cache import FINGERPRINTS, VECTORS, DiskCache
-from fursure.training.fit import few
+from fursure.training.fit import SMALLEST_CLASS, few
 
 Advance = Callable[[int], None]  # told how many more photos are done
 DECODING = 2  # raised when the same bytes would decode to other pixels
@@ -66,11 +67,16 @@ def collect(
     engine: Engine = "auto",
     threads: int | None = None,
     previous: Mapping[str, Split] | None = None,
+    division: Manifest | None = None,
     advance: Advance = lambda _done: None,
 ) -> Collected:
     """Read every photo once: digest, fingerprint, features; then group and split.
 
-    What an earlier or interrupted run computed is taken from the caches.
+    What an earlier or interrupted run computed is taken from the caches. ``previous`` are splits
+    by digest that stay; a ``division`` is taken whole, whatever the recipe asks for.
+
+    Raises:
+        BadData: the photos are not those that were divided.
     """
     threads = threads or available_threads()
     count = len(listing.photos)
@@ -92,7 +98,13 @@ def collect(
     usable = [one for one in rows if one.fingerprint is not None]
     vectors = [one.features_D for one in usable if one.features_D is not None]
     features_ND = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
-    photos = _divided(usable, features_ND, recipe, previous)
+    if division is None:
+        photos = _divided(usable, features_ND, recipe, previous)
+    else:
+        photos = _as_divided(usable, division)
+    if photos and recipe.photos is not None:
+        # after the split, so every limit is measured on the same photos
+        photos = limited(photos, recipe.photos, seed=recipe.seed, least=SMALLEST_CLASS)
     divided = iter(photos)
     manifest = replace(
         listing,
@@ -107,26 +119,49 @@ def collect(
     )
 
 
+def encoded(
+    source: Source,
+    collected: Collected,
+    backbone: Backbone,
+    *,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    advance: Advance = lambda _done: None,
+) -> Collected:
+    """Return the same photos, groups and splits with the features of another encoder."""
+    threads = threads or available_threads()
+    photos = collected.usable
+    session = open_session(backbone.onnx, engine=engine, photos=len(photos), threads=threads)
+    network = Network(session, backbone.preprocess)
+    name = features_path(backbone.digest, backbone.preprocess, session.engine)
+    min_side = backbone.preprocess.min_side
+    features: list[NDArray[np.float32]] = []
+    with (
+        closing(fingerprints(min_side)) as known,
+        closing(DiskCache(home() / "features" / name, VECTORS)) as cache,
+    ):
+        encoding = Encoding(network.encode, cache)
+        for chunk in scan(
+            source, photos, known, encoding=encoding, min_side=min_side, threads=threads
+        ):
+            for before, one in zip(photos[len(features) :], chunk, strict=False):
+                if one.features_D is None or one.photo.sha256 != before.sha256:
+                    raise BadData(f"{before.path} changed while the network trained; train again.")
+                features.append(one.features_D)
+            advance(len(chunk))
+    return replace(collected, features_ND=np.stack(features), engine=session.engine)
+
+
 def _divided(
     usable: Sequence[Scanned],
     features_ND: NDArray[np.float32],
     recipe: Recipe,
     previous: Mapping[str, Split] | None,
 ) -> tuple[Photo, ...]:
-    """Return the photos with groups and splits; a contradiction is left out with its reason."""
-    if not usable:
+    """Return the photos with groups and splits; what is left out has its reason."""
+    photos = grouped(usable, features_ND)
+    if not photos:
         return ()
-    views_NV = views_of([one.fingerprint for one in usable if one.fingerprint is not None])
-    groups = group(
-        [one.photo.sha256 for one in usable],
-        views_NV[:, 0],
-        views_NV[:, 1],
-        features_ND,
-        crops_NV=views_NV[:, 2:],
-    )
-    photos = _without_contradictions(
-        [replace(one.photo, group=name) for one, name in zip(usable, groups, strict=True)]
-    )
     if few([photo for photo in photos if photo.reason is None], recipe):
         # Every photo is worth more in training; figures come from cross-validation. A test
         # split the user made stays one.
@@ -139,6 +174,42 @@ def _divided(
         val=recipe.validation,
         test=recipe.test,
         previous=previous,
+    )
+
+
+def _as_divided(usable: Sequence[Scanned], division: Manifest) -> tuple[Photo, ...]:
+    """Return the photos as ``division`` has them, if they are the same to the byte."""
+    found = {one.photo.path: one.photo for one in usable}
+    known = {photo.path: photo for photo in division.photos if photo.path in found}
+    missing = [photo.path for photo in division.usable if photo.path not in found]
+    other = [path for path in found if found[path].sha256 != getattr(known.get(path), "sha256", "")]
+    if missing or other:
+        path = (missing or other)[0]
+        raise BadData(
+            f"{path} is not what it was when the photos were divided; run the command again."
+        )
+    return tuple(known[path] for path in found)
+
+
+def grouped(
+    usable: Sequence[Scanned], features_ND: NDArray[np.float32] | None = None
+) -> list[Photo]:
+    """Return the photos with their groups; a contradiction is left out with its reason.
+
+    Every one of ``usable`` has a fingerprint. Without features the fingerprints alone decide.
+    """
+    if not usable:
+        return []
+    views_NV = views_of([one.fingerprint for one in usable if one.fingerprint is not None])
+    groups = group(
+        [one.photo.sha256 for one in usable],
+        views_NV[:, 0],
+        views_NV[:, 1],
+        features_ND,
+        crops_NV=views_NV[:, 2:],
+    )
+    return _without_contradictions(
+        [replace(one.photo, group=name) for one, name in zip(usable, groups, strict=True)]
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from fursure.errors import BadBackbone, MissingExtra
 from fursure.images.preprocess import Preprocess
+from fursure.training.networks import pooled
 
 try:
     import torch
@@ -41,10 +42,8 @@ class Encoder(nn.Module):
     def forward(self, pixels_NHWC: Tensor) -> tuple[Tensor, ...]:
         """Return (features, map), or (features,) where the network keeps no map."""
         x_NHWC = (pixels_NHWC.float() - self.mean) * self.scale
-        out = self.net.forward_features(x_NHWC.permute(0, 3, 1, 2))
-        if out.ndim == 4 and out.shape[1] == self.net.num_features:
-            return out.mean(dim=(2, 3)), out
-        return (self.net.forward_head(out, pre_logits=True),)
+        features_ND, map_NDhw = pooled(self.net, x_NHWC.permute(0, 3, 1, 2))
+        return (features_ND,) if map_NDhw is None else (features_ND, map_NDhw)
 
 
 def export(net: nn.Module, preprocess: Preprocess, name: str) -> bytes:

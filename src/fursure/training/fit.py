@@ -44,11 +44,17 @@ class Fit:
 
 
 def fit(
-    photos: Sequence[Photo], features_ND: Features, labels: Sequence[str], recipe: Recipe
+    photos: Sequence[Photo],
+    features_ND: Features,
+    labels: Sequence[str],
+    recipe: Recipe,
+    *,
+    head: Layers | None = None,
 ) -> Fit:
     """Train the recipe's head on the photos marked train and measure it on the others.
 
-    ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing.
+    ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing. A
+    ``head`` that was trained with its network is only calibrated and measured.
 
     Raises:
         TooFewPhotos: a class is too small to hold anything out.
@@ -57,8 +63,10 @@ def fit(
     photos = [photos[row] for row in order]
     index = {label: number for number, label in enumerate(labels)}
     labels_N = np.array([index[photo.label or ""] for photo in photos])
-    task = _Task(photos, features_ND, np.array(order), labels_N, tuple(labels), recipe)
-    found = task.by_folds() if few(photos, recipe) else task.by_splits()
+    task = _Task(photos, features_ND, np.array(order), labels_N, tuple(labels), recipe, head)
+    # The split says which: where photos were plenty, a limit may have left few to train on.
+    divided = any(photo.split == "val" for photo in photos)
+    found = task.by_splits() if divided else task.by_folds()
     held_out_N = np.zeros(len(photos), bool)
     held_out_N[order] = found.held_out_N  # back in the order of the caller
     return Fit(
@@ -67,11 +75,16 @@ def fit(
 
 
 def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
-    """Return whether the smallest class is too small for a held-out split to say much."""
+    """Return whether the smallest class is too small for a held-out split to say much.
+
+    A network that trains itself is held out from all the same: once a fold would take too long.
+    """
+    if recipe.tune is not None:
+        return False
     counts: dict[str, int] = {}
     for photo in photos:
         counts[photo.label or ""] = counts.get(photo.label or "", 0) + 1
-    return min(counts.values()) < recipe.cross_validate_below
+    return min(counts.values(), default=0) < recipe.cross_validate_below
 
 
 def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
@@ -98,6 +111,7 @@ class _Task:
     labels_N: Labels
     labels: tuple[str, ...]
     recipe: Recipe
+    head: Layers | None  # trained already
 
     def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
         return self.given_ND[self.order_N[chosen_N]]
@@ -198,6 +212,8 @@ class _Task:
         return knobs, np.stack(logits)
 
     def _candidates(self, train_N: NDArray[np.bool_]) -> Iterator[Candidate]:
+        if self.head is not None:
+            return iter([Candidate(0.0, self.head)])
         head, seed = self.recipe.head, self.recipe.seed
         x_ND, labels_N = self._features(train_N), self.labels_N[train_N]
         return candidates(head, x_ND, labels_N, len(self.labels), seed=seed)

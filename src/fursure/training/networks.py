@@ -8,28 +8,71 @@ from pathlib import Path
 from typing import Any
 
 from fursure.errors import BadBackbone, MissingExtra, UnknownBackbone
-from fursure.files import offline
-from fursure.training.backbones import read_config
+from fursure.training.backbones import KERAS, read_config
 
 try:
-    import huggingface_hub.constants
     import timm
     from torch import Tensor, nn
 except ImportError as error:
     raise MissingExtra("a network of torch", "torch") from error
 
 
-def network(name: str, folder: Path | None) -> tuple[dict[str, Any], nn.Module]:
+def network(name: str, path: Path | None) -> tuple[dict[str, Any], nn.Module]:
     """Return the configuration (timm's `config.json`) and the network with its weights.
 
-    ``folder`` holds `config.json` and `model.safetensors`; without one, ``name`` is `timm:NAME`
-    or `hub:ORG/REPO` and timm finds the weights in its cache or downloads them.
+    ``path`` is a file that Keras saved, or a folder with `config.json` and `model.safetensors`;
+    without one, ``name`` is `timm:NAME` or `hub:ORG/REPO`, whose folder `hub` fetches.
 
     Raises:
-        UnknownBackbone: timm knows no such network, or its weights cannot be had offline.
+        UnknownBackbone: nothing answers to that name, or its weights cannot be had offline.
         BadBackbone: the weights do not fit the network.
     """
-    return _from_folder(folder) if folder else _from_timm(name)
+    if path is None:
+        path = _on_the_hub(name)
+    if path.is_dir():
+        config, net = _from_folder(path)
+        return _with_licence(config, name), net
+    from fursure.training import keras_weights
+
+    return keras_weights.network(path)
+
+
+def trainable(
+    source: str | tuple[str, ...], *, image_size: int | None, seed: int
+) -> tuple[dict[str, Any], Any]:
+    """Return the configuration and the network that a recipe's backbone names, to train it.
+
+    Raises:
+        UnknownBackbone: nothing answers to that name.
+        BadBackbone: it is a finished graph, or there are several.
+    """
+    if not isinstance(source, str):
+        raise BadBackbone(
+            f"{' + '.join(source)} cannot be trained together; name one backbone, or train each "
+            "and join the models it gives: a .fursure bundle is a backbone too."
+        )
+    kind, _, name = source.partition(":")
+    if kind == "scratch":
+        from fursure.training import scratch
+
+        return scratch.network(name, size=image_size, seed=seed)
+    if kind in {"timm", "hub"}:
+        return network(source, None)
+    path = Path(source).expanduser()
+    if path.suffix.lower() in KERAS or (path.is_dir() and not (path / "bundle.json").exists()):
+        return network(path.name, path)
+    raise BadBackbone(
+        f"{source} is a finished graph, which cannot be trained further; name its weights: "
+        "timm:NAME, hub:ORG/REPO, a folder with config.json and model.safetensors, or an .h5 file."
+    )
+
+
+def pooled(net: Any, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return the features (N, D) and, where they are its mean, the last map (N, D, h, w)."""
+    out = net.forward_features(x_NCHW)
+    if out.ndim == 4 and out.shape[1] == net.num_features:
+        return out.mean(dim=(2, 3)), out
+    return net.forward_head(out, pre_logits=True), None
 
 
 def _from_folder(folder: Path) -> tuple[dict[str, Any], Any]:
@@ -89,27 +132,51 @@ def _check_shapes(net: Any, weights: dict[str, Tensor], folder: Path, architectu
         )
 
 
-def _from_timm(name: str) -> tuple[dict[str, Any], Any]:
-    kind, _, model = name.partition(":")
-    if offline():  # its own variable was read when timm imported it, which is too early for ours
-        huggingface_hub.constants.HF_HUB_OFFLINE = True
-    known = model if kind == "timm" else f"hf_hub:{model}"
-    net: Any
-    if kind == "timm" and not timm.is_model(model):
-        near = ", ".join(timm.list_models(f"*{model.split('_')[0]}*")[:3])
-        raise UnknownBackbone(name, f"timm has {near}." if near else "")
-    cfg = timm.get_pretrained_cfg(model) if kind == "timm" else None
-    if offline() and cfg is not None and cfg.url and not cfg.hf_hub_id:
-        raise UnknownBackbone(  # timm would fetch them from the web, whatever the hub is told
-            name, f"timm has no weights of {model} on the hub, and the network is forbidden."
+def _on_the_hub(name: str) -> Path:
+    from fursure.training.hub import exported, located
+
+    folder = located(name)
+    if exported(folder) is not None:
+        raise BadBackbone(
+            f"{name} is a finished graph of ONNX, which cannot be trained further; name a "
+            "repository with model.safetensors in the timm layout."
         )
+    return folder
+
+
+def repository(source: str) -> str:
+    """Return the hub's repository (`ORG/REPO`) with the weights of a network `timm:NAME`.
+
+    Raises:
+        UnknownBackbone: timm has no such network, or no weights of it that are safe to read.
+    """
+    model = source.removeprefix("timm:")
+    if not timm.is_model(model):
+        near = ", ".join(timm.list_models(f"*{model.split('_')[0]}*")[:3])
+        raise UnknownBackbone(source, f"timm has {near}." if near else "")
     try:
-        net = timm.create_model(known, pretrained=True)
-    except Exception as error:  # every layer below has its own: HTTP, hub, timm, safetensors
-        reason = str(error).strip().splitlines()[0][:200]
-        raise UnknownBackbone(
-            name,
-            f"Its weights could not be had ({reason}). Download its config.json and "
-            "model.safetensors elsewhere and pass the folder they are in.",
-        ) from error
-    return {"architecture": model, "pretrained_cfg": dict(net.pretrained_cfg)}, net
+        cfg = timm.get_pretrained_cfg(model)
+    except RuntimeError:  # the network exists and the tag behind its dot does not
+        tags = ", ".join(timm.list_pretrained(f"{model.partition('.')[0]}.*")[:5])
+        raise UnknownBackbone(source, f"timm has {tags}.") from None
+    if cfg is not None and cfg.hf_hub_id:
+        return str(cfg.hf_hub_id)
+    if cfg is None or not cfg.url:
+        raise UnknownBackbone(source, f"timm has no weights of {model}: nobody trained it.")
+    url = cfg.url if isinstance(cfg.url, str) else cfg.url[0]
+    raise UnknownBackbone(
+        source,
+        f"timm has no weights of {model} on the hub, only {url}, which may hold a pickle. Where "
+        f"you trust it, download it, convert it (--backbone {url.rpartition('/')[2]} says how) and "
+        "pass the folder of model.safetensors with a config.json in the timm layout beside it.",
+    )
+
+
+def _with_licence(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """Add the licence that timm knows of its own weights; older repositories do not carry it."""
+    kind, _, model = name.partition(":")
+    if kind != "timm" or "license" in config["pretrained_cfg"]:
+        return config
+    cfg = timm.get_pretrained_cfg(model)
+    licence = {"license": cfg.license} if cfg and cfg.license else {}
+    return config | {"pretrained_cfg": config["pretrained_cfg"] | licence}

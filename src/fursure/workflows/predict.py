@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fursure.bundle import Bundle
+from fursure.data.destinations import safe_name
 from fursure.data.layout import iter_photos
 from fursure.data.listing import Source
 from fursure.data.naming import PHOTO_SUFFIXES
@@ -115,8 +116,7 @@ class Sorter:
                 f"{self.folder}; unpack the archive, or leave --sort-into out."
             )
         target = path.resolve()
-        answer = prediction.answer.replace("/", "_").replace("\\", "_").lstrip(".") or "_"
-        place = self.folder / answer
+        place = self.folder / safe_name(prediction.answer)
         try:
             place.mkdir(parents=True, exist_ok=True)
             for number in range(1, 10_000):

@@ -3,12 +3,12 @@
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -17,19 +17,29 @@ from fursure.data.layout import list_photos
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Split
 from fursure.data.sources import open_source
-from fursure.data.split import leaks
-from fursure.errors import BadBundle, BadData, FursureError, NoPhotos, OutputExists
-from fursure.files import replacing
+from fursure.data.split import spare
+from fursure.engine.session import available_threads
+from fursure.errors import BadBundle, BadData, BadRecipe, FursureError, NoPhotos, OutputExists
+from fursure.files import remove, replacing
 from fursure.images.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
+from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
-from fursure.training.backbones import Backbone, at_hand, load_backbone
-from fursure.training.collect import Collected, collect
-from fursure.training.fit import check_classes, fit
+from fursure.training.backbones import Backbone, at_hand
+from fursure.training.collect import Collected, collect, encoded
+from fursure.training.combine import encoder_for, with_flips
+from fursure.training.fit import Fit, check_classes, fit
+from fursure.training.heads import Layers
+from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
 
-SHOWN = 5  # unusable photos named one by one; the manifest lists all of them
+if TYPE_CHECKING:  # they import torch, which a frozen backbone does without
+    from fursure.training.finetune import Step
+    from fursure.training.state import Epoch
+    from fursure.training.tuning import Tuned
+
+READING = "reading photos"  # the stage that the caches of an earlier run make short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +63,16 @@ def train(
     label_regex: str | None = None,
     features_output: str | None = None,
     overwrite: bool = False,
+    division: Manifest | None = None,
     progress: Progress = silent,
+    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Trained:
     """Train a classifier on the labelled photos in ``data`` and write it to ``output``.
 
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed.
+    A ``division`` says which photo is for what; without one the recipe's shares do. Where the
+    network itself trains, ``say`` hears of each pass.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
@@ -69,14 +83,8 @@ def train(
     earlier = _earlier(path, overwrite)
     with open_source(data) as source:
         listing = list_photos(source, label_regex=label_regex)
-        backbone = load_backbone(
-            recipe.backbone,
-            precision=recipe.precision,
-            image_size=recipe.image_size,
-            resize=recipe.resize,
-            features=features_output,
-        )
-        with progress("reading photos", len(listing.photos)) as advance:
+        backbone = _origin(recipe, features_output)
+        with progress(READING, len(listing.photos)) as advance:
             collected = collect(
                 source,
                 listing,
@@ -85,6 +93,7 @@ def train(
                 engine=engine,
                 threads=threads,
                 previous=_previous(path, earlier, recipe),
+                division=division,
                 advance=advance,
             )
         _check(collected, data)
@@ -101,21 +110,91 @@ def train(
             raise OutputExists(path, "made from another recipe or other photos")
         labels = collected.manifest.labels
         found = fit(collected.usable, collected.features_ND, labels, recipe)
+        encoder, tuned = backbone, None
+        if recipe.tune is not None:
+            tuned = _tune(source, collected, recipe, backbone, found.layers, threads, progress, say)
+            encoder = with_flips(tuned.backbone) if recipe.flips else tuned.backbone
+            with progress("reading photos again", len(collected.usable)) as advance:
+                collected = encoded(
+                    source, collected, encoder, engine=engine, threads=threads, advance=advance
+                )
+            found = fit(collected.usable, collected.features_ND, labels, recipe, head=tuned.head)
+            notes += tuned.notes
         rows = _proof_rows(collected)
-        photos = list(_photos(source, collected, rows, backbone))
-    bundle = assemble(path.stem, collected, backbone, found, recipe, photos, rows)
-    _write(bundle, collected.manifest, found.curve, path)
+        photos = list(_photos(source, collected, rows, encoder))
+    bundle = assemble(path.stem, collected, encoder, found, recipe, photos, rows, origin=backbone)
+    _write(bundle, collected.manifest, _curves(found, tuned), path)
+    for leftover in tuned.leftovers if tuned else ():
+        remove(leftover)
     return Trained(
         bundle=bundle, path=path, notes=notes, seconds=time.monotonic() - began, new=True
     )
 
 
-def _write(
-    bundle: Bundle, manifest: Manifest, curve: Sequence[tuple[float, float]], path: Path
-) -> None:
+def _origin(recipe: Recipe, features: str | None) -> Backbone:
+    """Return the encoder that collects the photos: the recipe's own before any training.
+
+    A network of random weights has no features worth comparing photos by, so `tiny` lends its.
+    """
+    if recipe.tune is None:
+        return encoder_for(recipe, features=features)
+    if not recipe.from_scratch:
+        return encoder_for(replace(recipe, flips=False), features=features)
+    lent = encoder_for(Recipe(backbone="tiny"))
+    return replace(lent, name=str(recipe.backbone), licence="trained from random weights")
+
+
+def _tune(
+    source: Source,
+    collected: Collected,
+    recipe: Recipe,
+    backbone: Backbone,
+    head: Layers,
+    threads: int | None,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> "Tuned":
+    """Train the network itself, and tell how it goes."""
+    from fursure.training.finetune import Step
+    from fursure.training.tuning import tune
+
+    settings = recipe.tune
+    assert settings is not None  # noqa: S101 - the caller looked
+    learned = sum(one.split == "train" for one in collected.usable)
+    total = learned * sum(stage.epochs for stage in settings.stages)
+    done = 0
+    with progress("training", total) as advance:
+
+        def listen(event: "Step | Epoch") -> None:
+            nonlocal done
+            if isinstance(event, Step):
+                now = int(event.done * total)
+                advance(now - done)
+                done = now
+            else:
+                say(event.sentence())
+
+        return tune(
+            source,
+            collected,
+            recipe,
+            backbone,
+            head,
+            threads=threads or available_threads(),
+            listen=listen,
+        )
+
+
+def _curves(found: Fit, tuned: "Tuned | None") -> dict[str, Any]:
+    """Return how the training went: the head's knob by validation loss, and every epoch."""
+    curve = [{"knob": knob, "validation_log_loss": loss} for knob, loss in found.curve]
+    return {"curve": curve, "epochs": [one.to_json() for one in tuned.epochs] if tuned else []}
+
+
+def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Path) -> None:
     manifest.save(_beside(path, "manifest.jsonl"))
     with replacing(_beside(path, "metrics.json")) as file:
-        file.write(json.dumps(_metrics(bundle, curve), indent=1).encode())
+        file.write(json.dumps(_metrics(bundle) | curves, indent=1).encode())
     bundle.write(path)  # last: a bundle that is there is complete
 
 
@@ -140,9 +219,13 @@ def _earlier(path: Path, overwrite: bool) -> Bundle | None:
 
 def _same(earlier: Bundle, recipe: Recipe, collected: Collected, backbone: Backbone) -> bool:
     """Return whether ``earlier`` is what this run would make."""
-    made = (earlier.meta.recipe, earlier.meta.data["digest"], earlier.meta.data["backbone"])
-    asked = replace(recipe, backbone=backbone.name).to_json()
-    return bool(made == (asked, collected.manifest.digest, backbone.digest))
+    try:
+        made = from_json(earlier.meta.recipe)  # knobs that its version did not have: at rest
+    except BadRecipe:
+        return False
+    data = (earlier.meta.data["digest"], earlier.meta.data["backbone"])
+    asked = replace(recipe, backbone=backbone.name)
+    return bool(made == asked and data == (collected.manifest.digest, backbone.digest))
 
 
 def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, Split] | None:
@@ -154,7 +237,8 @@ def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, S
         return None
     with suppress(FursureError, OSError):  # gone or damaged: the tickets give most of them again
         manifest = Manifest.load(_beside(path, "manifest.jsonl"))
-        return {one.sha256: one.split for one in manifest.usable if one.split is not None}
+        # Photos beyond the recipe's limit too: another limit may take them tomorrow.
+        return {one.sha256: one.split for one in manifest.photos if one.split is not None}
     return None
 
 
@@ -173,25 +257,13 @@ def _check(collected: Collected, data: str | PathLike[str]) -> None:
 
 def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator[str]:
     manifest, usable = collected.manifest, collected.usable
-    if manifest.skipped:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
-        yield f"skipped what is no photo: {kinds}"
-    bad = [photo for photo in manifest.photos if photo.reason]
-    for photo in bad[:SHOWN]:
-        yield f"left out {photo.path}: {photo.reason}"
-    if len(bad) > SHOWN:
-        yield f"left out {len(bad) - SHOWN} more; the manifest beside the model names them"
-    copies = len(usable) - len({photo.group for photo in usable})
-    if copies:
-        yield f"{copies} near-duplicates stay in the split of the photo they resemble"
-    crossing = leaks(usable)
-    if crossing:
-        yield (
-            f"{len(crossing)} groups of near-duplicates lie in more than one of the given splits, "
-            "so the figures flatter the model"
-        )
-    if recipe.backbone == "tiny":
-        stronger = [name for name, _ in at_hand() if name not in {"tiny", backbone.name}]
+    yield from about_photos(manifest, "the manifest beside the model")
+    spared = sum(map(spare, manifest.photos))
+    if spared:
+        yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
+    yield from about_copies(usable)
+    if backbone.name == "tiny":
+        stronger = [name for name, _ in at_hand() if name != "tiny"]
         if stronger:
             yield f"stronger backbones at hand: {', '.join(stronger)} (--backbone)"
 
@@ -214,12 +286,11 @@ def _photos(
         yield decode(source.read(path, LIMITS.bytes), name=path, min_side=min_side).image
 
 
-def _metrics(bundle: Bundle, curve: Sequence[tuple[float, float]]) -> dict[str, Any]:
+def _metrics(bundle: Bundle) -> dict[str, Any]:
     meta = bundle.meta
     return {
         "model": meta.name,
         "figures": meta.figures,
-        "curve": [{"knob": knob, "validation_log_loss": loss} for knob, loss in curve],
         "temperature": meta.temperature,
         "risks": meta.risks.to_json(),
         "data": meta.data,

@@ -1,0 +1,128 @@
+"""``fursure compare``: recipes on one split of one's own photos, and which is worth its time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fursure.cli import options
+from fursure.cli.overrides import typed
+from fursure.recipe import FineTune, Recipe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fursure.workflows.compare import Ladder
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("recipes", metavar="[RECIPE]...", nargs=-1)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
+    metavar="DIR", help="The folder to fill; a new or an empty one.",
+)  # fmt: skip
+@click.option(
+    "--backbone",
+    help="Instead of the one that each recipe names, as for train. [default: the recipe's]",
+)
+@click.option(
+    "--minutes", type=typed(FineTune, "minutes"),
+    help="Budget for each recipe that trains the network itself. [default: the recipe's]",
+)  # fmt: skip
+@click.option(
+    "--test", type=typed(Recipe, "test"), default=0.2, show_default=True,
+    help="Share of the photos for the figures.",
+)  # fmt: skip
+@click.option(
+    "--validation", type=typed(Recipe, "validation"), default=0.1, show_default=True,
+    help="Share of the photos for choosing and certifying.",
+)  # fmt: skip
+@click.option(
+    "--seed", type=typed(Recipe, "seed"), default=0, show_default=True,
+    help="Of the split and of every training.",
+)  # fmt: skip
+@click.option(
+    "--curve/--no-curve", default=True, show_default=True,
+    help="Also measure what the heads on frozen backbones learn from fewer photos.",
+)  # fmt: skip
+@options.label_regex
+@options.engine
+@options.threads
+@options.overwrite
+@options.as_json
+@options.quiet
+@click.pass_context
+def compare(
+    ctx: click.Context,
+    /,
+    data: Path,
+    recipes: tuple[str, ...],
+    output: Path,
+    as_json: bool,
+    quiet: bool,
+    **knobs: Any,
+) -> None:
+    """Train each RECIPE on one split of DATA, and say which is worth its time.
+
+    DATA is what train takes. RECIPE is a name, as `fursure recipes` lists them, or a file that
+    ends in .toml; without one, those that need no torch are compared. All learn from the same
+    photos and answer the same test photos, and training time is as from an empty cache. DIR gets
+    each model, the table as ladder.json, and its picture as ladder.svg and ladder.png. A recipe
+    that fails is a row with its reason, and the exit code is 3.
+    """
+    from fursure.metrics.ladder import Failed
+    from fursure.workflows.compare import compare as work
+    from fursure.workflows.progress import silent
+
+    say = (lambda _sentence: None) if quiet else options.say
+    ladder = work(
+        data,
+        output,
+        _named(recipes, knobs.pop("backbone"), knobs.pop("minutes"), say),
+        progress=silent if quiet else options.bar,
+        say=say,
+        **knobs,
+    )
+    for line in _as_json(ladder) if as_json else _as_text(ladder, knobs["threads"]):
+        click.echo(line)
+    failed = sum(isinstance(one, Failed) for one in ladder.rungs)
+    if failed:
+        ctx.exit(3 if failed < len(ladder.rungs) else 1)
+
+
+def _named(
+    names: tuple[str, ...],
+    backbone: str | None,
+    minutes: float | None,
+    say: "Callable[[str], None]",
+) -> list[Recipe]:
+    """Return the recipes that were named, or those that run anywhere."""
+    from fursure.recipes.toml import open_recipe
+    from fursure.workflows.compare import WITHOUT_TORCH, on_ground
+
+    if not names:
+        told = " and ".join(one.name for one in WITHOUT_TORCH)
+        say(f"no recipe named, so {told}, which need no torch; `fursure recipes` lists the others")
+    found = [open_recipe(name) for name in names] or list(WITHOUT_TORCH)
+    return [on_ground(one, backbone=backbone, minutes=minutes) for one in found]
+
+
+def _as_json(ladder: "Ladder") -> list[str]:
+    return [options.to_json(one) for one in (*ladder.rows(), ladder.conclusion())]
+
+
+def _as_text(ladder: "Ladder", threads: int | None) -> list[str]:
+    from fursure.engine.session import available_threads
+    from fursure.metrics.ladder import Rung
+    from fursure.report.ladder import table
+
+    engines = sorted({one.engine for one in ladder.rungs if isinstance(one, Rung)})
+    lines = [ladder.title, *table(ladder.rungs)]
+    if ladder.verdict is not None:
+        lines += [
+            f"training: as from an empty cache; ms/photo: {' and '.join(engines)}, on "
+            f"{threads or available_threads()} threads",
+            *ladder.verdict.sentences,
+        ]
+    return [options.printable(line) for line in lines]

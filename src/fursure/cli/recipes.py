@@ -1,0 +1,35 @@
+"""``fursure recipes``: the catalogue, and one recipe as a file to change."""
+
+import click
+
+from fursure.cli import options
+
+
+@click.command()
+@click.argument("name", required=False)
+@options.as_json
+def recipes(name: str | None, as_json: bool) -> None:
+    """List the named recipes, or print one as TOML.
+
+    `fursure recipes NAME > mine.toml` writes a file to change, and `fursure train --recipe
+    mine.toml` trains by it. Of a file of your own, NAME.toml, every knob is printed, also those
+    that it leaves unsaid.
+    """
+    from fursure.recipes import ENTRIES
+    from fursure.recipes.toml import open_recipe, to_toml
+
+    for one in [name] if name else ENTRIES:
+        entry, recipe = ENTRIES.get(one), open_recipe(one)
+        about = entry.about if entry else ""
+        if as_json:
+            line = {"name": recipe.name, "about": about, "recipe": recipe.to_json()}
+            click.echo(options.to_json(line))
+        elif name:
+            click.echo(_commented(about) + to_toml(recipe), nl=False)
+        else:
+            click.echo(f"{one:18} {about.partition(chr(10))[0]}")
+
+
+def _commented(about: str) -> str:
+    lines = [f"# {line}".rstrip() for line in about.splitlines()]
+    return "\n".join([*lines, "", ""]) if lines else ""

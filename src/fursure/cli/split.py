@@ -1,0 +1,183 @@
+"""``fursure split``: photos → folders, or arrays, to train on with any tool."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from fursure.cli import options
+
+if TYPE_CHECKING:
+    from fursure.data.manifest import Manifest, Split
+    from fursure.data.quotas import Amount
+    from fursure.workflows.split import Form
+
+
+def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "Amount | None":
+    """Return a count as an int and a share as a float."""
+    if value is None:
+        return None
+    if value.isascii() and value.isdigit():
+        return int(value)
+    try:
+        share = float(value)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise click.BadParameter(
+            f"{value!r} is neither a count (4000) nor a share from 0 to 1 (0.8)."
+        )
+    return share
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR",
+    help="The folder to fill; a new or an empty one.",
+)  # fmt: skip
+@click.option(
+    "--train", metavar="COUNT|SHARE", callback=_amount,
+    help="Photos to train on: a count over all classes (4000) or a share of each (0.8). [default: "
+    "0.8, or none where --val or --test is given]",
+)  # fmt: skip
+@click.option(
+    "--val",
+    metavar="COUNT|SHARE",
+    callback=_amount,
+    help="Photos for validation. [default: 0.1, or none]",
+)
+@click.option(
+    "--test",
+    metavar="COUNT|SHARE",
+    callback=_amount,
+    help="Photos for the figures. [default: 0.1, or none]",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the choice.")
+@click.option(
+    "--as", "form", type=click.Choice(["folders", "npy"]), default="folders", show_default=True,
+    help="folders: the photos in class folders. npy: what a backbone makes of them.",
+)  # fmt: skip
+@click.option(
+    "--link", type=click.Choice(["hard", "symbolic", "copy"]),
+    help="How the photos get there; copied where a link cannot be. [default: hard]",
+)  # fmt: skip
+@click.option("--backbone", help="For npy, as for train. [default: tiny]")
+@click.option(
+    "--image-size", type=click.IntRange(32, 1024),
+    help="For npy: pixels, side of the network's input. [default: the backbone's]",
+)  # fmt: skip
+@click.option(
+    "--map", "maps", is_flag=True,
+    help="For npy: the last feature map (N, h, w, D), not its mean (N, D).",
+)  # fmt: skip
+@options.label_regex
+@options.engine
+@options.threads
+@options.overwrite
+@options.as_json
+@options.quiet
+def split(
+    data: Path,
+    out: Path,
+    train: "Amount | None",
+    val: "Amount | None",
+    test: "Amount | None",
+    as_json: bool,
+    quiet: bool,
+    **knobs: Any,
+) -> None:
+    """Divide the labelled photos in DATA into train, val and test.
+
+    DATA is what train takes. DIR gets train/cat/…, val/cat/…, test/cat/… for any tool, and
+    split.jsonl, which says of each photo where it went. Near-duplicates stay in one part; counts
+    are divided evenly among the classes, and what nobody asked for is left over. A split that
+    DATA already has is kept, if no count or share is given.
+
+    Hard links take no space, and a photo that is edited in DIR is then edited in DATA too; with
+    --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths
+    of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
+    """
+    from fursure.workflows.progress import silent
+    from fursure.workflows.split import split as work
+
+    given: dict[Split, Amount | None] = {"train": train, "val": val, "test": test}
+    divided = work(
+        data,
+        out,
+        {part: amount for part, amount in given.items() if amount is not None},
+        form=_form(knobs),
+        seed=knobs["seed"],
+        engine=knobs["engine"],
+        threads=knobs["threads"],
+        label_regex=knobs["label_regex"],
+        overwrite=knobs["overwrite"],
+        progress=silent if quiet else options.bar,
+    )
+    if not quiet:
+        for note in divided.notes:
+            options.say(note)
+    if as_json:
+        click.echo(
+            options.to_json(
+                {
+                    "folder": str(divided.folder),
+                    "new": divided.new,
+                    "seconds": round(divided.seconds, 2),
+                    "photos": _counted(divided.manifest),
+                    "notes": divided.notes,
+                }
+            )
+        )
+        return
+    for line in _table(divided.manifest):
+        click.echo(line)
+    if quiet:
+        return
+    if divided.new:
+        then = f"; next: fursure train {out}" if knobs["form"] == "folders" else ""
+        options.say(f"{out}: done in {divided.seconds:.1f} s{then}")
+    else:
+        options.say(f"{out} was made from the same photos by the same command: nothing to do.")
+
+
+def _form(knobs: dict[str, Any]) -> "Form":
+    """Return the form asked for; options of the other one are a mistake."""
+    from fursure.workflows.split import Arrays, Folders
+
+    others = {"folders": ("backbone", "image_size", "maps"), "npy": ("link",)}[knobs["form"]]
+    for name in others:
+        if knobs[name]:
+            flag = {"image_size": "image-size", "maps": "map"}.get(name, name)
+            raise click.UsageError(f"--{flag} says nothing with --as {knobs['form']}.")
+    if knobs["form"] == "folders":
+        return Folders(knobs["link"] or "hard")
+    return Arrays(
+        backbone=knobs["backbone"] or "tiny", image_size=knobs["image_size"], maps=knobs["maps"]
+    )
+
+
+def _counted(manifest: "Manifest") -> dict[str, dict[str, int]]:
+    """Return the number of photos of each part by class; under "left over" those of none."""
+    from fursure.data.manifest import SPLITS
+
+    found = manifest.counts()
+    parts = {part: {label: found[label, part] for label in manifest.labels} for part in SPLITS}
+    over = {label: found[label, None] for label in manifest.labels}
+    return {
+        part: counts
+        for part, counts in (*parts.items(), ("left over", over))
+        if any(counts.values())
+    }
+
+
+def _table(manifest: "Manifest") -> list[str]:
+    """Return the lines a person reads: a class each, and the sums."""
+    parts = _counted(manifest)
+    width = max(8, *(len(label) for label in manifest.labels))
+    lines = [f"{'':{width}}" + "".join(f"{part:>11}" for part in parts)]
+    for label in manifest.labels:
+        counts = "".join(f"{parts[part][label]:>11,}" for part in parts)
+        lines.append(f"{options.printable(label):{width}}{counts}")
+    sums = "".join(f"{sum(parts[part].values()):>11,}" for part in parts)
+    return [*lines, f"{'together':{width}}{sums}"]

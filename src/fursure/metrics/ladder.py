@@ -1,0 +1,271 @@
+"""Recipes on the same test photos → what each is worth, and which one to keep.
+
+Whoever compares many recipes finds a better one by chance alone, so the p-values of all pairs are
+adjusted together (Holm, Scandinavian Journal of Statistics 1979).
+
+Dimension key: N test photos, K classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.metrics.figures import log_losses, validated
+from fursure.metrics.intervals import Estimate, bootstrap, proportion
+from fursure.metrics.paired import accuracy_difference, mcnemar
+
+SIGNIFICANT = 0.05
+MARGIN = 0.01  # of accuracy: what fewer photos may cost and still do
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """How a model did on each test photo, in an order that all models share."""
+
+    correct_N: NDArray[np.bool_]
+    losses_N: NDArray[np.float64]  # -log p(true class), nats
+
+    @classmethod
+    def of(cls, probs_NK: NDArray[np.floating], labels_N: NDArray[np.integer]) -> Self:
+        """Return the answers behind these probabilities."""
+        probs_NK, labels_N = validated(probs_NK, labels_N)
+        # rounded as they are written, so that a run that goes on has the same figures
+        return cls(probs_NK.argmax(axis=1) == labels_N, log_losses(probs_NK, labels_N).round(6))
+
+    @property
+    def accuracy(self) -> Estimate:
+        """The share of right answers."""
+        return proportion(int(self.correct_N.sum()), len(self.correct_N))
+
+    @property
+    def log_loss(self) -> Estimate:
+        """The mean loss, nats per photo."""
+        return bootstrap(self.losses_N)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values; a right answer is a 1."""
+        digits = "".join("1" if one else "0" for one in self.correct_N)
+        return {"correct": digits, "losses": self.losses_N.tolist()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Return the answers that `to_json` wrote."""
+        correct_N = np.array([digit == "1" for digit in values["correct"]], bool)
+        return cls(correct_N, np.array(values["losses"], np.float64))
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A point of a learning curve."""
+
+    photos: int  # learned from: training and validation
+    answers: Answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One recipe of the ladder, trained and measured."""
+
+    name: str
+    backbone: str
+    answers: Answers
+    seconds: float  # of training, with every photo encoded anew
+    megabytes: float  # of the bundle
+    milliseconds: float  # a photo: decoding and network, in one process
+    engine: str
+    photos: int  # learned from: training and validation
+    curve: tuple[Point, ...] = ()  # of fewer photos, from few to many
+
+    @property
+    def points(self) -> tuple[Point, ...]:
+        """The learning curve up to all photos."""
+        return (*self.curve, Point(self.photos, self.answers))
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A recipe that gave no model."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """Model B against model A on the same photos; differences are B - A."""
+
+    accuracy: Estimate  # in [-1, 1], > 0: B is better
+    log_loss: Estimate  # nats per photo, < 0: B is better
+    p_value: float  # McNemar's, of the accuracies
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "accuracy": self.accuracy.to_json(),
+            "log_loss": self.log_loss.to_json(),
+            "p_value": self.p_value,
+        }
+
+
+def difference(a: Answers, b: Answers) -> Difference:
+    """Compare two models photo by photo.
+
+    Raises:
+        ValueError: they answered different numbers of photos.
+    """
+    return Difference(
+        accuracy=accuracy_difference(a.correct_N, b.correct_N),
+        log_loss=bootstrap(b.losses_N - a.losses_N),
+        p_value=mcnemar(a.correct_N, b.correct_N).p_value,
+    )
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return the p-values adjusted for their number, in order.
+
+    Those below 0.05 are then all justified, with 95 % certainty, however many were compared.
+    """
+    adjusted = [0.0] * len(p_values)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """A recipe against the one that was kept before it, which is quicker to train."""
+
+    kept: Rung
+    rung: Rung
+    difference: Difference  # of the rung to the kept one
+    p_value: float  # McNemar's, after Holm
+
+    @property
+    def significant(self) -> bool:
+        """Whether the accuracies differ by more than chance."""
+        return self.p_value < SIGNIFICANT
+
+    @property
+    def better(self) -> bool:
+        """Whether the rung is worth more, and therefore kept."""
+        return self.significant and self.difference.accuracy.value > 0
+
+    @property
+    def sentence(self) -> str:
+        """What the step adds and costs, and what follows."""
+        gain = self.difference.accuracy
+        interval = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+        points = f"{100 * abs(gain.value):.1f} points {interval}"
+        if gain.value > 0:
+            found = f"adds {points} to {self.kept.name}"
+        elif gain.value < 0:
+            found = f"loses {points} against {self.kept.name}"
+        else:
+            found = f"is right as often as {self.kept.name}, {points}"
+        chance = "" if self.significant else ", not significant"
+        loss = self.difference.log_loss
+        follows = "worth it where accuracy counts" if self.better else f"keep {self.kept.name}"
+        return (
+            f"{self.rung.name} {found} ({shown_p(self.p_value)}{chance}; log loss {loss:+.4f}), "
+            f"{_longer(self.rung.seconds / self.kept.seconds)}: {follows}."
+        )
+
+
+def shown_p(p_value: float) -> str:
+    """Return a p-value as people write it."""
+    return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.{4 if p_value < 0.1 else 2}f}"
+
+
+def _longer(times: float) -> str:
+    if times < 1.25:
+        return "in about the same time"
+    return f"for {times:.{0 if times >= 10 else 1}f}x the time"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Which recipe to keep, and why."""
+
+    kept: Rung
+    steps: tuple[Step, ...]
+    pairs: int  # of recipes, for whose comparison the p-values are adjusted
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """The steps, what was kept, and how many photos it takes."""
+        told = [one.sentence for one in self.steps]
+        if self.steps:
+            told.append(f"Kept: {self.kept.name}, {self.kept.answers.accuracy}.")
+        told += [one for one in (photos_needed(self.kept),) if one]
+        if self.pairs > 1:
+            told.append(f"Each p is McNemar's, adjusted after Holm for all {self.pairs} pairs.")
+        return tuple(told)
+
+
+def verdict(rungs: Sequence[Rung]) -> Verdict:
+    """Climb from the quickest training to the slowest; keep what is significantly more accurate.
+
+    Raises:
+        ValueError: there is no rung.
+    """
+    climbed = sorted(rungs, key=lambda one: (one.seconds, one.name))
+    pairs = list(combinations(range(len(climbed)), 2))
+    found = [difference(climbed[a].answers, climbed[b].answers) for a, b in pairs]
+    adjusted = dict(zip(pairs, holm([one.p_value for one in found]), strict=True))
+    differences = dict(zip(pairs, found, strict=True))
+    kept, steps = 0, []
+    for place in range(1, len(climbed)):
+        step = Step(
+            kept=climbed[kept],
+            rung=climbed[place],
+            difference=differences[kept, place],
+            p_value=adjusted[kept, place],
+        )
+        steps.append(step)
+        kept = place if step.better else kept
+    return Verdict(kept=climbed[kept], steps=tuple(steps), pairs=len(pairs))
+
+
+def photos_needed(rung: Rung) -> str:
+    """Return a sentence on how many photos would do; of a recipe without a curve, none.
+
+    Fewer do if the 95 % interval of what they cost ends within `MARGIN`. They are tried from many
+    to few and the first that fails ends it, so no number tried weakens the others.
+    """
+    *fewer, whole = rung.points
+    if not fewer:
+        return ""
+    enough = None
+    for point in reversed(fewer):
+        if difference(whole.answers, point.answers).accuracy.low < -MARGIN:
+            break
+        enough = point
+    if enough is not None:
+        least = 100 * difference(whole.answers, enough.answers).accuracy.low
+        losses = f"{enough.answers.log_loss.value:.3f} and {whole.answers.log_loss.value:.3f}"
+        return (
+            f"{enough.photos:,} photos would do: {rung.name} learns {_share(enough)} from them and "
+            f"{_share(whole)} from all {whole.photos:,} (log loss {losses}); the interval of the "
+            f"difference ends at {least:+.1f} points."
+        )
+    last = difference(fewer[-1].answers, whole.answers)
+    if last.p_value < SIGNIFICANT and last.accuracy.value > 0:
+        return (
+            f"More photos still help {rung.name}: {fewer[-1].photos:,} give {_share(fewer[-1])}, "
+            f"all {whole.photos:,} give {_share(whole)} ({shown_p(last.p_value)})."
+        )
+    return (
+        f"Whether {rung.name} needs all {whole.photos:,} photos, {len(whole.answers.correct_N):,} "
+        f"test photos cannot tell: {fewer[-1].photos:,} give {_share(fewer[-1])}, all give "
+        f"{_share(whole)}."
+    )
+
+
+def _share(point: Point) -> str:
+    return f"{point.answers.accuracy.value:.1%}"

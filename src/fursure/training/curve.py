@@ -1,0 +1,73 @@
+"""Collected photos and a recipe → what its head learns from fewer of them.
+
+The features are there already, so a point costs a fit. All points are measured on the same test
+photos, and the photos of a smaller one are among those of every larger one.
+
+Dimension key: N photos, D features, K classes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from fursure.data.manifest import Photo
+from fursure.data.split import limited
+from fursure.errors import BadData
+from fursure.metrics.ladder import Answers, Point
+from fursure.recipe import Recipe
+from fursure.sureness.calibration import softmax
+from fursure.training.collect import Collected
+from fursure.training.fit import SMALLEST_CLASS, few, fit
+
+SIZES = tuple(step * 10**power for power in range(1, 8) for step in (1, 2, 5))[2:]  # from 50
+NEARLY = 0.8  # of all photos; a size above it says what all of them say
+
+
+def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[Point]:
+    """Yield what the recipe would be worth with 50, 100, 200, 500, … of its photos.
+
+    A point counts what has to be labelled: photos of training and of validation. It does what
+    training on so many would do, cross-validation for the head of very few included.
+    """
+    usable = collected.usable
+    row_of = {one.path: row for row, one in enumerate(usable)}
+    test = [row_of[one.path] for one in for_test(usable)]
+    learned = [row for row, one in enumerate(usable) if one.split != "test"]
+    labels = collected.manifest.labels
+    labels_N = np.array([labels.index(usable[row].label or "") for row in test])
+    for size in SIZES:
+        if size > NEARLY * len(learned):
+            return
+        kept = _kept([usable[row] for row in learned], size, recipe.seed)
+        rows = [row for row, kept_here in zip(learned, kept, strict=True) if kept_here]
+        if not rows:
+            continue
+        photos = _as_alone([usable[row] for row in rows], recipe)
+        everyone = [*photos, *(usable[row] for row in test)]
+        found = fit(everyone, collected.features_ND[[*rows, *test]], labels, recipe)
+        logits_NK = found.layers(collected.features_ND[test])
+        yield Point(len(rows), Answers.of(softmax(logits_NK, found.temperature), labels_N))
+
+
+def for_test(photos: Sequence[Photo]) -> list[Photo]:
+    """Return the test photos in the order that all answers to them have."""
+    chosen = (one for one in photos if one.split == "test")
+    return sorted(chosen, key=lambda one: (one.sha256, one.path))
+
+
+def _kept(learned: Sequence[Photo], size: int, seed: int) -> list[bool]:
+    """Return which photos are among ``size``, evenly by class; too few for a class are none."""
+    together = [replace(one, split="train") for one in learned]
+    try:
+        chosen = limited(together, size, seed=seed, least=SMALLEST_CLASS)
+    except BadData:
+        return [False] * len(learned)
+    return [one.reason is None for one in chosen]
+
+
+def _as_alone(photos: Sequence[Photo], recipe: Recipe) -> list[Photo]:
+    """Return the photos with the splits they would have if there were no others to learn from."""
+    if few(photos, recipe):
+        return [replace(one, split="train") for one in photos]
+    return list(photos)

@@ -1,0 +1,300 @@
+"""Photos and recipes → a ladder: one split, one clock, and which recipe is worth its time."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+from fursure.data.destinations import safe_name
+from fursure.data.layout import list_photos
+from fursure.data.manifest import SPLITS, Manifest
+from fursure.data.sources import open_source
+from fursure.errors import BadData, BadRecipe, FursureError, MissingExtra, NoPhotos
+from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
+from fursure.recipe import Engine, Recipe
+from fursure.recipes import LINEAR_PROBE, MLP_PROBE
+from fursure.recipes.plain import overlaid
+from fursure.report.ladder import draw
+from fursure.training.collect import collect
+from fursure.training.combine import encoder_for
+from fursure.training.fit import check_classes, few
+from fursure.workflows.ladder_folder import Knobs, check_place, claim, write_note
+from fursure.workflows.notes import about_copies, about_photos
+from fursure.workflows.progress import Progress, silent
+from fursure.workflows.rung import Ground, rung
+
+WITHOUT_TORCH = (LINEAR_PROBE, MLP_PROBE)
+PICTURES = ("ladder.svg", "ladder.png")
+TEST, VALIDATION = 0.2, 0.1  # shares; figures to choose by take more photos than figures to know
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ladder:
+    """The recipes in the order they were named, and what follows."""
+
+    folder: Path
+    division: Manifest
+    rungs: tuple[Rung | Failed, ...]
+    verdict: Verdict | None  # None: no recipe gave a model
+
+    @property
+    def title(self) -> str:
+        """How much data is behind the figures."""
+        test = sum(photo.split == "test" for photo in self.division.usable)
+        classes = len(self.division.labels)
+        return (
+            f"{len(self.division.usable):,} photos of {classes} classes, {test:,} of them for test"
+        )
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return a row of plain values for each recipe, in order."""
+        rows: list[dict[str, Any]] = []
+        below: Rung | None = None
+        for one in self.rungs:
+            if isinstance(one, Failed):
+                rows.append({"recipe": one.name, "error": one.reason})
+                continue
+            gain = None if below is None else difference(below.answers, one.answers).to_json()
+            rows.append(_row(one) | {"against": below and below.name, "difference": gain})
+            below = one
+        return rows
+
+    def conclusion(self) -> dict[str, Any]:
+        """Return the verdict as plain values."""
+        found = self.verdict
+        return {
+            "kept": found and found.kept.name,
+            "pairs": found.pairs if found else 0,
+            "steps": [
+                {
+                    "recipe": step.rung.name,
+                    "against": step.kept.name,
+                    **step.difference.to_json(),
+                    "p_value_holm": step.p_value,
+                    "times": step.rung.seconds / step.kept.seconds,
+                    "better": step.better,
+                }
+                for step in (found.steps if found else ())
+            ],
+            "verdict": list(found.sentences if found else ()),
+        }
+
+
+def compare(
+    data: str | PathLike[str],
+    folder: str | PathLike[str],
+    recipes: Sequence[Recipe] = WITHOUT_TORCH,
+    *,
+    test: float = TEST,
+    validation: float = VALIDATION,
+    seed: int = 0,
+    curve: bool = True,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    label_regex: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    say: Callable[[str], None] = lambda _sentence: None,
+) -> Ladder:
+    """Train every recipe on one split of the photos in ``data``, and compare what they ship.
+
+    ``folder`` gets a bundle for each, the split, the ladder as JSON and as a picture. A recipe
+    that fails is a rung with its reason. The same command continues what was interrupted, and
+    with other recipes it adds to the ladder. ``say`` hears what is worth telling, once.
+
+    Raises:
+        FursureError: the photos, the folder or the list of recipes cannot be used.
+    """
+    place, say = Path(folder), _once(say)
+    knobs = {"test": test, "validation": validation, "seed": seed}
+    asked = [overlaid(one, knobs, one.name) for one in recipes]
+    check_names(asked)
+    check_place(place, Path(data), knobs, overwrite=overwrite)
+    division = _divided(data, asked[0], engine, threads, label_regex, progress)
+    for sentence in (*_about(division, knobs, recipes), *about_copies(division.usable)):
+        say(sentence)
+    claim(place, division, knobs, overwrite=overwrite)
+    ground = Ground(
+        data=data,
+        folder=place,
+        division=division,
+        curve=curve,
+        engine=engine,
+        threads=threads,
+        label_regex=label_regex,
+        overwrite=overwrite,
+        progress=progress,
+        say=say,
+    )
+    rungs = []
+    for recipe in asked:
+        say(f"{recipe.name} …")
+        rungs.append(_climbed(recipe, ground))
+    made = [one for one in rungs if isinstance(one, Rung)]
+    ladder = Ladder(
+        folder=place,
+        division=division,
+        rungs=tuple(rungs),
+        verdict=verdict(made) if made else None,
+    )
+    _write(ladder, knobs, say)
+    return ladder
+
+
+def on_ground(
+    recipe: Recipe, *, backbone: str | None = None, minutes: float | None = None
+) -> Recipe:
+    """Return the recipe on another backbone or with a budget, where it has what that changes.
+
+    A network that begins from random weights has no other backbone, and a frozen one no budget.
+    """
+    if backbone is not None and not recipe.from_scratch:
+        recipe = overlaid(recipe, {"backbone": backbone}, recipe.name)
+    if minutes is not None and recipe.tune is not None:
+        recipe = overlaid(recipe, {"tune": {"minutes": minutes}}, recipe.name)
+    return recipe
+
+
+def check_names(recipes: Sequence[Recipe]) -> None:
+    """Refuse a list of recipes of which two would be one rung.
+
+    Raises:
+        BadRecipe: two are the same, or have names that a folder cannot tell apart.
+    """
+    if not recipes:
+        raise BadRecipe("the ladder", "it has no recipe; name two or more, as in linear-probe")
+    for number, one in enumerate(recipes):
+        for other in recipes[:number]:
+            if one == other:
+                raise BadRecipe(one.name, "it is named twice; a ladder compares different ones")
+            if replace(one, name="", note="") == replace(other, name="", note=""):
+                reason = f"it is {other.name} under another name, on this split and backbone"
+                raise BadRecipe(one.name, f"{reason}; leave one of them out")
+            if safe_name(one.name).casefold() == safe_name(other.name).casefold():
+                raise BadRecipe(
+                    one.name,
+                    f"another recipe is called {other.name!r} too, and they differ; give one of "
+                    'them a name of its own: name = "…" in its file',
+                )
+
+
+def _divided(
+    data: str | PathLike[str],
+    shares: Recipe,
+    engine: Engine,
+    threads: int | None,
+    label_regex: str | None,
+    progress: Progress,
+) -> Manifest:
+    """Divide the photos by what `tiny` sees in them, which is at hand whatever is compared.
+
+    So the split knows neither which recipes there are nor their order, and a ladder can grow.
+    """
+    held_out = replace(
+        LINEAR_PROBE,
+        seed=shares.seed,
+        validation=shares.validation,
+        test=shares.test,
+        cross_validate_below=0,  # recipes that train networks cannot; so none does
+    )
+    with open_source(data) as source:
+        listing = list_photos(source, label_regex=label_regex)
+        with progress("dividing photos", len(listing.photos)) as advance:
+            division = collect(
+                source,
+                listing,
+                encoder_for(held_out),
+                held_out,
+                engine=engine,
+                threads=threads,
+                advance=advance,
+            ).manifest
+    if not division.usable:
+        raise NoPhotos(fspath(data), f"{len(division.photos)} files, none usable")
+    check_classes(division.usable, division.labels)
+    for label in division.labels:
+        groups = {one.group for one in division.usable if one.label == label}
+        if len(groups) < len(SPLITS):
+            raise BadData(
+                f"class {label!r} has {len(groups)} photos that do not look alike, and a "
+                f"comparison needs {len(SPLITS)}: to train, to validate and to test; add some, or "
+                "leave that class out."
+            )
+    return division
+
+
+def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Iterator[str]:
+    """Yield how the photos are divided, and what that overrides."""
+    yield from about_photos(division, "the manifest beside the model")
+    parts = {split: sum(one.split == split for one in division.usable) for split in SPLITS}
+    yield (
+        f"one split for all: {parts['train']:,} photos to train on, {parts['val']:,} for "
+        f"validation, {parts['test']:,} for test"
+    )
+    for one in recipes:
+        own = {knob: getattr(one, knob) for knob in knobs}
+        if any(
+            value not in {knobs[knob], getattr(LINEAR_PROBE, knob)} for knob, value in own.items()
+        ):
+            told = ", ".join(f"{knob} {value:.2g}" for knob, value in own.items())
+            yield f"{one.name} asks for {told}; here it follows the split of all"
+    if few(division.usable, LINEAR_PROBE):
+        yield (
+            "with so few photos `fursure train` would cross-validate; here all recipes share "
+            f"{parts['test']:,} test photos, which tell large differences only"
+        )
+
+
+def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:
+    try:
+        return rung(recipe, ground)
+    except FursureError as error:
+        return Failed(recipe.name, str(error))
+
+
+def _write(ladder: Ladder, knobs: Knobs, say: Callable[[str], None]) -> None:
+    found = {"rungs": ladder.rows(), **ladder.conclusion()}
+    write_note(ladder.folder, ladder.division, knobs, found)
+    made = [one for one in ladder.rungs if isinstance(one, Rung)]
+    if not made:
+        return
+    try:
+        for name in PICTURES:
+            draw(made, ladder.title, ladder.folder / name)
+    except MissingExtra as error:
+        say(f"no picture: {error}")
+
+
+def _row(one: Rung) -> dict[str, Any]:
+    return {
+        "recipe": one.name,
+        "backbone": one.backbone,
+        "accuracy": one.answers.accuracy.to_json(),
+        "log_loss": one.answers.log_loss.to_json(),
+        "photos": one.photos,
+        "minutes": one.seconds / 60,
+        "megabytes": one.megabytes,
+        "milliseconds_per_photo": one.milliseconds,
+        "engine": one.engine,
+        "curve": [
+            {
+                "photos": point.photos,
+                "accuracy": point.answers.accuracy.to_json(),
+                "log_loss": point.answers.log_loss.to_json(),
+            }
+            for point in one.points
+        ],
+    }
+
+
+def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+    """Return a ``say`` that repeats nothing: every recipe finds the same photos unusable."""
+    told: set[str] = set()
+
+    def once(sentence: str) -> None:
+        if sentence not in told:
+            told.add(sentence)
+            say(sentence)
+
+    return once

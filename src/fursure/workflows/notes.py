@@ -1,0 +1,33 @@
+"""Photos of a data set → what is worth telling of them, in sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from fursure.data.manifest import Manifest, Photo
+from fursure.data.split import leaks, spare
+
+SHOWN = 5  # of a kind named one by one; the manifest lists all of them
+
+
+def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
+    """Yield what was skipped and what was left out; ``place`` is where the manifest lies."""
+    if manifest.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
+        yield f"skipped what is no photo: {kinds}"
+    bad = [photo for photo in manifest.photos if photo.reason and not spare(photo)]
+    for photo in bad[:SHOWN]:
+        yield f"left out {photo.path}: {photo.reason}"
+    if len(bad) > SHOWN:
+        yield f"left out {len(bad) - SHOWN} more; {place} names them"
+
+
+def about_copies(photos: Sequence[Photo]) -> Iterator[str]:
+    """Yield how many photos that are used resemble others, and where that is a leak."""
+    copies = len(photos) - len({photo.group for photo in photos})
+    if copies:
+        yield f"{copies} near-duplicates stay in the split of the photo they resemble"
+    crossing = leaks(photos)
+    if crossing:
+        yield (
+            f"{len(crossing)} groups of near-duplicates lie in more than one of the given splits, "
+            "so the figures flatter the model"
+        )

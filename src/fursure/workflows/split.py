@@ -1,0 +1,301 @@
+"""Photos → a training, a validation and a test part, for any tool: folders, or arrays."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import partial
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fursure.data.destinations import class_folders, destinations
+from fursure.data.layout import list_photos
+from fursure.data.listing import Source
+from fursure.data.manifest import SPLITS, Manifest, Photo, Split
+from fursure.data.placing import Link, Placer
+from fursure.data.quotas import Amount, filled, quotas, sizes_of
+from fursure.data.scan import Scanned, scan
+from fursure.data.sources import open_source
+from fursure.data.split import assign
+from fursure.engine.session import available_threads
+from fursure.errors import BadData, NoPhotos
+from fursure.files import replacing
+from fursure.images.preprocess import COMMON_SIDE
+from fursure.recipe import Engine
+from fursure.training.arrays import Encoder, Rows, write_rows
+from fursure.training.backbones import load_backbone
+from fursure.training.collect import fingerprints, grouped
+from fursure.training.fit import check_classes
+from fursure.workflows.notes import SHOWN, about_copies, about_photos
+from fursure.workflows.progress import Advance, Progress, silent
+from fursure.workflows.split_folder import (
+    LIST,
+    Note,
+    array_names,
+    check_command,
+    check_place,
+    claim,
+    finish,
+)
+
+SHARES: Mapping[Split, Amount] = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Class folders in split folders, with the photos themselves."""
+
+    link: Link = "hard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrays:
+    """What a backbone makes of the photos, as NumPy files."""
+
+    backbone: str = "tiny"
+    image_size: int | None = None  # pixels; None is what the backbone was trained with
+    maps: bool = False  # the last feature map instead of its mean
+
+
+Form = Folders | Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divided:
+    """A finished split: where it lies, and what is worth telling."""
+
+    folder: Path
+    manifest: Manifest
+    notes: tuple[str, ...]  # what was skipped, left out or could not be, in sentences
+    seconds: float  # wall time
+    new: bool  # False: an earlier run had made all of it
+
+
+def split(
+    data: str | PathLike[str],
+    out: str | PathLike[str],
+    wanted: Mapping[Split, Amount] | None = None,
+    *,
+    form: Form = Folders(),
+    seed: int = 0,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    label_regex: str | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> Divided:
+    """Divide the labelled photos in ``data`` and write the parts into the folder ``out``.
+
+    ``wanted`` are counts (int) or shares (float); without any, a split that ``data`` has is kept,
+    and else `SHARES` are taken. Near-duplicates stay together, told by their fingerprints alone:
+    the same photos are divided alike in every form. Nothing of ``data`` is changed. An
+    interrupted run continues.
+
+    Raises:
+        FursureError: the photos or the folder cannot be used as asked.
+        OSError: something cannot be written.
+    """
+    began = time.monotonic()
+    folder, threads = Path(out), threads or available_threads()
+    check_place(folder, Path(data))
+    with open_source(data) as source:
+        listing = list_photos(source, label_regex=label_regex)
+        wanted = _settled(listing, wanted, data)
+        knobs, write = _writer(form, len(listing.photos), engine, threads)
+        knobs = {"wanted": wanted, "seed": seed, **knobs}
+        if not overwrite:
+            check_command(folder, knobs)
+        with progress("reading photos", len(listing.photos)) as advance:
+            photos = _grouped(source, listing, threads, advance)
+        _check(photos, listing, data)
+        photos = filled(photos, wanted, seed=seed) if wanted else assign(photos, seed=seed)
+        manifest = replace(listing, photos=tuple(photos))
+        claim(folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite)
+        written = write(source, manifest, folder, progress)
+        finish(folder)
+    notes = [*about_photos(manifest, "split.jsonl"), *_notes(manifest, wanted), *written.notes]
+    return Divided(
+        folder=folder,
+        manifest=manifest,
+        notes=tuple(notes),
+        seconds=time.monotonic() - began,
+        new=written.new,
+    )
+
+
+def _settled(
+    listing: Manifest, wanted: Mapping[Split, Amount] | None, data: str | PathLike[str]
+) -> dict[Split, Amount]:
+    """Return what is wanted of each part, nothing where the data brings its own split.
+
+    Raises:
+        BadData: it does and something is wanted, or more is than there could be.
+    """
+    given = Counter(photo.split for photo in listing.photos if photo.split)
+    if given and wanted:
+        told = ", ".join(f"{given[part]:,} {part}" for part in SPLITS if part in given)
+        raise BadData(
+            f"{fspath(data)} is already split ({told}); leave --train, --val and --test out to "
+            "keep that split, or give one of its folders."
+        )
+    if given:
+        return {}
+    settled = dict(wanted or SHARES)
+    quotas(sizes_of(listing.photos), settled)  # as if all were usable: refuse early
+    return settled
+
+
+def _grouped(source: Source, listing: Manifest, threads: int, advance: Advance) -> Sequence[Photo]:
+    """Return the photos with their near-duplicate groups; no network looks at them."""
+    rows: list[Scanned] = []
+    with closing(fingerprints(COMMON_SIDE)) as known:
+        for chunk in scan(source, listing.photos, known, min_side=COMMON_SIDE, threads=threads):
+            rows += chunk
+            advance(len(chunk))
+    found = iter(grouped([one for one in rows if one.fingerprint is not None]))
+    return [one.photo if one.fingerprint is None else next(found) for one in rows]
+
+
+def _check(photos: Sequence[Photo], listing: Manifest, data: str | PathLike[str]) -> None:
+    usable = [photo for photo in photos if photo.reason is None]
+    if not usable:
+        raise NoPhotos(fspath(data), f"{len(photos)} files, none usable: {photos[0].reason}")
+    check_classes(usable, listing.labels)
+
+
+def _notes(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
+    """Yield what is worth telling of the division; nothing was ``wanted`` of a given one."""
+    chosen = [photo for photo in manifest.usable if photo.split]
+    if left := len(manifest.usable) - len(chosen):
+        yield f"{left:,} photos are left over"
+    yield from about_copies(chosen)
+    if wanted:
+        yield from _shortfalls(manifest, wanted)
+
+
+def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
+    """Yield where the classes or the near-duplicates did not permit what was wanted."""
+    sizes, found = sizes_of(manifest.photos), manifest.counts()
+    table = quotas(sizes, wanted)
+    even = sum(amount for amount in wanted.values() if isinstance(amount, int)) // len(sizes)
+    if few := [label for label in sizes if sizes[label] < even]:
+        yield (
+            f"the classes are not even: of {_listed(few)} there are fewer photos than the "
+            f"{even:,} of an even share, and the other classes make up for it"
+        )
+    for part in (part for part in SPLITS if wanted.get(part)):
+        asked = sum(table[label, part] for label in sizes)
+        got = sum(found[label, part] for label in sizes)
+        if got < asked:
+            yield (
+                f"{part} has {got:,} photos instead of {asked:,}: near-duplicates stay in one "
+                "split, and there are too few others"
+            )
+        if lacking := [label for label in sizes if not found[label, part]]:
+            yield f"{part} has no photo of {_listed(lacking)}"
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(map(repr, labels[:SHOWN])) + (" …" if len(labels) > SHOWN else "")
+
+
+def _writer(
+    form: Form, photos: int, engine: Engine, threads: int
+) -> tuple[dict[str, Any], "_Write"]:
+    """Return what tells this form's files from others, and the function that writes them."""
+    match form:
+        case Folders(link):
+            return {"as": "folders", "link": link}, partial(_write_folders, link)
+        case Arrays(backbone=name, image_size=size, maps=maps):
+            backbone = load_backbone(name, image_size=size)
+            encoder = Encoder.open(
+                backbone, maps=maps, photos=photos, engine=engine, threads=threads
+            )
+            knobs = {"as": "npy", "backbone": backbone.name, "rows": encoder.identity}
+            return knobs, partial(_write_arrays, encoder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    new: bool  # something was not there yet
+    notes: Sequence[str] = ()
+
+
+_Write = Callable[[Source, Manifest, Path, Progress], _Written]
+
+
+def _write_folders(
+    link: Link, source: Source, manifest: Manifest, folder: Path, progress: Progress
+) -> _Written:
+    """Put each photo into its class folder; every part gets all of them, as tools expect."""
+    folders = class_folders(manifest.labels)
+    for part in {photo.split for photo in manifest.usable if photo.split}:
+        for name in folders.values():
+            (folder / part / name).mkdir(parents=True, exist_ok=True)
+    targets = destinations(manifest, source.prefix)
+    finished = (folder / LIST).exists()
+    place = Placer(source, link)
+    with progress("writing photos", len(targets)) as advance:
+        for photo in (photo for photo in manifest.photos if photo.path in targets):
+            target = folder / targets[photo.path]
+            if not (finished and target.exists()):  # it may have been edited since: leave it
+                place(photo, target)
+            advance(1)
+    notes = [
+        f"class {label!r} is in the folder {name!r}"
+        for label, name in folders.items()
+        if name != label
+    ]
+    renamed = sum(not path.endswith(name.rpartition("/")[2]) for path, name in targets.items())
+    if renamed:
+        notes.append(
+            f"{renamed:,} photos have another name there: theirs is not safe on every system, or "
+            "not the only one in its class"
+        )
+    if place.copied and link != "copy":
+        why = f"no {link} links there: {place.obstacle}" if place.obstacle else "from an archive"
+        notes.append(f"{place.copied:,} photos were copied ({why})")
+    return _Written(bool(place.linked + place.copied), notes)
+
+
+def _write_arrays(
+    encoder: Encoder, source: Source, manifest: Manifest, folder: Path, progress: Progress
+) -> _Written:
+    """Write the rows of each part, their labels and their paths, class by class."""
+    labels = manifest.labels
+    number = {label: row for row, label in enumerate(labels)}
+    with replacing(folder / "labels.txt") as file:
+        file.write("".join(f"{label}\n" for label in labels).encode())
+    new = False
+    for part in SPLITS:
+        photos = sorted(
+            (photo for photo in manifest.usable if photo.split == part),
+            key=lambda photo: (photo.label, photo.path),
+        )
+        rows_file, labels_file, paths_file = (folder / name for name in array_names(part))
+        if not photos or rows_file.exists():
+            continue
+        new = True
+        with replacing(labels_file) as file:
+            np.save(file, np.array([number[str(photo.label)] for photo in photos], np.int64))
+        with replacing(paths_file) as file:
+            file.write("".join(f"{_line(photo.path)}\n" for photo in photos).encode())
+        with progress(f"encoding {part}", len(photos)) as advance:
+            rows = _counted(encoder.rows(source, photos), advance)
+            write_rows(rows_file, len(photos), encoder.shape, rows)  # last: it stands for all
+    return _Written(new)
+
+
+def _counted(chunks: Iterator[Rows], advance: Advance) -> Iterator[Rows]:
+    for rows_B in chunks:
+        yield rows_B
+        advance(len(rows_B))
+
+
+def _line(path: str) -> str:
+    """Return a path as one line of text; `split.jsonl` has it as it is."""
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in path)

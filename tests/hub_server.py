@@ -1,0 +1,214 @@
+"""A small Hugging Face Hub on this machine, with the headers, errors and redirects of the real one.
+
+What is stored in git (`*.json`) comes from the hub itself and is announced by its git digest;
+everything else lies on a second host, is announced by its sha256, and the hub redirects to it.
+"""
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Event, Thread
+from typing import Any, Self
+
+TOKEN = "hf_of_a_friend"  # noqa: S105 - it opens nothing
+
+
+@dataclass
+class Repo:
+    """The files of a repository, and who may have them."""
+
+    files: dict[str, bytes]
+    gated: bool = False
+    tags: list[str] = field(default_factory=list)
+
+    @property
+    def commit(self) -> str:
+        """Return what the commit of these files is named: other files, another commit."""
+        names = [f"{name} {etag(name, data)}" for name, data in sorted(self.files.items())]
+        return hashlib.sha1("\n".join(names).encode(), usedforsecurity=False).hexdigest()
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client asked for."""
+
+    host: str  # hub or cdn
+    method: str
+    path: str
+    range: str | None
+    authorised: bool
+
+
+def etag(name: str, data: bytes) -> str:
+    """Return what the hub announces of a file: git's digest, or the sha256 of what git lacks."""
+    if name.endswith(".json"):
+        blob = b"blob %d\0" % len(data) + data
+        return hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+    return hashlib.sha256(data).hexdigest()
+
+
+class Hub:
+    """A running hub and the host of its large files; what it does wrong can be set."""
+
+    def __init__(self) -> None:
+        """Open both hosts, on ports that are free."""
+        self.repos: dict[str, Repo] = {}
+        self.requests: list[Request] = []
+        self.served = 0  # bytes of files
+        self.cuts: list[int] = []  # bytes after which each next transfer breaks off
+        self.swapped: dict[str, bytes] = {}  # what is sent in the place of a large file
+        self.ranges = True  # whether a range is answered with that range
+        self.broken: int | bytes | None = None  # a status, or a page, in answer to everything
+        self.silent = False
+        self.closing = Event()
+        self._servers = {name: Host(self, name) for name in ("hub", "cdn")}
+
+    def url(self, host: str = "hub") -> str:
+        """Return where a host answers."""
+        return f"http://127.0.0.1:{self._servers[host].server_port}"
+
+    def __enter__(self) -> Self:
+        """Start answering."""
+        self._threads = [
+            Thread(target=server.serve_forever, args=(0.01,), daemon=True)
+            for server in self._servers.values()
+        ]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop answering; from here on a connection is refused."""
+        if self.closing.is_set():
+            return
+        self.closing.set()
+        for server in self._servers.values():
+            server.shutdown()
+            server.server_close()
+        for thread in self._threads:
+            thread.join()
+
+    close = __exit__
+
+
+class Host(ThreadingHTTPServer):
+    """One of the two hosts, on a port that is free."""
+
+    def __init__(self, hub: Hub, name: str) -> None:
+        """Open the port."""
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.hub, self.name = hub, name
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request to either host."""
+
+    server: Host
+
+    @property
+    def hub(self) -> Hub:
+        return self.server.hub
+
+    @property
+    def authorised(self) -> bool:
+        return self.headers.get("Authorization") == f"Bearer {TOKEN}"
+
+    def log_message(self, *_: Any) -> None:
+        """Stay silent: the tests read what was asked."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        path = self.path.partition("?")[0]
+        part = self.headers.get("Range")
+        asked = Request(self.server.name, self.command, path, part, self.authorised)
+        self.hub.requests.append(asked)
+        if self.hub.silent:
+            self.hub.closing.wait(10)
+        elif isinstance(self.hub.broken, int):
+            self.answer(self.hub.broken, b"", {})
+        elif self.hub.broken is not None:
+            self.answer(200, self.hub.broken, {"Content-Type": "text/html"})
+        elif self.server.name == "cdn":
+            self.send_file(_content(self.hub, path.rpartition("/")[2]), {})
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
+            self.listing(*match.groups())
+        elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            self.resolve(*match.groups())
+        else:
+            self.answer(404, b"", {})
+
+    def found(self, name: str, revision: str) -> Repo | None:
+        """Return the repository at a revision, or say as the hub does what there is not."""
+        repo = self.hub.repos.get(name)
+        if repo is None:  # strangers are not told whether it is private
+            self.answer(404 if self.authorised else 401, b"", {"X-Error-Code": "RepoNotFound"})
+        elif revision not in {"main", repo.commit, *repo.tags}:
+            self.answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
+            return None
+        return repo
+
+    def listing(self, name: str, revision: str) -> None:
+        if repo := self.found(name, revision.replace("%2F", "/")):
+            siblings = [{"rfilename": path} for path in repo.files]
+            answer = {"id": name, "sha": repo.commit, "siblings": siblings}
+            self.answer(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+
+    def resolve(self, name: str, revision: str, path: str) -> None:
+        repo = self.found(name, revision)
+        if repo is None:
+            return
+        if repo.gated and not self.authorised:
+            self.answer(401, b"", {"X-Error-Code": "GatedRepo"})
+        elif path not in repo.files:
+            self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+        else:
+            data = repo.files[path]
+            headers = {"X-Repo-Commit": repo.commit, "ETag": f'"{etag(path, data)}"'}
+            if path.endswith(".json"):
+                self.send_file(data, headers)
+            else:
+                self.redirect(etag(path, data), len(data), headers)
+
+    def redirect(self, digest: str, size: int, headers: dict[str, str]) -> None:
+        """Send on to the other host, and offer the file in chunks too: a client need not care."""
+        linked = {
+            "Location": f"{self.hub.url('cdn')}/files/{digest}",
+            "ETag": '"of-the-redirect"',
+            "X-Linked-Etag": f'"{digest}"',
+            "X-Linked-Size": str(size),
+            "X-Xet-Hash": digest,
+            "Link": f'<{self.hub.url()}/api/xet-token>; rel="xet-auth"',
+        }
+        self.answer(302, b"", headers | linked)
+
+    def send_file(self, data: bytes, headers: dict[str, str]) -> None:
+        start = 0
+        if self.hub.ranges and (asked := self.headers.get("Range")):
+            start = int(asked.removeprefix("bytes=").removesuffix("-"))
+            headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
+        self.answer(206 if start else 200, data[start:], headers, cut=self.server.name == "cdn")
+
+    def answer(
+        self, status: int, body: bytes, headers: dict[str, str], *, cut: bool = False
+    ) -> None:
+        self.send_response(status)
+        for key, value in (headers | {"Content-Length": str(len(body))}).items():
+            self.send_header(key, value)
+        self.end_headers()
+        if self.command == "GET":
+            sent = body[: self.hub.cuts.pop(0)] if cut and self.hub.cuts else body
+            self.wfile.write(sent)
+            self.hub.served += len(sent) if cut else 0
+
+
+def _content(hub: Hub, digest: str) -> bytes:
+    return next(
+        hub.swapped.get(name, data)
+        for repo in hub.repos.values()
+        for name, data in repo.files.items()
+        if etag(name, data) == digest
+    )

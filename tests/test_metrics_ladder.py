@@ -1,0 +1,158 @@
+"""Which recipe to keep, by figures made by hand."""
+
+import numpy as np
+import pytest
+
+from fursure.metrics.ladder import (
+    Answers,
+    Point,
+    Rung,
+    difference,
+    holm,
+    photos_needed,
+    verdict,
+)
+
+N = 2_000
+
+
+def answers(*wrong: range, loss: float = 0.1) -> Answers:
+    """Return answers of which those at ``wrong`` are wrong."""
+    correct_N = np.ones(N, bool)
+    for rows in wrong:
+        correct_N[rows.start : rows.stop] = False
+    return Answers(correct_N, np.where(correct_N, loss, 2.0))
+
+
+def rung(name: str, found: Answers, *, minutes: float, curve: tuple[Point, ...] = ()) -> Rung:
+    return Rung(
+        name=name,
+        backbone="tiny",
+        answers=found,
+        seconds=60 * minutes,
+        megabytes=1.0,
+        milliseconds=2.0,
+        engine="onnxruntime 1 fp32",
+        photos=9_000,
+        curve=curve,
+    )
+
+
+LINEAR = rung("linear-probe", answers(range(60)), minutes=1)  # 97.0 %
+
+
+def test_holm_agrees_with_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_answers_are_what_the_probabilities_say() -> None:
+    probs_NK = np.array([[0.9, 0.1], [0.4, 0.6], [0.25, 0.75]])
+    found = Answers.of(probs_NK, np.array([0, 0, 1]))
+    assert found.correct_N.tolist() == [True, False, True]
+    assert found.losses_N == pytest.approx(-np.log([0.9, 0.4, 0.75]), abs=1e-6)
+    again = Answers.from_json(found.to_json())
+    assert np.array_equal(again.correct_N, found.correct_N)
+    assert np.array_equal(again.losses_N, found.losses_N)
+    assert found.to_json()["correct"] == "101"
+
+
+def test_a_clear_gain_is_worth_its_time() -> None:
+    tuned = rung("fine-tune", answers(range(20)), minutes=25)  # 99.0 %, right on 40 more
+    found = verdict([tuned, LINEAR])
+    assert found.kept is tuned
+    (sentence, kept) = found.sentences
+    assert sentence.startswith("fine-tune adds 2.0 points [+1.")
+    assert "to linear-probe (p < 0.0001; log loss -0." in sentence
+    assert sentence.endswith("for 25x the time: worth it where accuracy counts.")
+    assert kept.startswith("Kept: fine-tune, 99.00% [")
+
+
+def test_a_gain_that_may_be_chance_is_not() -> None:
+    tuned = rung("fine-tune", answers(range(10, 66)), minutes=40)  # 10 gained, 6 lost
+    found = verdict([LINEAR, tuned])
+    assert found.kept is LINEAR
+    assert "adds 0.2 points [-0." in found.sentences[0]
+    assert "p = 0.45, not significant" in found.sentences[0]  # 2 (C(16,0)+…+C(16,6)) / 2^16
+    assert found.sentences[0].endswith("for 40x the time: keep linear-probe.")
+
+
+def test_what_is_slower_and_worse_is_not_kept_however_significant() -> None:
+    worse = rung("scratch-cnn", answers(range(200)), minutes=1.1)
+    found = verdict([LINEAR, worse])
+    assert found.kept is LINEAR
+    assert found.sentences[0].startswith("scratch-cnn loses 7.0 points [")
+    assert found.sentences[0].endswith("in about the same time: keep linear-probe.")
+
+
+def test_what_is_right_as_often_is_said_to_be() -> None:
+    same = rung("mlp-probe", answers(range(5, 65)), minutes=2)
+    assert (
+        "is right as often as linear-probe, 0.0 points [-" in verdict([LINEAR, same]).sentences[0]
+    )
+
+
+def test_each_step_is_taken_from_the_best_one_so_far() -> None:
+    middle = rung("quick-tune", answers(range(30)), minutes=5)
+    last = rung("fine-tune", answers(range(28)), minutes=50)  # hardly better than the middle
+    found = verdict([last, middle, LINEAR])
+    assert [(one.kept.name, one.rung.name, one.better) for one in found.steps] == [
+        ("linear-probe", "quick-tune", True),
+        ("quick-tune", "fine-tune", False),
+    ]
+    assert found.kept is middle
+    assert found.pairs == 3
+    assert found.sentences[-1] == "Each p is McNemar's, adjusted after Holm for all 3 pairs."
+
+
+def test_many_comparisons_make_a_small_p_less_telling() -> None:
+    better = rung("fine-tune", answers(range(10, 62)), minutes=9)  # 10 gained, 2 lost: p = 0.039
+    alone = verdict([LINEAR, better])
+    assert alone.steps[0].p_value == pytest.approx(0.0386, abs=1e-4)
+    assert alone.kept is better
+    others = [rung(f"other{n}", answers(range(n, 60 + n)), minutes=2) for n in range(1, 4)]
+    crowd = verdict([LINEAR, better, *others])
+    assert crowd.steps[-1].p_value > 0.05
+    assert crowd.kept is LINEAR
+
+
+def test_one_recipe_is_kept_without_a_step() -> None:
+    found = verdict([LINEAR])
+    assert (found.kept, found.steps, found.sentences) == (LINEAR, (), ())
+
+
+def test_fewer_photos_do_where_they_cannot_cost_a_point() -> None:
+    curve = (
+        Point(100, answers(range(400))),
+        Point(1_000, answers(range(61))),
+        Point(5_000, answers(range(60))),
+    )
+    assert photos_needed(rung("linear-probe", answers(range(60)), minutes=1, curve=curve)) == (
+        "1,000 photos would do: linear-probe learns 97.0% from them and 97.0% from all 9,000 "
+        "(log loss 0.158 and 0.157); the interval of the difference ends at -0.3 points."
+    )
+
+
+def test_photos_that_still_help_are_said_to() -> None:
+    curve = (Point(100, answers(range(400))), Point(5_000, answers(range(120))))
+    told = photos_needed(rung("linear-probe", answers(range(60)), minutes=1, curve=curve))
+    assert told == (
+        "More photos still help linear-probe: 5,000 give 94.0%, all 9,000 give 97.0% (p < 0.0001)."
+    )
+
+
+def test_too_few_test_photos_tell_neither() -> None:
+    curve = (Point(5_000, answers(range(30, 105))),)  # 45 lost, 30 gained
+    told = photos_needed(rung("linear-probe", answers(range(60)), minutes=1, curve=curve))
+    assert told.startswith("Whether linear-probe needs all 9,000 photos, 2,000 test photos cannot")
+
+
+def test_a_recipe_without_a_curve_says_nothing_of_photos() -> None:
+    assert photos_needed(LINEAR) == ""
+
+
+def test_only_answers_to_the_same_photos_are_compared() -> None:
+    other = Answers(np.ones(3, bool), np.ones(3))
+    with pytest.raises(ValueError, match="cannot be paired"):
+        difference(LINEAR.answers, other)
