@@ -4,7 +4,7 @@
 
 The plain way is what a tutorial has: timm's network in eager fp32, torchvision's transforms in a
 DataLoader with two workers, AdamW on everything. Both take the same photos in batches of 32 and
-train all layers; each runs in a process of its own, in turns, and the median of three counts.
+train all layers; each runs in a process of its own, in turns.
 
 The limit: MobileNetV2 at 224 px is 0.30 GMAC forward and twice that backward, 1.8 GFLOP a photo;
 at the 400 GFLOP/s that two such cores reach in bf16 that is some 220 photos a second.
@@ -26,7 +26,7 @@ from fursure.recipes import FINE_TUNE
 PHOTOS = 640  # of which the first four batches only warm up
 BATCH = 32
 WARM = 4  # batches
-ROUNDS = 3
+ROUNDS = 2
 
 
 def plain(photos: Path, weights: Path) -> float:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.data.fingerprint import FLAT, SIDE, crops, phash, thumbnail
+from fursure.data.groups import CLOSE, SURE
 
 
 def scenery(seed: int, size: tuple[int, int] = (200, 200), *, detail: int = 12) -> Image.Image:
@@ -95,15 +96,29 @@ def test_each_crop_is_hashed_as_if_it_had_been_cut(
     assert np.mean(away) < np.mean(from_the_whole) / 3
 
 
-@settings(max_examples=25, deadline=None)
-@given(seed=st.integers(0, 10**6), quality=st.integers(50, 90), scale=st.floats(0.5, 2))
-def test_recompressing_and_resizing_change_two_bits_at_most(
-    seed: int, quality: int, scale: float
-) -> None:
+def bits_after(seed: int, quality: int, scale: float) -> int:
+    """Return how many bits differ once a picture was resized and recompressed."""
     picture = scenery(seed)
     side = round(200 * scale)
-    copy = recompressed(picture.resize((side, side), Image.Resampling.BICUBIC), quality)
-    assert bits_between(hash_of(picture), hash_of(copy)) <= 2
+    resized = picture.resize((side, side), Image.Resampling.BICUBIC)
+    return bits_between(hash_of(picture), hash_of(recompressed(resized, quality)))
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), quality=st.integers(50, 90), scale=st.floats(0.5, 2))
+def test_recompressing_and_resizing_keep_a_copy_close(
+    seed: int, quality: int, scale: float
+) -> None:
+    assert bits_after(seed, quality, scale) <= CLOSE  # 4 is possible: seed 228 at quality 50
+
+
+def test_recompressing_and_resizing_hardly_ever_change_more_than_two_bits() -> None:
+    draw = np.random.default_rng(0)
+    found = [
+        bits_after(int(draw.integers(10**6)), int(draw.integers(50, 91)), draw.uniform(0.5, 2))
+        for _ in range(300)
+    ]
+    assert np.mean([bits <= SURE for bits in found]) >= 0.99
 
 
 @pytest.mark.parametrize("level", [0, 1, 128, 255])

@@ -9,11 +9,18 @@ pytest.importorskip("torch")
 timm = pytest.importorskip("timm")
 
 import torch  # noqa: E402
+from timm.layers.conv2d_same import Conv2dSame  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from fursure.images.preprocess import Preprocess  # noqa: E402
 from fursure.training.export import export  # noqa: E402
-from fursure.training.fold import StridedDepthwise, folded, hurry, unhurry  # noqa: E402
+from fursure.training.fold import (  # noqa: E402
+    StridedDepthwise,
+    StridedDepthwiseSame,
+    folded,
+    hurry,
+    unhurry,
+)
 
 
 def shaken(net: Any) -> Any:
@@ -40,6 +47,8 @@ def photos(seed: int, *, size: int = 32, channels: int = 3) -> Tensor:
 
 class Pair(nn.Module):
     """Two convolutions and a BatchNorm registered behind the second."""
+
+    num_features = 8
 
     def __init__(self, *, behind: int, **norm: Any) -> None:
         super().__init__()
@@ -119,23 +128,37 @@ def gradients(conv: nn.Conv2d, x_NCHW: Tensor) -> list[Tensor]:
     return [out_NCHW.detach(), *(one.grad for one in parts if one.grad is not None)]
 
 
-def depthwise(kernel: int, stride: int, *, bias: bool) -> tuple[nn.Conv2d, nn.Conv2d]:
-    """Return a depthwise convolution of torch's, and the same one hurried."""
+def depthwise(
+    kind: type[nn.Conv2d], kernel: Any, stride: int, padding: Any, *, bias: bool
+) -> tuple[nn.Conv2d, nn.Conv2d]:
+    """Return a depthwise convolution of 6 channels, and the same one hurried."""
     torch.manual_seed(0)
-    plain = nn.Conv2d(6, 6, kernel, stride, kernel // 2, groups=6, bias=bias)
+    plain = kind(6, 6, kernel, stride, padding, groups=6, bias=bias)
     quick = copy.deepcopy(plain)
     hurry(nn.Sequential(quick))
-    assert type(quick) is StridedDepthwise
+    assert type(quick) in {StridedDepthwise, StridedDepthwiseSame}
     return plain, quick
 
 
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("size", [8, 11])
-@pytest.mark.parametrize(("kernel", "stride"), [(3, 2), (5, 2), (3, 3)])
+@pytest.mark.parametrize(
+    ("kind", "kernel", "stride", "padding"),
+    [
+        (nn.Conv2d, 3, 2, 1),
+        (nn.Conv2d, 5, 2, 2),
+        (nn.Conv2d, 3, 3, 1),
+        (nn.Conv2d, 3, 2, 0),
+        (nn.Conv2d, 4, 2, 3),
+        (nn.Conv2d, (3, 5), 2, (1, 0)),
+        (Conv2dSame, 3, 2, 0),  # pads by itself: of even sides the far ends alone
+        (Conv2dSame, 5, 2, 0),
+    ],
+)
 def test_a_hurried_convolution_has_torch_s_gradients(
-    kernel: int, stride: int, size: int, bias: bool
+    kind: type[nn.Conv2d], kernel: Any, stride: int, padding: Any, size: int, bias: bool
 ) -> None:
-    plain, quick = depthwise(kernel, stride, bias=bias)
+    plain, quick = depthwise(kind, kernel, stride, padding, bias=bias)
     x_NCHW = photos(1, size=size, channels=6)
     wanted, found = gradients(plain, x_NCHW), gradients(quick, x_NCHW)
     assert len(found) == len(wanted) == 3 + bias
@@ -144,7 +167,7 @@ def test_a_hurried_convolution_has_torch_s_gradients(
 
 
 def test_in_half_the_bits_a_hurried_convolution_is_as_close() -> None:
-    plain, quick = depthwise(3, 2, bias=True)
+    plain, quick = depthwise(nn.Conv2d, 3, 2, 1, bias=True)
     x_NCHW = photos(1, size=11, channels=6)
     wanted = gradients(plain, x_NCHW)
     with torch.autocast("cpu", torch.bfloat16):
@@ -159,23 +182,33 @@ def test_only_depthwise_convolutions_that_skip_pixels_are_hurried() -> None:
         nn.Conv2d(6, 6, 3, 2, 1),  # every channel sees every other
         nn.Conv2d(6, 6, 3, 1, 1, groups=6),  # skips nothing
         nn.Conv2d(6, 12, 3, 2, 1, groups=6),  # two filters a channel
-        nn.Conv2d(6, 6, 3, 2, 0, groups=6),  # not padded
+        nn.Conv2d(6, 6, 3, (2, 1), 1, groups=6),  # skips in one direction only
+        nn.Conv2d(6, 6, 3, 2, 3, groups=6),  # sees nothing but padding at its border
         nn.Conv2d(6, 6, 3, 2, 2, dilation=2, groups=6),
-        nn.Conv2d(6, 6, 4, 2, 2, groups=6),
         nn.Conv2d(6, 6, 3, 2, 1, groups=6, padding_mode="reflect"),
     ]
     hurry(nn.Sequential(*left))
     assert {type(one) for one in left} == {nn.Conv2d}
 
 
-def test_a_network_that_was_hurried_exports_once_it_is_not() -> None:
-    net = shaken(timm.create_model("test_efficientnet"))
+@pytest.mark.parametrize("kind", [StridedDepthwise, StridedDepthwiseSame])
+def test_a_network_that_is_not_hurried_any_more_is_as_it_was(kind: type[nn.Module]) -> None:
+    same = {"pad_type": "same"} if kind is StridedDepthwiseSame else {}
+    net = shaken(timm.create_model("test_efficientnet", **same))
     wanted = net.forward_features(photos(1))
     before = [type(module) for module in net.modules()]
     hurry(net)
     kinds = [type(module) for module in net.modules()]
-    assert kinds.count(StridedDepthwise) == 2
+    assert kinds.count(kind) == 2
     assert torch.allclose(net.forward_features(photos(1)), wanted)
     unhurry(net)
     assert [type(module) for module in net.modules()] == before
+
+
+def test_a_network_that_is_not_hurried_any_more_can_be_exported() -> None:
+    net = Pair(behind=2)
+    net.second = nn.Conv2d(8, 8, 3, 2, 1, groups=8)
+    hurry(net)
+    assert type(net.second) is StridedDepthwise
+    unhurry(net.eval())
     assert export(net, Preprocess(size=32), "hurried")  # it compares the graph with torch

@@ -128,7 +128,7 @@ def test_a_finished_ladder_is_not_made_again(
     def never(*_: object, **__: object) -> None:
         raise AssertionError("a finished rung was made again")
 
-    monkeypatch.setattr("fursure.workflows.train.fit", never)
+    monkeypatch.setattr("fursure.workflows.learn.fit", never)
     monkeypatch.setattr("fursure.workflows.rung.Predictor.open", never)
     picture = (copied / "ladder.svg").read_bytes()
     again = compare(drawings, copied, [LIGHT, BROKEN, SMALL])

@@ -71,7 +71,8 @@ ACL 2018, for a rate of each layer's own.""",
 fursure train PHOTOS --recipe best
 
 As fine-tune; each photo then goes through the network twice, also when it is predicted.
-Time and result: see docs/experiments.md.
+Time: 16 minutes for 12,000 photos on two cores. Result: 98.6 % where linear-probe has 97.9 %
+(MobileNetV2, Kaggle's cats and dogs, n = 2353); docs/experiments.md says more.
 Source: as fine-tune; Krizhevsky et al., NeurIPS 2012, for the mirror image.""",
         ),
         *SEEDS,

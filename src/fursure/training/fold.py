@@ -96,6 +96,7 @@ def _strided_depthwise(conv: nn.Module) -> bool:
         and conv.stride[0] == conv.stride[1] > 1
         and conv.dilation == (1, 1)
         and isinstance(conv.padding, tuple)
+        and all(pad < side for pad, side in zip(conv.padding, conv.kernel_size, strict=True))
         and conv.padding_mode == "zeros"
     )
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image
 
@@ -18,7 +18,6 @@ from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Split
 from fursure.data.sources import open_source
 from fursure.data.split import spare
-from fursure.engine.session import available_threads
 from fursure.errors import BadBundle, BadData, BadRecipe, FursureError, NoPhotos, OutputExists
 from fursure.files import remove, replacing
 from fursure.images.decode import LIMITS, decode
@@ -27,17 +26,11 @@ from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone, at_hand
-from fursure.training.collect import Collected, collect, encoded
-from fursure.training.combine import encoder_for, with_flips
-from fursure.training.fit import Fit, check_classes, fit
-from fursure.training.heads import Layers
+from fursure.training.collect import Collected, collect
+from fursure.training.fit import check_classes
+from fursure.workflows.learn import Means, learn, origin
 from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
-
-if TYPE_CHECKING:  # they import torch, which a frozen backbone does without
-    from fursure.training.finetune import Step
-    from fursure.training.state import Epoch
-    from fursure.training.tuning import Tuned
 
 READING = "reading photos"  # the stage that the caches of an earlier run make short
 
@@ -83,7 +76,7 @@ def train(
     earlier = _earlier(path, overwrite)
     with open_source(data) as source:
         listing = list_photos(source, label_regex=label_regex)
-        backbone = _origin(recipe, features_output)
+        backbone = origin(recipe, features_output)
         with progress(READING, len(listing.photos)) as advance:
             collected = collect(
                 source,
@@ -99,96 +92,32 @@ def train(
         _check(collected, data)
         notes = tuple(_notes(collected, recipe, backbone))
         if earlier and _same(earlier, recipe, collected, backbone):
-            return Trained(
-                bundle=earlier,
-                path=path,
-                notes=notes,
-                seconds=time.monotonic() - began,
-                new=False,
-            )
+            seconds = time.monotonic() - began
+            return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
         if earlier and not overwrite:
             raise OutputExists(path, "made from another recipe or other photos")
-        labels = collected.manifest.labels
-        found = fit(collected.usable, collected.features_ND, labels, recipe)
-        encoder, tuned = backbone, None
-        if recipe.tune is not None:
-            tuned = _tune(source, collected, recipe, backbone, found.layers, threads, progress, say)
-            encoder = with_flips(tuned.backbone) if recipe.flips else tuned.backbone
-            with progress("reading photos again", len(collected.usable)) as advance:
-                collected = encoded(
-                    source, collected, encoder, engine=engine, threads=threads, advance=advance
-                )
-            found = fit(collected.usable, collected.features_ND, labels, recipe, head=tuned.head)
-            notes += tuned.notes
-        rows = _proof_rows(collected)
-        photos = list(_photos(source, collected, rows, encoder))
-    bundle = assemble(path.stem, collected, encoder, found, recipe, photos, rows, origin=backbone)
-    _write(bundle, collected.manifest, _curves(found, tuned), path)
-    for leftover in tuned.leftovers if tuned else ():
-        remove(leftover)
+        means = Means(engine=engine, threads=threads, progress=progress, say=say)
+        learned = learn(source, collected, recipe, backbone, means)
+        rows = _proof_rows(learned.collected)
+        photos = list(_photos(source, learned.collected, rows, learned.encoder))
+    bundle = assemble(
+        path.stem,
+        learned.collected,
+        learned.encoder,
+        learned.found,
+        recipe,
+        photos,
+        rows,
+        origin=backbone,
+    )
+    _write(bundle, collected.manifest, learned.curves(), path)
+    if learned.tuned is not None:
+        notes += learned.tuned.notes
+        for leftover in learned.tuned.leftovers:
+            remove(leftover)
     return Trained(
         bundle=bundle, path=path, notes=notes, seconds=time.monotonic() - began, new=True
     )
-
-
-def _origin(recipe: Recipe, features: str | None) -> Backbone:
-    """Return the encoder that collects the photos: the recipe's own before any training.
-
-    A network of random weights has no features worth comparing photos by, so `tiny` lends its.
-    """
-    if recipe.tune is None:
-        return encoder_for(recipe, features=features)
-    if not recipe.from_scratch:
-        return encoder_for(replace(recipe, flips=False), features=features)
-    lent = encoder_for(Recipe(backbone="tiny"))
-    return replace(lent, name=str(recipe.backbone), licence="trained from random weights")
-
-
-def _tune(
-    source: Source,
-    collected: Collected,
-    recipe: Recipe,
-    backbone: Backbone,
-    head: Layers,
-    threads: int | None,
-    progress: Progress,
-    say: Callable[[str], None],
-) -> "Tuned":
-    """Train the network itself, and tell how it goes."""
-    from fursure.training.finetune import Step
-    from fursure.training.tuning import tune
-
-    settings = recipe.tune
-    assert settings is not None  # noqa: S101 - the caller looked
-    learned = sum(one.split == "train" for one in collected.usable)
-    total = learned * sum(stage.epochs for stage in settings.stages)
-    done = 0
-    with progress("training", total) as advance:
-
-        def listen(event: "Step | Epoch") -> None:
-            nonlocal done
-            if isinstance(event, Step):
-                now = int(event.done * total)
-                advance(now - done)
-                done = now
-            else:
-                say(event.sentence())
-
-        return tune(
-            source,
-            collected,
-            recipe,
-            backbone,
-            head,
-            threads=threads or available_threads(),
-            listen=listen,
-        )
-
-
-def _curves(found: Fit, tuned: "Tuned | None") -> dict[str, Any]:
-    """Return how the training went: the head's knob by validation loss, and every epoch."""
-    curve = [{"knob": knob, "validation_log_loss": loss} for knob, loss in found.curve]
-    return {"curve": curve, "epochs": [one.to_json() for one in tuned.epochs] if tuned else []}
 
 
 def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Path) -> None:
