@@ -182,6 +182,14 @@ def test_frozen_batch_norm_stays_bit_for_bit_while_convolutions_move(kind: str, 
     assert found == (everything - unused - norms(net)) | HEAD
 
 
+def test_frozen_batch_norm_without_weights_of_its_own_stays_too() -> None:
+    net = shaken(Net())
+    net.low[1], net.high[2] = (nn.BatchNorm2d(wide, affine=False) for wide in (4, WIDTH))
+    found = moved(trainer_of(model=model_of(net)))
+    assert "low.0.weight" in found
+    assert not found & norms(net)
+
+
 def test_live_batch_norm_follows_the_photos() -> None:
     net = shaken(Net())
     found = moved(trainer_of(model=model_of(net), batch_norm="live"))
