@@ -96,7 +96,10 @@ class State:
         return {"place": asdict(self.place), "epochs": [asdict(one) for one in self.epochs]}
 
     def restore(self, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
-        """Take up a state where `tensors` and `note` left it; the optimizer is made by then."""
+        """Take up a state where `tensors` and `note` left it.
+
+        The optimizer's moments wait until its stage begins: `restore_optimizer`.
+        """
         self.place = Place(**note["place"])
         self.epochs = [Epoch(**one) for one in note["epochs"]]
         for kind, named in (
