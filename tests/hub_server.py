@@ -201,8 +201,8 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "GET":
             sent = body[: self.hub.cuts.pop(0)] if cut and self.hub.cuts else body
+            self.hub.served += len(sent) if cut else 0  # before the client has all and looks
             self.wfile.write(sent)
-            self.hub.served += len(sent) if cut else 0
 
 
 def _content(hub: Hub, digest: str) -> bytes:
