@@ -31,7 +31,7 @@ demo: .venv/train-installed
 	$(BIN)/fursure demo --into demo
 
 test: .venv/dev-installed
-	$(BIN)/pytest -m "not slow"
+	$(BIN)/pytest -m "not slow" --numprocesses auto --dist worksteal
 
 test-slow: .venv/dev-installed
 	$(BIN)/pytest -m slow
