@@ -138,10 +138,9 @@ def test_answers_name_the_engine_and_every_probability(bundle: Bundle) -> None:
 
 
 def test_a_stranger_comes_before_unsure_and_unsure_before_a_label(bundle: Bundle) -> None:
-    predictor = Predictor.open(bundle)
-    assert predictor.answer("cat", 1.0, familiarity=0.0) == "stranger"
-    assert predictor.answer("cat", predictor.threshold - 0.01, familiarity=0.5) == "unsure"
-    assert predictor.answer("cat", predictor.threshold, familiarity=0.5) == "cat"
+    assert bundle.answer("cat", 1.0, familiarity=0.0, threshold=0.9) == "stranger"
+    assert bundle.answer("cat", 0.89, familiarity=0.5, threshold=0.9) == "unsure"
+    assert bundle.answer("cat", 0.9, familiarity=0.5, threshold=0.9) == "cat"
 
 
 def test_threads_share_a_predictor(bundle: Bundle, drawings: Path) -> None:

@@ -150,7 +150,7 @@ def test_names_that_lead_out_of_a_zip_write_nothing(photos: Path, tmp_path: Path
     assert "4 unsafe name" in made.stderr
     after = tree(tmp_path)
     new = {Path(name).name for name in after.keys() - before.keys()}
-    assert new == {"m.fursure", "m.manifest.jsonl", "m.metrics.json"}
+    assert new == {"m.fursure", "m.manifest.jsonl", "m.metrics.json", "m.report.html"}
     assert not Path("/tmp/evil.jpg").exists()  # noqa: S108
 
 

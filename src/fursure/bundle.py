@@ -200,6 +200,12 @@ class Bundle:
             return UNCERTIFIED
         raise RiskNotCertified(self.meta.name, self.meta.risks.explain(risk))
 
+    def answer(self, label: str, confidence: float, familiarity: float, threshold: float) -> str:
+        """Return what to say: "stranger" before "unsure" before the label."""
+        if familiarity < self.familiar.threshold:
+            return "stranger"
+        return label if confidence >= threshold else "unsure"
+
     def write(self, path: Path) -> None:
         """Write the bundle as one file, whole or not at all; same contents, same bytes."""
         with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:

@@ -8,6 +8,7 @@ import click
 from fursure.cli import options
 from fursure.cli.overrides import typed
 from fursure.recipe import FineTune, Recipe
+from fursure.report.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,4 +126,4 @@ def _as_text(ladder: "Ladder", threads: int | None) -> list[str]:
             f"{threads or available_threads()} threads",
             *ladder.verdict.sentences,
         ]
-    return [options.printable(line) for line in lines]
+    return [printable(line) for line in lines]

@@ -1,20 +1,30 @@
-"""``fursure evaluate``: model + labelled photos → figures."""
+"""``fursure evaluate``: model + labelled photos → figures, and a page of them."""
 
 from pathlib import Path
 
 import click
 
 from fursure.cli import options
+from fursure.report.text import printable
 
 
 @click.command()
 @click.argument("model")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--include-seen", is_flag=True, help="Also count photos the model was made from.")
+@click.option(
+    "--report", type=click.Path(path_type=Path), metavar="FILE.html",
+    help="Where the page goes. [default: MODEL-DATA.report.html in this folder]",
+)  # fmt: skip
+@click.option("--no-report", is_flag=True, help="Print the figures only.")
+@click.option(
+    "--compare", metavar="OTHER", help="Another model, measured on the same photos and compared."
+)
 @options.max_error
 @options.label_regex
 @options.engine
 @options.threads
+@options.overwrite
 @options.as_json
 @options.quiet
 @click.pass_context
@@ -23,46 +33,47 @@ def evaluate(
     model: str,
     data: Path,
     include_seen: bool,
+    report: Path | None,
+    no_report: bool,
+    compare: str | None,
     max_error: float | None,
     label_regex: str | None,
     engine: str,
     threads: int | None,
+    overwrite: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Measure MODEL on the labelled photos in DATA.
 
     Photos it was trained or validated on are left out and counted. MODEL is a .fursure file, or
-    pets, the one in the package.
+    pets, the one in the package. Beside the figures on standard output comes a page to look at,
+    with the photos it got wrong, and its figures as JSON.
     """
-    from fursure.metrics.classification import format_table
-    from fursure.workflows.evaluate import evaluate_model
-    from fursure.workflows.predict import find_model
+    from fursure.workflows.judge import Asked, judge
     from fursure.workflows.progress import silent
 
-    result = evaluate_model(
-        find_model(model),
-        data,
+    asked = Asked(
         include_seen=include_seen,
         engine=engine,  # type: ignore[arg-type]
         threads=threads,
         max_error=max_error,
         label_regex=label_regex,
-        progress=silent if quiet else options.bar,
+        report=None if no_report else report or Path(f"{_stem(model)}-{_stem(data)}.report.html"),
+        overwrite=overwrite,
     )
+    found = judge(model, data, asked, compare=compare, progress=silent if quiet else options.bar)
     if as_json:
-        click.echo(options.to_json({"model": model, "data": str(data), **result.to_json()}))
+        click.echo(options.to_json(found.to_json()))
     else:
-        click.echo(format_table(result.evaluation))
-        wrong = result.answered_wrong
-        click.echo(f"answered          {result.answered}, of which wrong {wrong or 'none'}")
-        click.echo(f"called strangers  {result.strangers}")
+        for line in found.lines():
+            click.echo(printable(line))
     if not quiet:
-        if result.seen:
-            options.say(f"left out {result.seen} photos the model was made from (--include-seen)")
-        for one in result.failed[:5]:
-            options.say(f"left out {one.path}: {one.error}")
-        if len(result.failed) > 5:
-            options.say(f"left out {len(result.failed) - 5} more that cannot be used")
-    if result.failed:
+        for note in found.notes():
+            options.say(note)
+    if found.evaluated.failed:
         ctx.exit(3)
+
+
+def _stem(path: str | Path) -> str:
+    return Path(path).resolve().name.split(".")[0] or "photos"

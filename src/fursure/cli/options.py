@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from fursure.report.text import printable
+
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 REPORT_EVERY = 10.0  # seconds between lines where standard error is no terminal
@@ -45,13 +47,6 @@ quiet: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress
 def say(text: str) -> None:
     """Print to standard error."""
     click.echo(printable(text), err=True)
-
-
-def printable(text: str) -> str:
-    """Return ``text`` without what could move the cursor or reverse the line: names are data."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
 def to_json(value: Any) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import options
+from fursure.report.text import printable
 
 if TYPE_CHECKING:
     from fursure.bundle import Bundle
@@ -117,9 +118,9 @@ def _counted(predictions: Iterable["Prediction"], stack: ExitStack) -> Iterator[
 def _line(one: "Prediction", bundle: "Bundle") -> str:
     """Return one row of the table a person reads."""
     width = max(8, *(len(label) for label in bundle.meta.labels))
-    path = options.printable(one.path)
+    path = printable(one.path)
     if one.error is not None:
-        return f"{'error':{width}}  {'':12}  {path}: {options.printable(one.error)}"
+        return f"{'error':{width}}  {'':12}  {path}: {printable(one.error)}"
     sure = f"{one.confidence:.1%} sure" if one.answer == one.label else ""
     if one.answer == "unsure":
         sure = f"{one.label} {one.confidence:.1%}?"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import options
+from fursure.report.text import printable
 
 if TYPE_CHECKING:
     from fursure.data.manifest import Manifest, Split
@@ -178,6 +179,6 @@ def _table(manifest: "Manifest") -> list[str]:
     lines = [f"{'':{width}}" + "".join(f"{part:>11}" for part in parts)]
     for label in manifest.labels:
         counts = "".join(f"{parts[part][label]:>11,}" for part in parts)
-        lines.append(f"{options.printable(label):{width}}{counts}")
+        lines.append(f"{printable(label):{width}}{counts}")
     sums = "".join(f"{sum(parts[part].values()):>11,}" for part in parts)
     return [*lines, f"{'together':{width}}{sums}"]

@@ -3,6 +3,7 @@
 import click
 
 from fursure.cli import options
+from fursure.report.text import printable
 
 
 @click.command()
@@ -58,6 +59,6 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
         if as_json:
             click.echo(options.to_json(one.to_json()))
         else:
-            click.echo(f"{mark:8} {one.what:16} {options.printable(one.found)}")
+            click.echo(f"{mark:8} {one.what:16} {printable(one.found)}")
     if not all(one.good for one in findings):
         ctx.exit(1)

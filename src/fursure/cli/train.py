@@ -26,6 +26,7 @@ from fursure.cli import options, overrides
     "--find-rate", is_flag=True,
     help="Measure which learning rates help and which harm, and do not train.",
 )  # fmt: skip
+@click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.label_regex
 @options.engine
 @options.threads
@@ -37,6 +38,7 @@ def train(
     output: Path | None,
     show_augmented: Path | None,
     find_rate: bool,
+    no_report: bool,
     as_json: bool,
     quiet: bool,
     **knobs: Any,
@@ -45,7 +47,7 @@ def train(
 
     DATA is a folder with one folder of photos per class, train/ val/ test/ folders of those, files
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
-    photos are never changed. Beside the model lie its manifest and its figures.
+    photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
     from fursure.workflows.progress import silent
     from fursure.workflows.train import train as work
@@ -64,6 +66,7 @@ def train(
         label_regex=knobs["label_regex"],
         features_output=knobs["features_output"],
         overwrite=knobs["overwrite"],
+        report=not no_report,
         progress=silent if quiet else options.bar,
         say=(lambda _: None) if quiet else options.say,
     )

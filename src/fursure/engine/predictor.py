@@ -3,7 +3,7 @@
 Dimension key: N photos, K classes, h w cells of a class activation map.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -55,6 +55,14 @@ class Prediction:
         }
 
 
+Stream = Iterator[Prediction]
+Watch = Callable[[Sequence[Prediction], Outputs], None]
+
+
+def _nobody(predictions: Sequence[Prediction], outputs: Outputs) -> None:
+    """Watch nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """A bundle opened for prediction; safe to share between threads."""
@@ -102,29 +110,42 @@ class Predictor:
         if isinstance(photos, list | tuple):
             named = ((_name(photo, row), photo) for row, photo in enumerate(photos))
             return list(self.stream(named))
-        return self.batch([(_name(photos, 0), photos)])[0]
+        return self.batch([(_name(photos, 0), photos)])[0][0]
 
-    def stream(self, photos: Iterable[tuple[str, Any]]) -> Iterator[Prediction]:
+    def stream(self, photos: Iterable[tuple[str, Any]], *, watch: Watch = _nobody) -> Stream:
         """Yield a prediction for each (name, photo), in order, in flat memory.
 
         A photo may also be a function that returns its bytes; it is called on a worker thread.
+        There ``watch`` is called too, with the predictions of each chunk and what the network put
+        out for those without an error, a row each.
         """
+
+        def work(some: Sequence[tuple[str, Any]]) -> list[Prediction]:
+            predictions, outputs = self.batch(some)
+            if outputs:
+                watch(predictions, outputs)
+            return predictions
+
         size = CHUNK if self.network.session.bulk else 1
         workers = self.threads + 1 if self.network.session.bulk else 1
-        for answers in in_order(self.batch, chunked(photos, size), threads=workers):
+        for answers in in_order(work, chunked(photos, size), threads=workers):
             yield from answers
 
-    def batch(self, photos: Sequence[tuple[str, Any]]) -> list[Prediction]:
-        """Classify a few photos on the calling thread."""
+    def batch(self, photos: Sequence[tuple[str, Any]]) -> tuple[list[Prediction], Outputs]:
+        """Classify a few photos on the calling thread; return the network's outputs as well.
+
+        Those have a row for each photo that has no error.
+        """
         errors: dict[int, str] = {}
         outputs = self.network(self._decoded(photos, errors))
         answers = iter(self._answers(outputs)) if outputs else iter(())
-        return [
+        predictions = [
             Prediction(path=name, error=errors[row])
             if row in errors
             else Prediction(path=name, **next(answers))
             for row, (name, _) in enumerate(photos)
         ]
+        return predictions, outputs
 
     def _decoded(
         self, photos: Sequence[tuple[str, Any]], errors: dict[int, str]
@@ -154,19 +175,15 @@ class Predictor:
             top = int(probs_K.argmax())
             confidence = float(probs_K[top])
             yield {
-                "answer": self.answer(labels[top], confidence, float(familiarity)),
+                "answer": self.bundle.answer(
+                    labels[top], confidence, float(familiarity), self.threshold
+                ),
                 "label": labels[top],
                 "confidence": confidence,
                 "probabilities": dict(zip(labels, probs_K.tolist(), strict=True)),
                 "familiarity": float(familiarity),
                 "engine": self.network.session.engine,
             }
-
-    def answer(self, label: str, confidence: float, familiarity: float) -> str:
-        """Return what to say: "stranger" before "unsure" before the label."""
-        if familiarity < self.bundle.familiar.threshold:
-            return "stranger"
-        return label if confidence >= self.threshold else "unsure"
 
 
 def _name(photo: PhotoLike, row: int) -> str:

@@ -7,8 +7,9 @@ Dimension key: N photos, K classes.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,18 @@ class Comparison:
             f"{finding}, 95 % interval [{low:+.2f}, {high:+.2f}], {chance}, n = {self.n}: "
             f"{significance}; log loss {self.log_loss_difference:+.4f} nats per photo."
         )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "models": list(self.names),
+            "n": self.n,
+            "accuracies": [self.accuracy_a.to_json(), self.accuracy_b.to_json()],
+            "accuracy_difference": self.accuracy_difference.to_json(),
+            "log_loss_difference": self.log_loss_difference.to_json(),
+            "mcnemar": asdict(self.mcnemar),
+            "verdict": self.verdict,
+        }
 
 
 def compare(

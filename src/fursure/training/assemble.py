@@ -87,7 +87,7 @@ def assemble(
         backbone=backbone.name,
         licence=backbone.licence,
         recipe=replace(recipe, backbone=origin.name).to_json(),  # its name, not its path
-        data=_described(collected, origin),
+        data=_described(collected, origin) | {"encoder": backbone.digest},
         figures={"basis": found.basis, **found.evaluation.to_json()},
         versions={one: version(one) for one in ("fursure", "numpy", "onnx", "onnxruntime")},
     )

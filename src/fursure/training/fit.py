@@ -8,7 +8,7 @@ Dimension key: N photos, D features, K classes, S candidates (strengths or epoch
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -41,6 +41,8 @@ class Fit:
     basis: Literal["test photos", "cross-validation"]  # what the figures were measured on
     curve: tuple[tuple[float, float], ...]  # (knob, validation log loss in nats per photo)
     held_out_N: NDArray[np.bool_]  # validation photos, which calibrate familiarity; may be none
+    tested_M: NDArray[np.intp]  # rows of the photos that the figures were measured on
+    tested_MK: NDArray[np.floating]  # calibrated probabilities of those
 
 
 def fit(
@@ -69,9 +71,7 @@ def fit(
     found = task.by_splits() if divided else task.by_folds()
     held_out_N = np.zeros(len(photos), bool)
     held_out_N[order] = found.held_out_N  # back in the order of the caller
-    return Fit(
-        **{name: getattr(found, name) for name in Fit.__slots__} | {"held_out_N": held_out_N}
-    )
+    return replace(found, held_out_N=held_out_N, tested_M=np.array(order)[found.tested_M])
 
 
 def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
@@ -150,6 +150,8 @@ class _Task:
             basis="test photos",
             curve=tuple(curve),
             held_out_N=splits_N == "val",
+            tested_M=np.flatnonzero(test_N),
+            tested_MK=test_NK,
         )
 
     def by_folds(self) -> Fit:
@@ -172,20 +174,24 @@ class _Task:
         chosen = int(loss_SM.mean(axis=1).argmin())
         final = self._trained_to(~given_N, knobs[chosen])
         temperature = fit_temperature(logits_SMK[chosen], labels_M)
-        test_probs, test_labels = probs_MK, labels_M
+        tested, tested_MK = rows, probs_MK
         if given_N.any():
-            test_probs = softmax(final(self._features(given_N)), temperature)
-            test_labels = self.labels_N[given_N]
+            tested = np.flatnonzero(given_N)
+            tested_MK = softmax(final(self._features(given_N)), temperature)
         certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
         return Fit(
             layers=final,
             knob=knobs[chosen],
             temperature=temperature,
             risks=_certified(probs_MK[certify_M], labels_M[certify_M]),
-            evaluation=evaluate(test_probs, test_labels, self.labels, seed=self.recipe.seed),
+            evaluation=evaluate(
+                tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed
+            ),
             basis="test photos" if given_N.any() else "cross-validation",
             curve=tuple(zip(knobs, loss_SM.mean(axis=1).tolist(), strict=True)),
             held_out_N=np.zeros(len(self.photos), bool),
+            tested_M=tested,
+            tested_MK=tested_MK,
         )
 
     def _folds(self) -> int:

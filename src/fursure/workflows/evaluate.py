@@ -5,12 +5,13 @@ Dimension key: N photos, K classes.
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fursure.bundle import Bundle
 from fursure.data.layout import list_photos
@@ -18,12 +19,38 @@ from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
 from fursure.data.sources import open_source
 from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.session import Outputs
 from fursure.errors import BadData, BadImage
 from fursure.images.decode import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import Engine
 from fursure.workflows.progress import Progress, silent
+
+MAPPED = 600  # photos, at most twice as many, whose features are kept for a map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What the model said of each photo, a row each; the photos themselves are not kept."""
+
+    paths: tuple[str, ...]
+    labels_N: NDArray[np.int64]  # true classes
+    probs_NK: NDArray[np.float64]
+    answers: tuple[str, ...]  # a label, "unsure" or "stranger"
+    familiarity_N: NDArray[np.float64]
+    features: Mapping[int, NDArray[np.float16]]  # of some rows, evenly chosen
+
+    def at(self, chosen: Sequence[int]) -> "Rows":
+        """Return the rows chosen, in that order, without features."""
+        return Rows(
+            paths=tuple(self.paths[row] for row in chosen),
+            labels_N=self.labels_N[chosen],
+            probs_NK=self.probs_NK[chosen],
+            answers=tuple(self.answers[row] for row in chosen),
+            familiarity_N=self.familiarity_N[chosen],
+            features={},
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +65,7 @@ class Evaluated:
     seen: int  # photos left out because the model was made from them
     failed: tuple[Prediction, ...]  # photos that could not be used, with their errors
     skipped: dict[str, int]  # junk by kind
+    rows: Rows
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -82,13 +110,22 @@ def evaluate_model(
             bundle, engine=engine, photos=count, threads=threads, max_error=max_error
         )
         predictions = []
+        features: dict[str, NDArray[np.float16]] = {}
+        kept = {one.path for one in listing.photos[:: max(1, count // MAPPED)]}
+
+        def watch(some: Sequence[Prediction], outputs: Outputs) -> None:
+            good = [one.path for one in some if one.error is None]
+            for path, features_D in zip(good, outputs["features"], strict=True):
+                if path in kept:
+                    features[path] = features_D.astype(np.float16)
+
         with progress("evaluating", count) as advance:
             done = 0
-            for prediction in predictor.stream(photos):
+            for prediction in predictor.stream(photos, watch=watch):
                 predictions.append(prediction)
                 advance(photos.taken - done)
                 done = photos.taken
-    return _measured(predictions, photos, listing, bundle, predictor)
+    return _measured(predictions, photos, listing, bundle, predictor, features)
 
 
 @dataclass(slots=True)
@@ -139,6 +176,7 @@ def _measured(
     listing: Manifest,
     bundle: Bundle,
     predictor: Predictor,
+    features: Mapping[str, NDArray[np.float16]],
 ) -> Evaluated:
     labels = bundle.meta.labels
     rows = [
@@ -165,4 +203,14 @@ def _measured(
         seen=photos.seen,
         failed=tuple(one for one in predictions if one.error is not None),
         skipped=dict(listing.skipped),
+        rows=Rows(
+            paths=tuple(one.path for one, _ in rows),
+            labels_N=labels_N,
+            probs_NK=probs_NK,
+            answers=tuple(one.answer for one, _ in rows),
+            familiarity_N=np.array([one.familiarity for one, _ in rows]),
+            features={
+                row: features[one.path] for row, (one, _) in enumerate(rows) if one.path in features
+            },
+        ),
     )

@@ -18,7 +18,15 @@ from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Split
 from fursure.data.sources import open_source
 from fursure.data.split import spare
-from fursure.errors import BadBundle, BadData, BadRecipe, FursureError, NoPhotos, OutputExists
+from fursure.errors import (
+    BadBundle,
+    BadData,
+    BadRecipe,
+    FursureError,
+    MissingExtra,
+    NoPhotos,
+    OutputExists,
+)
 from fursure.files import remove, replacing
 from fursure.images.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
@@ -28,7 +36,7 @@ from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone, at_hand
 from fursure.training.collect import Collected, collect
 from fursure.training.fit import check_classes
-from fursure.workflows.learn import Means, learn, origin
+from fursure.workflows.learn import Learned, Means, learn, origin
 from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
 
@@ -57,6 +65,7 @@ def train(
     features_output: str | None = None,
     overwrite: bool = False,
     division: Manifest | None = None,
+    report: bool = False,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda _sentence: None,
 ) -> Trained:
@@ -65,7 +74,7 @@ def train(
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed.
     A ``division`` says which photo is for what; without one the recipe's shares do. Where the
-    network itself trains, ``say`` hears of each pass.
+    network itself trains, ``say`` hears of each pass. A ``report`` is a page beside the model.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
@@ -111,6 +120,8 @@ def train(
         origin=backbone,
     )
     _write(bundle, collected.manifest, learned.curves(), path)
+    if report:
+        notes += (_report(bundle, learned, data, path),)
     if learned.tuned is not None:
         notes += learned.tuned.notes
         for leftover in learned.tuned.leftovers:
@@ -125,6 +136,18 @@ def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Pat
     with replacing(_beside(path, "metrics.json")) as file:
         file.write(json.dumps(_metrics(bundle) | curves, indent=1).encode())
     bundle.write(path)  # last: a bundle that is there is complete
+
+
+def _report(bundle: Bundle, learned: Learned, data: str | PathLike[str], path: Path) -> str:
+    """Write the page of the photos the figures were measured on, and say where it lies."""
+    from fursure.workflows.training_report import training_report
+
+    page = _beside(path, "report.html")
+    try:
+        training_report(page, bundle, learned, data)
+    except MissingExtra as error:
+        return f"no page: {error}"
+    return f"to look at: {page}"
 
 
 def _earlier(path: Path, overwrite: bool) -> Bundle | None:

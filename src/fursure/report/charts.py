@@ -1,0 +1,127 @@
+"""Curves → SVG drawings that follow the page's colours, in the dark too.
+
+Hand-made rather than by matplotlib, which takes half a second to import and cannot know whether
+the page is light or dark: a page of curves is then a few kilobytes.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from math import ceil, floor, log10
+
+WIDTH, HEIGHT = 360, 280  # of a chart's own units, which are pixels where the page has room
+LEFT, RIGHT, TOP, BOTTOM = 58, 20, 12, 40  # around the plot
+NAMES = ("a", "b", "c", "d", "e", "f")  # classes of lines; the page gives each a colour
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A curve: its points in order."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    dots: bool = False
+    bars: Sequence[tuple[float, float]] = ()  # the 95 % interval at each point
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """What one direction shows."""
+
+    title: str
+    low: float = 0.0
+    high: float = 1.0
+    percent: bool = True
+
+    def ticks(self) -> list[float]:
+        """Return about five round numbers on the axis."""
+        raw = (self.high - self.low) / 4
+        power = 10.0 ** floor(log10(raw))
+        step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.99)
+        first = ceil(self.low / step - 1e-9)
+        count = floor(self.high / step + 1e-9) - first + 1
+        return [(first + number) * step for number in range(count)]
+
+    def shown(self, value: float) -> str:
+        """Return a tick's label."""
+        scaled = 100 * value if self.percent else value
+        return f"{scaled:.6g}{' %' if self.percent else ''}"
+
+
+def chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str, diagonal: bool = False) -> str:
+    """Return an SVG of ``lines``; ``title`` says in words what it shows, for who cannot see it."""
+    place = _Place(x, y)
+    parts = [_frame(place)]
+    if diagonal:
+        parts.append(
+            f'<path class="ideal" d="M{place.across(0)} {place.down(0)}'
+            f'L{place.across(1)} {place.down(1)}"/>'
+        )
+    for number, line in enumerate(lines):
+        parts.append(f'<g class="line {NAMES[number % len(NAMES)]}">{_line(line, place)}</g>')
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value lies on the drawing."""
+
+    x: Axis
+    y: Axis
+
+    def across(self, value: float) -> float:
+        share = (value - self.x.low) / (self.x.high - self.x.low)
+        return round(LEFT + min(max(share, 0), 1) * (WIDTH - LEFT - RIGHT), 1)
+
+    def down(self, value: float) -> float:
+        share = (value - self.y.low) / (self.y.high - self.y.low)
+        return round(HEIGHT - BOTTOM - min(max(share, 0), 1) * (HEIGHT - TOP - BOTTOM), 1)
+
+
+def _frame(place: _Place) -> str:
+    foot, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = []
+    for tick in place.y.ticks():
+        at = place.down(tick)
+        parts.append(f'<path class="grid" d="M{LEFT} {at}H{right}"/>')
+        parts.append(
+            f'<text x="{LEFT - 6}" y="{at + 3.5}" class="end">{place.y.shown(tick)}</text>'
+        )
+    for tick in place.x.ticks():
+        at = place.across(tick)
+        parts.append(f'<path class="grid" d="M{at} {TOP}V{foot}"/>')
+        parts.append(f'<text x="{at}" y="{foot + 15}" class="mid">{place.x.shown(tick)}</text>')
+    middle = (LEFT + right) / 2
+    parts.append(
+        f'<text x="{middle}" y="{HEIGHT - 6}" class="mid axis">{escape(place.x.title)}</text>'
+        f'<text transform="translate(12 {(TOP + foot) / 2}) rotate(-90)" class="mid axis">'
+        f"{escape(place.y.title)}</text>"
+    )
+    return "".join(parts)
+
+
+def _line(line: Line, place: _Place) -> str:
+    points = [(place.across(x), place.down(y)) for x, y in zip(line.x, line.y, strict=True)]
+    drawn = _path(points) if len(points) > 1 else ""
+    for (across, _), (low, high) in zip(points, line.bars, strict=False):
+        drawn += f'<path class="bar" d="M{across} {place.down(low)}V{place.down(high)}"/>'
+    if line.dots or len(points) == 1:
+        drawn += "".join(f'<circle cx="{x}" cy="{y}" r="3.2"/>' for x, y in points)
+    return f"<title>{escape(line.name)}</title>{drawn}"
+
+
+def _path(points: Iterable[tuple[float, float]]) -> str:
+    return f'<path d="M{"L".join(f"{x} {y}" for x, y in points)}"/>'
+
+
+def bounds(values: Iterable[float]) -> tuple[float, float]:
+    """Return round ends of an axis that holds every value, from zero."""
+    most = max(values, default=1.0) or 1.0
+    power = 10.0 ** floor(log10(most))
+    return 0.0, next(
+        power * factor for factor in (1, 1.5, 2, 3, 5, 7.5, 10) if power * factor >= most
+    )

@@ -1,0 +1,254 @@
+"""An evaluation → one HTML page that needs nothing else: no network, no script, no other file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fursure.bundle import Meta
+from fursure.errors import MissingExtra, OutputExists
+from fursure.files import replacing
+from fursure.metrics.classification import Evaluation
+from fursure.metrics.curves import Bin, Curve, most_confused
+from fursure.metrics.intervals import Estimate
+from fursure.metrics.paired import Comparison
+from fursure.report.charts import Axis, Line, bounds, chart
+from fursure.report.text import printable
+from fursure.report.verdict import Reason
+
+MARK = b'<meta name="generator" content="fursure report">'
+GRID = 12  # classes up to which the whole confusion matrix is shown
+CLASSES = 60  # rows of the table of classes
+FAILED = 50  # photos that could not be used, by name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """One photo on the page, as the network saw it."""
+
+    path: str
+    truth: str
+    answer: str
+    label: str  # the likeliest class
+    confidence: float
+    familiarity: float
+    picture: str  # a data: address, as are the others
+    heat: str | None  # where the network looked, to lay over it
+    nearest: tuple[tuple[str, str], ...] = ()  # label and picture of photos of training
+    other: str | None = None  # what the model that it is compared with said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gallery:
+    """Pictures that belong together."""
+
+    title: str
+    note: str
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spot:
+    """A photo on the map of features."""
+
+    x: float  # in [0, 1]
+    y: float
+    label: int
+    wrong: bool
+    title: str
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curves:
+    """What is drawn."""
+
+    roc: tuple[Curve, ...]
+    precision_recall: tuple[Curve, ...]
+    selective: Curve
+    before: tuple[Bin, ...]  # reliability without temperature
+    after: tuple[Bin, ...]
+    training: tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...] = ()  # name, x, y
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All that a report says."""
+
+    title: str
+    data: str  # which photos
+    headline: str
+    reasons: tuple[Reason, ...]
+    meta: Meta
+    evaluation: Evaluation
+    answered: Estimate
+    answered_wrong: Estimate | None
+    strangers: Estimate
+    curves: Curves
+    galleries: tuple[Gallery, ...]
+    no_nearest: str  # why no photos of training are beside them; "" where they are
+    spots: tuple[Spot, ...]
+    facts: Mapping[str, str]
+    failed: tuple[tuple[str, str], ...]  # path and reason
+    comparison: Comparison | None = None
+
+
+def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
+    """Write the page, whole or not at all; a report that lies there is replaced.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+        OutputExists: another file lies there, and it is not to be overwritten.
+    """
+    check_free(path, overwrite=overwrite)
+    html = render(page)
+    with replacing(path) as file:
+        file.write(html.encode("utf-8", "backslashreplace"))
+
+
+def check_free(path: Path, *, overwrite: bool) -> None:
+    """Refuse a path where something else than a report lies.
+
+    Raises:
+        OutputExists: as said.
+    """
+    if overwrite or not path.exists():
+        return
+    if path.is_file():
+        with path.open("rb") as file:
+            if MARK in file.read(2000):
+                return
+    raise OutputExists(path, "no report of fursure")
+
+
+def render(page: Page) -> str:
+    """Return the page as HTML.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+    """
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as error:
+        raise MissingExtra("a report page", "train") from error
+    environment = Environment(
+        loader=PackageLoader("fursure.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = lambda text: printable(str(text))
+    html: str = environment.get_template("report.html").render(page=page, **_prepared(page))
+    return html
+
+
+def _prepared(page: Page) -> dict[str, Any]:
+    """Return what the template shows besides the page's own values."""
+    evaluation = page.evaluation
+    ranked = sorted(evaluation.classes, key=lambda one: one.f1.value if one.f1 else 2.0)
+    return {
+        "figures": _figures(evaluation),
+        "classes": ranked[:CLASSES] if len(ranked) > CLASSES else evaluation.classes,
+        "whole": len(evaluation.labels) <= GRID,
+        "confused": [
+            (evaluation.labels[row], evaluation.labels[column], photos)
+            for row, column, photos in most_confused(evaluation.confusion, 15)
+        ],
+        "largest": max(1, *(max(row) for row in evaluation.confusion)),
+        "charts": _charts(page),
+        "risks": page.meta.risks.rows,
+        "failed": page.failed[:FAILED],
+    }
+
+
+def _figures(e: Evaluation) -> list[tuple[str, str, str]]:
+    area = "ROC AUC" if len(e.labels) > 2 else f"ROC AUC of {e.labels[1]}"
+    figures: list[tuple[str, Estimate | None, str]] = [
+        ("Accuracy", e.accuracy, "share of photos given their own class"),
+        ("Balanced accuracy", e.balanced_accuracy, "the same, every class counting alike"),
+        ("Top-5 accuracy", e.top5, "the own class is among the five likeliest"),
+        ("Macro precision", e.macro_precision, "how often a named class is right"),
+        ("Macro F1", e.macro_f1, "precision and recall in one figure"),
+        (area, e.roc_auc, "1 is perfect, 0.5 is chance"),
+        ("Log loss", e.log_loss, "nats per photo; punishes confident mistakes"),
+        ("Brier score", e.brier, "squared error of the probabilities, 0 to 2"),
+        ("Calibration error", e.calibration_error, "how far confidence and success differ"),
+    ]
+    return [(name, str(figure), note) for name, figure, note in figures if figure]
+
+
+def _charts(page: Page) -> list[tuple[str, str, str]]:
+    """Return title, SVG and explanation of every chart."""
+    curves = page.curves
+    found = []
+    if curves.roc:
+        axes = Axis(title="false positives"), Axis(title="true positives")
+        drawn = chart(_lines(curves.roc), *axes, title=f"ROC: {_told(page)}", diagonal=True)
+        found.append(("ROC", drawn, "Up and to the left is better; the dashed line is chance."))
+    if curves.precision_recall:
+        axes = Axis(title="recall"), Axis(title="precision")
+        drawn = chart(_lines(curves.precision_recall), *axes, title="Precision over recall")
+        found.append(
+            ("Precision and recall", drawn, "How many finds are right, the more one wants to find.")
+        )
+    found += [_reliability(curves), _selective(page)]
+    for name, x, y in curves.training:
+        found.append(_training(name, x, y))
+    return found
+
+
+def _told(page: Page) -> str:
+    area = page.evaluation.roc_auc
+    return f"area {area.value:.4f}" if area else "one class only"
+
+
+def _lines(curves: Sequence[Curve]) -> list[Line]:
+    return [Line(name=one.name, x=one.x, y=one.y) for one in curves]
+
+
+def _reliability(curves: Curves) -> tuple[str, str, str]:
+    lines = [
+        Line(
+            name=name,
+            x=[one.confidence for one in bins],
+            y=[one.right.value for one in bins],
+            dots=True,
+            bars=[(one.right.low, one.right.high) for one in bins] if number else (),
+        )
+        for number, (name, bins) in enumerate(
+            [("before calibration", curves.before), ("after calibration", curves.after)]
+        )
+    ]
+    values = [*lines[0].x, *lines[0].y, *lines[1].x, *lines[1].y]
+    low = max(0.0, min([*values, 0.9]) - 0.05)
+    axes = Axis(title="confidence", low=low), Axis(title="right", low=low)
+    drawn = chart(lines, *axes, title="Share right, by confidence", diagonal=True)
+    note = "On the dashed line, 90 % sure is right nine times in ten. Faint: before calibration."
+    return "Reliability", drawn, note
+
+
+def _selective(page: Page) -> tuple[str, str, str]:
+    curve = page.curves.selective
+    _, top = bounds([*curve.y, 0.01])
+    lines = [Line(name=curve.name, x=curve.x, y=curve.y)]
+    answered, wrong = page.answered, page.answered_wrong
+    if wrong is not None:
+        lines.append(Line(name="as it is set", x=[answered.value], y=[wrong.value], dots=True))
+    axes = Axis(title="share of photos answered"), Axis(title="wrong answers", high=top)
+    drawn = chart(lines, *axes, title="Wrong answers, by the share of photos answered")
+    note = "Answer only where it is surest, and fewer answers are wrong. The dot: as it is set now."
+    return "Risk and coverage", drawn, note
+
+
+def _training(name: str, x: Sequence[float], y: Sequence[float]) -> tuple[str, str, str]:
+    _, top = bounds(y)
+    percent = "accuracy" in name
+    high = 1.0 if percent else top
+    low = max(0.0, min(y) - 0.05) if percent else 0.0
+    axes = (
+        Axis(title="pass", low=min(x), high=max(*x, min(x) + 1), percent=False),
+        Axis(title=name, low=low, high=high, percent=percent),
+    )
+    drawn = chart([Line(name=name, x=x, y=y, dots=len(x) < 40)], *axes, title=f"{name} by pass")
+    return name.capitalize(), drawn, "On the validation photos that chose among the passes."

@@ -1,0 +1,131 @@
+"""Figures → sentences a person can act on: how often it is right, and whether to believe that."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fursure.bundle import Meta
+from fursure.metrics.classification import Evaluation
+from fursure.metrics.intervals import Estimate
+
+FEW, MANY = 100, 1000  # photos: an interval of several points, and one of about one
+CHANCE = 0.5  # of its errors that a coin would make too: above it, the model knows little
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One thing that speaks for trusting the model, or against it."""
+
+    level: Literal["good", "fair", "poor"]
+    text: str
+
+
+def headline(evaluation: Evaluation, photos: str) -> str:
+    """Return the result in a sentence; ``photos`` says which, as in "photos it had not seen"."""
+    one = evaluation.accuracy
+    few = "" if evaluation.n >= FEW else " That is too few photos to say much."
+    if evaluation.n == 1:
+        photos = photos.replace("photos", "photo", 1)
+    return (
+        f"On {evaluation.n:,} {photos} it named the right class {one.value:.1%} of the time. "
+        f"On more photos like these, expect between {one.low:.1%} and {one.high:.1%}.{few}"
+    )
+
+
+def reasons(
+    evaluation: Evaluation,
+    meta: Meta,
+    *,
+    basis: str,
+    answered: Estimate,
+    answered_wrong: Estimate | None,
+    strangers: Estimate,
+) -> list[Reason]:
+    """Return what to weigh before the model is trusted, the weightiest first."""
+    return [
+        _skill(evaluation),
+        _size(evaluation, basis),
+        _calibration(evaluation),
+        _promise(meta, answered, answered_wrong),
+        _familiarity(meta, strangers),
+        _weakest(evaluation),
+    ]
+
+
+def _skill(evaluation: Evaluation) -> Reason:
+    counts = [scores.support for scores in evaluation.classes]
+    blind = max(counts) / sum(counts)  # always naming the most frequent class
+    one, left = evaluation.accuracy, 1 - blind
+    if one.low <= blind:
+        return Reason(
+            "poor",
+            f"Always answering “{evaluation.labels[counts.index(max(counts))]}” would be right "
+            f"{blind:.1%} of the time; it is not shown to do better.",
+        )
+    share = (1 - one.value) / left
+    level: Literal["good", "fair"] = "good" if share < CHANCE / 2 else "fair"
+    return Reason(
+        level,
+        f"It makes {share:.0%} of the mistakes that always naming the commonest class would make.",
+    )
+
+
+def _size(evaluation: Evaluation, basis: str) -> Reason:
+    n = evaluation.n
+    width = 100 * (evaluation.accuracy.high - evaluation.accuracy.low)
+    level: Literal["good", "fair", "poor"]
+    level = "good" if n >= MANY else "fair" if n >= FEW else "poor"
+    ending = "" if n >= MANY else " More photos would narrow it."
+    return Reason(level, f"Measured on {n:,} {basis}: known to within {width:.1f} points.{ending}")
+
+
+def _calibration(evaluation: Evaluation) -> Reason:
+    one = evaluation.calibration_error
+    if one.low <= 0.005:
+        return Reason(
+            "good",
+            f"Its confidence means what it says, as far as {evaluation.n:,} photos can tell "
+            f"(calibration error {one:.1%}).",
+        )
+    return Reason(
+        "fair" if one.low < 0.05 else "poor",
+        f"Its confidence is off by {one.value:.1%} on average ({one:.1%}): these photos differ "
+        "from those it was calibrated on.",
+    )
+
+
+def _promise(meta: Meta, answered: Estimate, wrong: Estimate | None) -> Reason:
+    risk = meta.max_error
+    certified = meta.risks.threshold_for(risk) is not None
+    if wrong is None:
+        return Reason("poor", "It answered no photo at all: every one was unsure or a stranger.")
+    said = (
+        f"It answered {answered.value:.1%} of the photos; {wrong.value:.2%} of those answers were "
+        f"wrong, on more photos between {wrong.low:.2%} and {wrong.high:.2%}."
+    )
+    if not certified:
+        return Reason("fair", f"{said} No risk could be promised: too few validation photos.")
+    if wrong.low > risk:
+        return Reason("poor", f"{said} It had promised {risk:.1%} at most: not kept on these.")
+    return Reason("good", f"{said} It had promised {risk:.1%} at most.")
+
+
+def _familiarity(meta: Meta, strangers: Estimate) -> Reason:
+    expected = float(meta.recipe.get("known_lost", 0.01))
+    said = f"It called {strangers.value:.1%} of these photos strangers"
+    if strangers.low > 2 * expected:
+        return Reason(
+            "poor",
+            f"{said}, where it is set to give up {expected:.1%} of familiar ones: these photos are "
+            "unlike those it was trained on.",
+        )
+    return Reason("good", f"{said}; it is set to give up {expected:.1%} of familiar ones.")
+
+
+def _weakest(evaluation: Evaluation) -> Reason:
+    scored = [one for one in evaluation.classes if one.recall]
+    worst = min(scored, key=lambda one: one.recall.value if one.recall else 1.0)
+    recall = worst.recall
+    assert recall is not None  # noqa: S101 - only scored classes are compared
+    gap = evaluation.accuracy.value - recall.value
+    level: Literal["good", "fair"] = "good" if gap < 0.02 or recall.high > 0.98 else "fair"
+    return Reason(level, f"Weakest on “{worst.label}”: {recall:.1%} of its photos recognised.")

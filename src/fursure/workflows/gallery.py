@@ -1,0 +1,221 @@
+"""What a model said of many photos → the few that are worth looking at, as pictures.
+
+Dimension key: N photos, M photos of training, D features, K classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.bundle import Bundle
+from fursure.data.listing import Source
+from fursure.data.manifest import Manifest, Photo
+from fursure.data.sources import open_source
+from fursure.engine.network import Network
+from fursure.engine.session import open_session
+from fursure.errors import FursureError
+from fursure.images.decode import LIMITS, decode
+from fursure.report.page import Gallery, Picture
+from fursure.report.pictures import LARGE, SMALL, glow, inlined
+from fursure.workflows.evaluate import Rows
+
+SHOWN = 12  # photos of a gallery
+NEAREST = 3  # photos of training beside each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The photos a model learned from, where they can still be read."""
+
+    source: Source
+    photos: Sequence[Photo]
+    features_MD: NDArray[np.float32]
+
+    def nearest(self, features_ND: NDArray[np.floating]) -> list[list[Photo]]:
+        """Return for each photo the few of training whose features point most nearly its way."""
+        cosine_NM = _unit(features_ND) @ _unit(self.features_MD).T
+        order_NM = np.argsort(-cosine_NM, axis=1)[:, :NEAREST]
+        return [[self.photos[int(one)] for one in row] for row in order_NM]
+
+
+def galleries(
+    rows: Rows, source: Source, bundle: Bundle, trained: Trained | None
+) -> tuple[Gallery, ...]:
+    """Return the mistakes, the doubts and the strangers among the photos, as pictures.
+
+    A photo that can no longer be read is left out.
+    """
+    labels = bundle.meta.labels
+    top_N = rows.probs_NK.argmax(axis=1)
+    own_N = rows.probs_NK[np.arange(len(top_N)), rows.labels_N]
+    confidence_N = rows.probs_NK.max(axis=1)
+    wrong = np.flatnonzero(top_N != rows.labels_N)
+    doubts = np.argsort(confidence_N, kind="stable")
+    strange = [row for row, answer in enumerate(rows.answers) if answer == "stranger"]
+    chosen = {
+        "The worst mistakes": wrong[np.argsort(own_N[wrong], kind="stable")][:SHOWN].tolist(),
+        "The least sure": [int(row) for row in doubts if top_N[row] == rows.labels_N[row]][:SHOWN],
+        "The least familiar": sorted(strange, key=lambda row: rows.familiarity_N[row])[:SHOWN],
+    }
+    every = list(dict.fromkeys(row for some in chosen.values() for row in some))
+    pictures = dict(zip(every, _pictures(rows.at(every), source, bundle, trained), strict=True))
+    notes = {
+        "The worst mistakes": f"{len(wrong)} of {len(top_N)} photos were taken for another class; "
+        "first those where the model was most convinced.",
+        "The least sure": "Right, but by the smallest margin.",
+        "The least familiar": f"{len(strange)} photos were called strangers: unlike those the "
+        f"model learned from. They are of {_listed(labels)}, so each is one given up.",
+    }
+    return tuple(
+        Gallery(
+            title=title,
+            note=notes[title],
+            pictures=tuple(found for row in some if (found := pictures[row]) is not None),
+        )
+        for title, some in chosen.items()
+        if some
+    )
+
+
+def disagreements(
+    rows: Rows, others_NK: NDArray[np.floating], source: Source, bundle: Bundle, names: list[str]
+) -> Gallery | None:
+    """Return the photos on which two models differ most, as pictures."""
+    differ = np.flatnonzero(rows.probs_NK.argmax(axis=1) != others_NK.argmax(axis=1))
+    if not len(differ):
+        return None
+    gap_N = np.abs(rows.probs_NK - others_NK).max(axis=1)
+    some = differ[np.argsort(-gap_N[differ], kind="stable")][: 2 * SHOWN].tolist()
+    labels = bundle.meta.labels
+    others = [labels[int(others_NK[row].argmax())] for row in some]
+    pictures = _pictures(rows.at(some), source, bundle, None)
+    return Gallery(
+        title="Where they differ",
+        note=f"{len(differ)} photos on which {names[0]} and {names[1]} give different classes.",
+        pictures=tuple(
+            replace(one, other=other)
+            for one, other in zip(pictures, others, strict=True)
+            if one is not None
+        ),
+    )
+
+
+def _pictures(
+    rows: Rows, source: Source, bundle: Bundle, trained: Trained | None
+) -> list[Picture | None]:
+    """Return a picture of each row, with where the network looked and what it resembles."""
+    network = Network(open_session(bundle.model), bundle.meta.preprocess)
+    pixels = [pixels_of(source, path, network) for path in rows.paths]
+    good = [row for row, one in enumerate(pixels) if one is not None]
+    if not good:
+        return [None] * len(pixels)
+    outputs = network.session(np.stack([one for one in pixels if one is not None]))
+    near = trained.nearest(outputs["features"]) if trained else [[] for _ in good]
+    found: list[Picture | None] = [None] * len(pixels)
+    labels = bundle.meta.labels
+    for place, row in enumerate(good):
+        square = pixels[row]
+        assert square is not None  # noqa: S101 - a good row
+        top = int(rows.probs_NK[row].argmax())
+        found[row] = Picture(
+            path=rows.paths[row],
+            truth=labels[int(rows.labels_N[row])],
+            answer=rows.answers[row],
+            label=labels[top],
+            confidence=float(rows.probs_NK[row, top]),
+            familiarity=float(rows.familiarity_N[row]),
+            picture=inlined(square, LARGE),
+            heat=glow(outputs["heat"][place]) if "heat" in outputs else None,
+            nearest=tuple(_neighbours(near[place], trained, network)),
+        )
+    return found
+
+
+def _neighbours(
+    photos: Sequence[Photo], trained: Trained | None, network: Network
+) -> list[tuple[str, str]]:
+    """Return the label and the picture of photos of training."""
+    squares = [
+        (photo.label or "", pixels_of(trained.source, photo.path, network))
+        for photo in photos
+        if trained is not None
+    ]
+    return [(label, inlined(one, SMALL)) for label, one in squares if one is not None]
+
+
+def pixels_of(source: Source, path: str, network: Network) -> NDArray[np.uint8] | None:
+    """Return a photo as the network sees it; None where it can no longer be read."""
+    with suppress(FursureError):
+        data = source.read(path, LIMITS.bytes)
+        photo = decode(data, name=path, min_side=network.preprocess.min_side)
+        return network.preprocess(photo.image)
+    return None
+
+
+def trained_on(bundle: Bundle, manifest_path: Path) -> "Trained | str":
+    """Return the photos ``bundle`` was trained on, or in words why they cannot be shown.
+
+    They are known from the manifest beside the model, and their features from the cache. The
+    caller closes the source.
+    """
+    from fursure.files import home
+    from fursure.training.cache import VECTORS, DiskCache
+    from fursure.training.collect import features_path
+
+    if not manifest_path.is_file():
+        return "no manifest lies beside the model"
+    data = bundle.meta.data
+    name = features_path(
+        data.get("encoder", data["backbone"]), bundle.meta.preprocess, data["engine"]
+    )
+    cache_path = home() / "features" / name
+    if not cache_path.is_file():
+        return "the features of the training photos are no longer cached"
+    try:
+        manifest = Manifest.load(manifest_path)
+        if manifest.digest != data["digest"]:
+            return "the manifest beside the model is of other photos"
+        photos = [one for one in manifest.usable if one.split == "train"]
+        with closing(DiskCache(cache_path, VECTORS)) as cache:
+            known = cache.many({one.sha256 for one in photos})
+        photos = [one for one in photos if one.sha256 in known]
+        if not photos:
+            return "the features of the training photos are no longer cached"
+        source = open_source(_root(manifest, photos[0]))
+    except (FursureError, OSError, ValueError):
+        return "the training photos can no longer be read"
+    features_MD = np.stack([known[one.sha256] for one in photos])
+    return Trained(source=source, photos=photos, features_MD=features_MD)
+
+
+def _root(manifest: Manifest, photo: Photo) -> Path:
+    """Return what to open to read the photos of a manifest: a folder, or an archive in it."""
+    archive, mark, _ = photo.path.partition("!")
+    return Path(manifest.root) / archive if mark else Path(manifest.root)
+
+
+def flat_map(features: Mapping[int, NDArray[np.floating]]) -> dict[int, tuple[float, float]]:
+    """Return places in [0, 1]² for the rows: their first two principal components."""
+    if len(features) < 3:
+        return {}
+    unit_ND = _unit(np.stack(list(features.values())).astype(np.float32))
+    unit_ND -= unit_ND.mean(axis=0)
+    values_N, vectors_NN = np.linalg.eigh(unit_ND @ unit_ND.T)  # fewer photos than features
+    flat_N2 = vectors_NN[:, :-3:-1] * np.sqrt(values_N[:-3:-1].clip(0))
+    low, high = np.quantile(flat_N2, [0.005, 0.995], axis=0)
+    place_N2 = ((flat_N2 - low) / np.maximum(high - low, 1e-9)).clip(0, 1)
+    return {row: (float(x), float(y)) for row, (x, y) in zip(features, place_N2, strict=True)}
+
+
+def _unit(rows_ND: NDArray[np.floating]) -> NDArray[np.float32]:
+    rows_ND = np.asarray(rows_ND, np.float32)
+    norms_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
+    return np.asarray(rows_ND / np.maximum(norms_N1, 1e-12))
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:3]) + (" and others" if len(labels) > 3 else "")

@@ -1,0 +1,89 @@
+"""A finished training → the report page beside its model, from what is in memory already.
+
+Dimension key: N photos, M photos tested.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from fursure.bundle import Bundle
+from fursure.data.manifest import Photo
+from fursure.data.sources import open_source
+from fursure.metrics.intervals import proportion
+from fursure.workflows.evaluate import MAPPED, Rows
+from fursure.workflows.gallery import Trained
+from fursure.workflows.learn import Learned
+from fursure.workflows.report import Subject, Told, named, write_report
+
+
+def training_report(
+    page: Path, bundle: Bundle, learned: Learned, data: str | PathLike[str]
+) -> None:
+    """Write the page of the photos that the model's figures were measured on.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+    """
+    photos, features_ND = learned.collected.usable, learned.collected.features_ND
+    rows = _rows(bundle, learned)
+    wrong = [
+        given != bundle.meta.labels[label]
+        for given, label in zip(rows.answers, rows.labels_N.tolist(), strict=True)
+        if given not in {"unsure", "stranger"}
+    ]
+    folded = learned.found.basis == "cross-validation"
+    subject = Subject(
+        evaluation=learned.found.evaluation,
+        rows=rows,
+        answered=proportion(len(wrong), len(rows.answers)),
+        answered_wrong=proportion(sum(wrong), len(wrong)) if wrong else None,
+        strangers=proportion(rows.answers.count("stranger"), len(rows.answers)),
+        failed=tuple(
+            (one.path, one.reason) for one in learned.collected.manifest.photos if one.reason
+        ),
+    )
+    split = [row for row, one in enumerate(photos) if one.split == "train"]
+    told = Told(
+        data=f"trained and measured on {named(data)}",
+        basis="photos, each judged by a model that had not seen it,"
+        if folded
+        else "test photos it had not seen",
+        facts={"Measured on": f"{named(data)}, {len(rows.paths)} photos ({learned.found.basis})"},
+        curves=learned.curves(),
+    )
+    trained: Trained | str = "with so few photos each was of training for the others"
+    if not folded and split:
+        trained = Trained(
+            source=open_source(data),
+            photos=[photos[row] for row in split],
+            features_MD=features_ND[split],
+        )
+    write_report(page, bundle, subject, data, told, trained=trained, overwrite=True)
+
+
+def _rows(bundle: Bundle, learned: Learned) -> Rows:
+    found, labels = learned.found, bundle.meta.labels
+    rows_M = found.tested_M.tolist()
+    photos: list[Photo] = [learned.collected.usable[row] for row in rows_M]
+    features_MD = learned.collected.features_ND[rows_M]
+    familiarity_M = bundle.familiar.familiarity(features_MD)
+    probs_MK = np.asarray(found.tested_MK, np.float64)
+    threshold = bundle.threshold()
+    return Rows(
+        paths=tuple(one.path for one in photos),
+        labels_N=np.array([labels.index(one.label or "") for one in photos]),
+        probs_NK=probs_MK,
+        answers=tuple(
+            bundle.answer(
+                labels[int(probs_K.argmax())], float(probs_K.max()), float(familiar), threshold
+            )
+            for probs_K, familiar in zip(probs_MK, familiarity_M, strict=True)
+        ),
+        familiarity_N=np.asarray(familiarity_M, np.float64),
+        features={
+            row: features_MD[row].astype(np.float16)
+            for row in range(0, len(rows_M), max(1, len(rows_M) // MAPPED))
+        },
+    )
