@@ -251,8 +251,8 @@ def _facts(bundle: Bundle, more: Mapping[str, str]) -> dict[str, str]:
         "Temperature": f"{meta.temperature:.3f}",
         "Licence of the weights": meta.licence,
         "Made with": ", ".join(f"{name} {value}" for name, value in meta.versions.items()),
-        "Machine": f"{platform.machine()}, {available_threads()} cores, {platform.platform(terse=True)}, "
-        f"Python {platform.python_version()}",
+        "Machine": f"{available_threads()} cores of {platform.machine()}, "
+        f"{platform.platform(terse=True)}, Python {platform.python_version()}",
         "Date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }
 
