@@ -16,6 +16,7 @@ COMMANDS = {  # name -> the module that holds it, imported only when it is asked
     "evaluate": "fursure.cli.evaluate",
     "predict": "fursure.cli.predict",
     "recipes": "fursure.cli.recipes",
+    "serve": "fursure.cli.serve",
     "split": "fursure.cli.split",
     "train": "fursure.cli.train",
 }
@@ -28,6 +29,7 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
     "evaluate": "Measure MODEL on the labelled photos in DATA.",
     "predict": "Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.",
     "recipes": "List the named recipes, or print one as TOML.",
+    "serve": "Serve MODELS as a page to drop photos on, and as an HTTP API.",
     "split": "Divide the labelled photos in DATA into train, val and test.",
     "train": "Train a classifier on the labelled photos in DATA.",
 }

@@ -1,0 +1,92 @@
+"""``fursure serve``: models → a page and an API."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from fursure.cli import options
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
+    help="0 takes any that is free.",
+)  # fmt: skip
+@click.option(
+    "--allow-remote", is_flag=True, help="Let other machines in, if --host is not this one alone."
+)
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="A name that the service goes by; repeat."
+)
+@click.option(
+    "--token-file", type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE",
+    help="The token that clients have to send. [default: a new one, printed]",
+)  # fmt: skip
+@click.option("--no-auth", is_flag=True, help="Ask other machines for no token.")
+@click.option(
+    "--rate", type=click.FloatRange(0), default=100.0, show_default=True,
+    help="Requests a second of one address; 0 is no limit.",
+)  # fmt: skip
+@click.option(
+    "--receive-timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True,
+    metavar="SECONDS", help="Time in which a request has to have arrived.",
+)  # fmt: skip
+@click.option(
+    "--deadline", type=click.FloatRange(0.05, 60), default=1.0, show_default=True,
+    metavar="SECONDS", help="Time a photo may wait for its turn.",
+)  # fmt: skip
+@click.option(
+    "--lift-address-limits", is_flag=True, help="Count no single address: for load tests."
+)
+@options.max_error
+@options.engine
+@options.threads
+def serve(
+    models: tuple[str, ...],
+    host: str,
+    port: int,
+    allow_remote: bool,
+    allow_host: tuple[str, ...],
+    token_file: Path | None,
+    no_auth: bool,
+    rate: float,
+    receive_timeout: float,
+    deadline: float,
+    lift_address_limits: bool,
+    max_error: float | None,
+    engine: str,
+    threads: int | None,
+) -> None:
+    """Serve MODELS as a page to drop photos on, and as an HTTP API.
+
+    MODELS are .fursure files, or pets, the one in the package and the default; the first answers
+    where no name is given. SIGHUP reads them again, SIGTERM finishes what was accepted and ends.
+    Other machines reach it only with --host, --allow-remote and a token.
+    """
+    from fursure.workflows.serve import Wanted, serve_models
+
+    wanted = Wanted(
+        models=models or ("pets",),
+        host=host,
+        port=port,
+        allow_remote=allow_remote,
+        hosts=allow_host,
+        token_file=token_file,
+        no_auth=no_auth,
+        rate=rate,
+        receive=receive_timeout,
+        deadline=deadline,
+        no_address_limits=lift_address_limits,
+        max_error=max_error,
+        engine=engine,  # type: ignore[arg-type]
+        threads=threads,
+    )
+
+    def ready(url: str) -> None:
+        click.echo(url)
+        sys.stdout.flush()
+
+    serve_models(wanted, say=options.say, ready=ready)

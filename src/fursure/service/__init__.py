@@ -1,0 +1,1 @@
+"""Bundles → an HTTP service and a page: photos in, answers out, and it stays up."""

@@ -1,0 +1,113 @@
+"""A request with photos → its answers: the path that has to be quick.
+
+`/v1/predict` is answered here and not by a framework's route, which would cost as much as decoding
+the photo does; the framework describes it, in `/openapi.json`, all the same.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from fursure.engine.predictor import Prediction
+from fursure.service.limits import Limits
+from fursure.service.models import Answer, Models
+from fursure.service.multipart import files_in
+from fursure.service.problems import Problem
+from fursure.service.protocol import gone
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+ASKED = frozenset({"model", "heat"})
+
+
+async def body_of(receive: Receive) -> bytes:
+    """Return the whole body; its size was bounded where it came in.
+
+    Raises:
+        Problem: the client went away.
+    """
+    pieces = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Problem(400, "the request broke off.")
+        pieces.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+
+
+async def predicted(
+    scope: Scope, receive: Receive, models: Models, limits: Limits
+) -> tuple[int, Any]:
+    """Return the status and the JSON value that answer a request to `/v1/predict`.
+
+    A single photo that cannot be used is a problem; one of several is a row with its error.
+
+    Raises:
+        Problem: the request cannot be answered.
+    """
+    asked = _asked(scope["query_string"])
+    model = models[asked.get("model")]
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    kind = headers.get(b"content-type", b"").decode("latin-1")
+    body = await body_of(receive)
+    several = kind.partition(";")[0].strip().lower() == "multipart/form-data"
+    files = files_in(body, kind, most=limits.photos) if several else [("", body)]
+    answers = await model.batcher.submit([data for _, data in files], gone(scope))
+    with_heat = asked.get("heat", "0") not in {"0", "false", ""}
+    rows = [_row(name, one, heat=with_heat) for (name, _), one in zip(files, answers, strict=True)]
+    if several:
+        return 200, {"model": model.name, "predictions": rows}
+    if "error" in rows[0]:
+        raise Problem(415 if body else 400, f"the photo cannot be used: {rows[0]['error']}.")
+    return 200, rows[0]
+
+
+def _asked(query: bytes) -> dict[str, str]:
+    """Return the parameters of a query, each once.
+
+    Raises:
+        Problem: one is unknown, as an address of a photo would be.
+    """
+    if not query:
+        return {}
+    try:
+        found = parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=10)
+    except (UnicodeDecodeError, ValueError):
+        raise Problem(400, "the query cannot be read.") from None
+    if unknown := sorted(found.keys() - ASKED):
+        raise Problem(400, f"unknown parameter {unknown[0][:60]!r}; there are heat and model.")
+    return {key: values[-1] for key, values in found.items()}
+
+
+def _row(name: str, answer: Answer, *, heat: bool) -> dict[str, Any]:
+    prediction = answer.prediction
+    assert prediction is not None  # noqa: S101 - bytes are always predicted
+    row = named(name, prediction)
+    if heat and "heat" in answer.outputs:
+        row["heat"] = [[round(float(cell), 4) for cell in line] for line in answer.outputs["heat"]]
+    return row
+
+
+def named(name: str, prediction: Prediction) -> dict[str, Any]:
+    """Return the row of a photo, called as its sender calls it."""
+    return prediction.to_json() | {"path": name}
+
+
+async def reply(
+    send: Send, status: int, body: bytes, kind: str, headers: Mapping[str, str] | None = None
+) -> None:
+    """Send a whole response."""
+    pairs = {"content-type": kind, "content-length": str(len(body)), **(headers or {})}
+    encoded = [(key.encode(), value.encode()) for key, value in pairs.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})
+
+
+def to_json(value: Any) -> bytes:
+    """Return a value as JSON; floats as Python writes them, as the command line does."""
+    return json.dumps(value, allow_nan=False).encode()

@@ -1,0 +1,194 @@
+"""Bundles by name, opened, each with its workers; swapped whole or not at all."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.bundle import Bundle, shipped, shipped_names
+from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.session import BATCH, BULK, Pixels
+from fursure.errors import BadData, FursureError
+from fursure.recipe import Engine
+from fursure.service.batching import Batcher
+from fursure.service.limits import Limits
+from fursure.service.problems import Problem
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model says of one photo, and what its network put out for it."""
+
+    prediction: Prediction | None  # None of raw pixels
+    outputs: Mapping[str, NDArray[np.float32]]  # a row each; empty where the photo is bad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """How bundles are opened."""
+
+    engine: Engine = "auto"
+    threads: int = 1
+    max_error: float | None = None
+
+
+Work = bytes | Pixels  # a photo as it came, or pixels (N, H, W, 3) as the network takes them
+
+
+class Model:
+    """One bundle being served."""
+
+    def __init__(self, name: str, path: str, opening: Opening, limits: Limits) -> None:
+        self.name, self.path, self.opening = name, path, opening
+        self.predictor = self._opened()
+        self.batcher: Batcher[Work, Answer] = Batcher(
+            self._answer,
+            size=BATCH,
+            workers=opening.threads,
+            deadline=limits.deadline,
+            queued=limits.queued,
+            least=limits.least_queue,
+        )
+
+    def _opened(self) -> Predictor:
+        bundle = found(self.path)
+        predictor = Predictor.open(
+            bundle,
+            engine=self.opening.engine,
+            photos=BULK,
+            threads=self.opening.threads,
+            max_error=self.opening.max_error,
+        )
+        size = bundle.meta.preprocess.size
+        predictor.predict(np.zeros((size, size, 3), np.uint8))  # whatever is lazy happens now
+        return predictor
+
+    @property
+    def bundle(self) -> Bundle:
+        """Return what is being served now."""
+        return self.predictor.bundle
+
+    def swap(self) -> None:
+        """Read the bundle again and serve it from the next batch on.
+
+        Raises:
+            FursureError: it is damaged or cannot be run; the old one goes on.
+        """
+        self.predictor = self._opened()
+
+    def _answer(self, items: Sequence[Work]) -> list[Answer]:
+        """Answer a batch, all of it by the same predictor, whatever is swapped meanwhile."""
+        predictor = self.predictor
+        photos = [("", item) for item in items if isinstance(item, bytes)]
+        predictions, outputs = predictor.batch(photos) if photos else ([], {})
+        rows, answered = iter(range(len(photos))), []
+        for prediction in predictions:
+            row = None if prediction.error is not None else next(rows)
+            own = {} if row is None else {name: values[row] for name, values in outputs.items()}
+            answered.append(Answer(prediction, own))
+        told = iter(answered)
+        return [
+            next(told)
+            if isinstance(item, bytes)
+            else Answer(None, predictor.network.session(_checked(item, predictor)))
+            for item in items
+        ]
+
+
+def _checked(pixels_NHWC: Pixels, predictor: Predictor) -> Pixels:
+    size = predictor.network.preprocess.size
+    if pixels_NHWC.shape[1:] != (size, size, 3):  # a swap between the check and the batch
+        raise Problem(400, f"pixels have to be N, {size}, {size}, 3.")
+    return pixels_NHWC
+
+
+class Models:
+    """The bundles being served; the first one answers where no name is given."""
+
+    def __init__(self, paths: Sequence[str], opening: Opening, limits: Limits) -> None:
+        named: dict[str, str] = {}
+        for path in paths:
+            name = path if path in shipped_names() else Path(path).name.removesuffix(".fursure")
+            if name in named:
+                raise BadData(f"two models are called {name!r}; rename one of the files.")
+            named[name] = path
+        self.by_name = {name: Model(name, path, opening, limits) for name, path in named.items()}
+        self.stopping = False
+
+    def __getitem__(self, name: str | None) -> Model:
+        if name is None:
+            return next(iter(self.by_name.values()))
+        if name not in self.by_name:
+            raise Problem(404, f"no model of that name; there are {', '.join(self.by_name)}.")
+        return self.by_name[name]
+
+    @property
+    def ready(self) -> bool:
+        """Return whether every model answers."""
+        return not self.stopping and all(one.batcher.healthy for one in self.by_name.values())
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Start the workers of every model."""
+        for one in self.by_name.values():
+            one.batcher.start(loop)
+
+    def close(self) -> None:
+        """Stop the workers, once they have answered what waits."""
+        self.stopping = True
+        for one in self.by_name.values():
+            one.batcher.close()
+
+    def full(self) -> int | None:
+        """Return how many photos wait where no model has room for more, else None."""
+        if all(one.batcher.full() for one in self.by_name.values()):
+            return sum(one.batcher.waiting for one in self.by_name.values())
+        return None
+
+    def swap(self) -> list[tuple[str, str | None]]:
+        """Read every bundle again; return the names with why one could not be taken."""
+        results: list[tuple[str, str | None]] = []
+        for name, one in self.by_name.items():
+            try:
+                one.swap()
+                results.append((name, None))
+            except (FursureError, OSError, MemoryError) as error:
+                results.append((name, str(error) or type(error).__name__))
+        return results
+
+
+def found(path: str) -> Bundle:
+    """Return the bundle of that path, or of that name in the package."""
+    return shipped(path) if path in shipped_names() else Bundle.read(Path(path))
+
+
+def described(model: Model) -> dict[str, Any]:
+    """Return what a client may want to know of a model."""
+    meta = model.bundle.meta
+    accuracy = meta.figures.get("accuracy")
+    return {
+        "name": model.name,
+        "labels": list(meta.labels),
+        "digest": model.bundle.digest,
+        "engine": model.predictor.network.session.engine,
+        "threshold": model.predictor.threshold,
+        "max_error": meta.max_error,
+        "risks": meta.risks.to_json(),
+        "preprocess": meta.preprocess.to_json(),
+        "features": meta.features,
+        "backbone": meta.backbone,
+        "licence": meta.licence,
+        "accuracy": accuracy,
+        "basis": meta.figures.get("basis"),
+        "report": report_of(model) is not None,
+    }
+
+
+def report_of(model: Model) -> Path | None:
+    """Return the report page that lies beside a model's file, if one does."""
+    path = Path(model.path)
+    page = path.with_name(f"{path.name.removesuffix('.fursure')}.report.html")
+    return page if path.suffix == ".fursure" and page.is_file() else None

@@ -1,0 +1,236 @@
+"""Bytes of a connection → requests worth passing on: what is refused is refused here.
+
+Uvicorn's protocol has no deadline for receiving a request and no bound on its size, and a
+framework behind it has spent its time before it can refuse. Here a request is judged by its
+headers: what is too much gets its answer without a task, a parser or a route.
+"""
+
+from asyncio import Transport
+from collections.abc import Callable, Mapping
+from secrets import compare_digest
+from typing import Any, cast
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from fursure.service.admission import Admission
+from fursure.service.problems import Problem
+
+LINGER = 1.0  # seconds a refused connection is read on, so that its answer arrives
+OPEN = ("/v2/health/", "/page/")  # paths that need no token: they tell nothing
+OPEN_PAGES = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico"})
+
+
+class Guard(HttpToolsProtocol):
+    """A connection that is counted, timed and measured."""
+
+    def __init__(
+        self,
+        *args: Any,
+        admission: Admission,
+        hosts: frozenset[str] | None,
+        token: str | None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.admission, self.hosts, self.token = admission, hosts, token
+        self.address = ""
+        self.inside = False
+        self.refusal: Problem | None = None  # of the request that is being received
+        self.draining = False  # the last answer is sent, what still comes is thrown away
+        self.receiving: Any = None  # the timer of the request that is being received
+        self.head_bytes = self.body_bytes = 0
+        self.in_head = True
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Let the connection in, or close it."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self.inside = self.admission.enter(self.address)
+        if not self.inside:
+            self._send(Problem(503, "too many connections.", retry_after=1), close=True)
+            transport.close()
+            return
+        self._begin_to_wait()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Count the connection out."""
+        self._stop_waiting()
+        if self.inside:
+            self.admission.leave(self.address)
+            self.inside = False
+        super().connection_lost(exc)
+
+    def _begin_to_wait(self) -> None:
+        """Start the clock of one request: it runs on, however slowly bytes drip in."""
+        if self.receiving is None:
+            self.receiving = self.loop.call_later(self.admission.limits.receive, self._too_slow)
+
+    def _stop_waiting(self) -> None:
+        if self.receiving is not None:
+            self.receiving.cancel()
+            self.receiving = None
+
+    def _too_slow(self) -> None:
+        self.receiving = None
+        self.admission.refused("too slow")
+        limit = self.admission.limits.receive
+        self._reject(Problem(408, f"the request did not arrive within {limit:g} s."))
+
+    def data_received(self, data: bytes) -> None:
+        """Feed the parser, as long as the request stays within bounds."""
+        if self.draining or self.transport.is_closing():
+            return
+        self._begin_to_wait()
+        if self.in_head:
+            self.head_bytes += len(data)
+        super().data_received(data)
+        if self.in_head and self.head_bytes > self.admission.limits.headers:
+            self._reject(self._long_headers())
+
+    def _long_headers(self) -> Problem:
+        self.admission.refused("headers")
+        return Problem(431, f"the headers are longer than {self.admission.limits.headers} bytes.")
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP."""
+        self.admission.refused("malformed")
+        self._reject(Problem(400, msg))
+
+    def on_message_begin(self) -> None:
+        """Start a request."""
+        super().on_message_begin()
+        self.refusal, self.body_bytes, self.in_head = None, 0, True
+        self.scope["state"]["connection"] = self
+
+    def on_headers_complete(self) -> None:
+        """Judge the request by its headers; one that is refused never becomes a task."""
+        self.in_head, self.head_bytes = False, 0
+        waits = self.cycle is not None and not self.cycle.response_complete
+        try:
+            path = httptools.parse_url(self.url).path.decode("ascii", "replace")
+        except httptools.HttpParserInvalidURLError:
+            self._reject(Problem(400, "the address of the request cannot be read."))
+            return
+        names = [name for name, _ in self.headers]
+        found = self._judged(path, dict(self.headers), names)
+        if found is None:
+            super().on_headers_complete()
+            return
+        if found.status in {400, 413, 415, 421, 431} or waits:
+            self._reject(found)  # its body is not worth reading
+            return
+        self.refusal = found
+
+    def _judged(
+        self, path: str, headers: Mapping[bytes, bytes], names: list[bytes]
+    ) -> Problem | None:
+        """Return why the request is refused, or None: first its form, then its sender."""
+        found = self._misshapen(headers, names)
+        if found is not None:
+            return found
+        if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
+            self.admission.refused("host")
+            return Problem(421, "this service does not go by that name (--allow-host).")
+        if self.token is not None and not self._known(path, headers):
+            self.admission.refused("token")
+            return Problem(401, "send the token: Authorization: Bearer ….")
+        if self.parser.get_method() == b"POST":
+            return self.admission.ask(self.address)
+        return None
+
+    def _misshapen(self, headers: Mapping[bytes, bytes], names: list[bytes]) -> Problem | None:
+        limits = self.admission.limits
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > limits.headers:
+            return self._long_headers()
+        if names.count(b"content-length") > 1 or {b"content-length", b"transfer-encoding"} <= set(
+            names
+        ):
+            return Problem(400, "the length of the body is given twice.")
+        length = headers.get(b"content-length", b"0")
+        if not length.isdigit() or int(length[:20]) > limits.body:
+            self.admission.refused("body")
+            return Problem(413, f"the body is larger than {limits.body // 2**20} MiB.")
+        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+            self.admission.refused("encoding")
+            return Problem(415, "a packed body is not taken; send it as it is.")
+        return None
+
+    def _known(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
+        if path in OPEN_PAGES or path.startswith(OPEN):
+            return True
+        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
+        return compare_digest(given, (self.token or "").encode())
+
+    def on_body(self, body: bytes) -> None:
+        """Count the body; of a refused request it is thrown away."""
+        self.body_bytes += len(body)
+        if self.draining:
+            return
+        if self.body_bytes > self.admission.limits.body:
+            self.admission.refused("body")
+            limit = self.admission.limits.body // 2**20
+            self._reject(Problem(413, f"the body is larger than {limit} MiB."))
+            return
+        if self.refusal is None:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Pass the request on, or answer the refusal now that it can be heard."""
+        self._stop_waiting()
+        self.in_head, self.head_bytes = True, 0
+        if self.draining:
+            return
+        if self.refusal is None:
+            super().on_message_complete()
+            return
+        self._send(self.refusal, close=not self.parser.should_keep_alive())
+        self.refusal = None
+        if not self.transport.is_closing():
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _reject(self, problem: Problem) -> None:
+        """Answer, and close once the answer had time to arrive."""
+        if self.draining or self.transport is None or self.transport.is_closing():
+            return
+        self._stop_waiting()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # a half-received request is of no use to its task
+            self.cycle.message_event.set()
+        self.draining = True
+        self._send(problem, close=True)
+        self.loop.call_later(LINGER, self.transport.close)
+
+    def _send(self, problem: Problem, *, close: bool) -> None:
+        body = problem.body
+        lines = [STATUS_LINE[problem.status]]
+        lines += [f"{key}: {value}\r\n".encode() for key, value in problem.headers.items()]
+        lines += [
+            f"content-length: {len(body)}\r\n".encode(),
+            b"x-content-type-options: nosniff\r\n",
+        ]
+        if problem.status == 401:
+            lines.append(b"www-authenticate: Bearer\r\n")
+        if close:
+            lines.append(b"connection: close\r\n")
+        self.transport.write(b"".join([*lines, b"\r\n", body]))
+
+
+def _host(given: bytes) -> str:
+    """Return the name in a Host header, without its port."""
+    name = given.decode("ascii", "replace").lower()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0]
+
+
+def gone(scope: Mapping[str, Any]) -> Callable[[], bool]:
+    """Return what tells whether the client of a request is gone."""
+    connection = scope.get("state", {}).get("connection")
+    if connection is None:
+        return lambda: False
+    guard = cast("Guard", connection)
+    return lambda: guard.transport is None or guard.transport.is_closing()
