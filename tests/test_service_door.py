@@ -1,0 +1,394 @@
+"""What the service turns away, how quickly, and that nothing is left behind by it."""
+
+import gzip
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from select import select
+
+import pytest
+from serving import Service, form, received, serving, until
+
+from fursure.images.drawings import draw, jpeg
+from fursure.workflows.train import Trained
+
+CAT = jpeg(draw("cat", seed=1))
+FAST = ["--engine", "onnxruntime", "--threads", "1"]
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Return a service that is impatient, and counts no address."""
+    log = tmp_path_factory.mktemp("door") / "log"
+    with serving(log, "pets", *FAST, "--receive-timeout", "1", "--lift-address-limits") as running:
+        yield running
+
+
+def head(*lines: str, method: str = "POST", path: str = "/v1/predict") -> bytes:
+    return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/1.1 ") else 0
+
+
+# Requests that are malformed or too much
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\x00\x01\x02", {400}),
+        (b"GET\r\n\r\n", {400}),
+        (head("Content-Length: 5", "Content-Length: 6") + b"hello", {400}),
+        (head("Content-Length: 5", "Transfer-Encoding: chunked") + b"0\r\n\r\n", {400}),
+        (head("Content-Length: -1"), {400, 413}),
+        (head("Content-Length: 99999999999999999999"), {400, 413}),
+        (head("Content-Length: 21000000"), {413}),
+        (head("Transfer-Encoding: chunked") + b"zz\r\nnonsense", {400}),
+        (head("Content-Encoding: gzip", "Content-Length: 3") + b"abc", {415}),
+        (head("X-Long: " + "a" * 20_000, "Content-Length: 0"), {431}),
+        (head(*(f"X-{n}: 1" for n in range(3_000))), {431}),
+        (b"GET /" + b"a" * 40_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", {400, 431}),
+        (head(method="BREW"), {400}),
+        (b"GET / HTTP/9.9\r\n\r\n", {400}),
+    ],
+)
+def test_a_malformed_request_gets_a_plain_refusal(
+    door: Service, data: bytes, expected: set[int]
+) -> None:
+    began = time.monotonic()
+    assert status(door.raw(data)) in expected
+    assert time.monotonic() - began < 3
+    assert door("GET", "/v2/health/live").status == 200
+
+
+def test_random_bytes_never_bring_it_down(door: Service) -> None:
+    rng = random.Random(0)
+    for _ in range(150):
+        data = head("Content-Length: 40") + rng.randbytes(40)
+        place = rng.randrange(len(data))
+        data = data[:place] + rng.randbytes(rng.randrange(1, 30)) + data[place:]
+        assert status(door.raw(data, wait=3)) // 100 in {0, 2, 4}
+    assert door("POST", "/v1/predict", CAT).status == 200
+
+
+def test_a_body_that_grows_beyond_the_cap_is_cut_off_while_it_comes(door: Service) -> None:
+    memory = door.state()[2]
+    with socket.create_connection(("127.0.0.1", door.port), timeout=10) as link:
+        link.sendall(head("Transfer-Encoding: chunked"))
+        piece = b"10000\r\n" + b"a" * 65536 + b"\r\n"
+        with suppress(ConnectionError, TimeoutError):
+            for _ in range(21 * 16):  # 21 MiB; 20 are taken
+                link.sendall(piece)
+        began = time.monotonic()
+        answer = b"".join(received(link))
+    assert status(answer) in {413, 0}  # a reset may overtake it
+    assert time.monotonic() - began < 3  # and the connection is closed
+    assert door.state()[2] < memory + 64 * 2**20
+    assert door("GET", "/v2/health/live").status == 200
+
+
+def test_a_packed_body_is_not_unpacked(door: Service) -> None:
+    bomb = gzip.compress(b"\0" * 10_000_000)
+    answer = door("POST", "/v1/predict", bomb, {"Content-Encoding": "gzip"})
+    assert answer.status == 415
+    assert "packed" in answer.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind"),
+    [
+        (b"", "multipart/form-data"),
+        (b"", "multipart/form-data; boundary="),
+        (b"", "multipart/form-data; boundary=" + "x" * 1000),
+        (b"nonsense", "multipart/form-data; boundary=x"),
+        (b"--x\r\n\r\nno end", "multipart/form-data; boundary=x"),
+        (b"--x\r\n" + b"A: b\r\n" * 1000 + b"\r\n\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        (b"--x\r\nA: " + b"b" * 9000 + b"\r\n\r\n\r\n--x--\r\n", "multipart/form-data; boundary=x"),
+        (form({f"{n}.jpg": b"a" for n in range(65)})),
+        (b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\nb\r\n--x--\r\n",
+         "multipart/form-data; boundary=x"),
+    ],
+)  # fmt: skip
+def test_a_broken_form_is_refused_in_words(door: Service, body: bytes, kind: str) -> None:
+    answer = door("POST", "/v1/predict", body, {"Content-Type": kind})
+    assert answer.status in {400, 413}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "a\\b\x00.jpg", "<b>.jpg", "x" * 5000])
+def test_a_files_name_is_only_ever_a_name(door: Service, name: str) -> None:
+    body, kind = form({name: CAT})
+    answer = door("POST", "/v1/predict", body, {"Content-Type": kind})
+    assert answer.status in {200, 400}
+    if answer.status == 200:
+        assert len(answer.json["predictions"][0]["path"]) <= 300
+
+
+# Slow clients, and clients that go away
+
+
+def test_a_request_that_drips_is_closed_by_its_deadline(door: Service) -> None:
+    with ExitStack() as stack:
+        links = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", door.port), timeout=8))
+            for _ in range(40)
+        ]
+        began = time.monotonic()
+        for link in links:
+            link.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nX-Slow: ")
+        while time.monotonic() - began < 1.5:  # a byte now and then keeps no clock from running
+            for link in links:
+                try:
+                    link.sendall(b"a")
+                except OSError:
+                    continue
+            assert door("POST", "/v1/predict", CAT).status == 200  # others are served meanwhile
+            time.sleep(0.1)
+        for link in links:
+            answer = b"".join(received(link))
+            assert status(answer) in {408, 0}
+        assert time.monotonic() - began < 6
+
+
+def test_a_body_that_drips_is_closed_as_well(door: Service) -> None:
+    with socket.create_connection(("127.0.0.1", door.port), timeout=8) as link:
+        link.sendall(head("Content-Length: 1000") + b"a")
+        answer = b"".join(received(link))
+    assert status(answer) in {408, 0}
+
+
+def test_clients_that_go_away_leave_nothing_behind(door: Service) -> None:
+    for _ in range(3):
+        door("POST", "/v1/predict", CAT)
+    threads, files, _ = door.state()
+    whole = head(f"Content-Length: {len(CAT)}") + CAT
+    for number in range(150):
+        with socket.create_connection(("127.0.0.1", door.port), timeout=5) as link:
+            link.sendall(whole[: len(whole) - number % 3 * 1000])
+            if number % 2:  # a reset rather than an orderly end
+                link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+    assert until(lambda: door.state()[1] <= files + 1)
+    assert door.state()[0] <= threads + 1
+    assert door("POST", "/v1/predict", CAT).status == 200
+    assert "Traceback" not in door.log.read_text()
+
+
+def test_pipelined_and_kept_connections_answer_in_order(door: Service) -> None:
+    one = head(f"Content-Length: {len(CAT)}") + CAT
+    text = head("Content-Length: 4") + b"text"
+    with socket.create_connection(("127.0.0.1", door.port), timeout=8) as link:
+        link.sendall(one + text + one)
+        link.settimeout(1)
+        answer = b"".join(received(link))
+    assert [part[:3] for part in answer.split(b"HTTP/1.1 ")[1:]] == [b"200", b"415", b"200"]
+
+
+# Many at once
+
+
+def test_too_much_is_refused_at_once_and_what_is_accepted_is_answered(tmp_path: Path) -> None:
+    options = [*FAST, "--lift-address-limits", "--deadline", "0.5"]
+    with serving(tmp_path / "log", "pets", *options) as service:
+        service("POST", "/v1/predict", CAT)
+        body, kind = form({f"{n}.jpg": CAT for n in range(24)})
+
+        def ask(_number: int) -> tuple[int, float, str]:
+            began = time.monotonic()
+            answer = service("POST", "/v1/predict", body, {"Content-Type": kind})
+            retry = answer.headers.get("retry-after", "")
+            return answer.status, time.monotonic() - began, retry
+
+        with ThreadPoolExecutor(48) as pool:
+            answers = list(pool.map(ask, range(96)))
+        statuses = {one for one, _, _ in answers}
+        assert statuses == {200, 503}
+        assert all(retry == "1" for one, _, retry in answers if one == 503)
+        metrics = service("GET", "/metrics").body.decode()
+        assert 'fursure_refused_total{reason="queue"}' in metrics
+        assert service("POST", "/v1/predict", CAT).status == 200  # and it is well again
+
+
+def test_one_address_is_held_to_its_rate(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", "pets", *FAST, "--rate", "2") as service:
+        statuses = [service("POST", "/v1/predict", CAT).status for _ in range(8)]
+        assert statuses[:4] == [200] * 4  # two seconds' worth may be saved up
+        assert 429 in statuses
+        assert service("GET", "/v2/health/ready").status == 200  # never counted
+        time.sleep(0.8)
+        assert service("POST", "/v1/predict", CAT).status == 200
+
+
+def test_one_address_holds_no_more_than_its_connections(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", "pets", *FAST) as service, ExitStack() as stack:
+        links = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port), timeout=3))
+            for _ in range(40)
+        ]
+        time.sleep(0.3)
+        readable, _, _ = select(links, [], [], 0)
+        turned_away = sum(status(link.recv(4096)) == 503 for link in readable)
+        assert turned_away == 40 - 32
+
+
+# Who may come in
+
+
+def test_another_sites_name_for_this_machine_is_turned_away(door: Service) -> None:
+    answer = door("GET", "/v1/models", headers={"Host": "evil.example"})
+    assert answer.status == 421
+    for host in ("localhost", "127.0.0.1:1234", "[::1]"):
+        assert door("GET", "/v1/models", headers={"Host": host}).status == 200
+
+
+def test_a_token_opens_what_it_guards(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("a-long-and-secret-token\n")
+    with serving(tmp_path / "log", "pets", *FAST, "--token-file", token) as service:
+        assert service("GET", "/v2/health/live").status == 200
+        assert service("GET", "/").status == 200
+        for path in ("/v1/models", "/metrics", "/v2/models/pets"):
+            refused = service("GET", path)
+            assert refused.status == 401
+            assert refused.headers["www-authenticate"] == "Bearer"
+        wrong = {"Authorization": "Bearer a-long-and-secret-tokem"}
+        assert service("POST", "/v1/predict", CAT, wrong).status == 401
+        right = {"Authorization": "Bearer a-long-and-secret-token"}
+        assert service("POST", "/v1/predict", CAT, right).status == 200
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--host", "0.0.0.0"], "add --allow-remote"),  # noqa: S104 - it must not come to that
+        (["--host", "203.0.113.7", "--allow-remote"], "cannot listen on 203.0.113.7"),
+        (["--token-file", __file__], "holds no token"),
+        (["nowhere.fursure"], "nowhere.fursure"),
+        (["pets", "pets"], "two models are called 'pets'"),
+    ],
+)
+def test_it_does_not_start_where_it_should_not(options: list[str], words: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "fursure", "serve", *FAST, "--port", "0", *options],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert words in run.stderr
+    assert run.stdout == ""
+
+
+def test_by_default_it_listens_on_this_machine_alone(door: Service) -> None:
+    sockets = Path(f"/proc/{door.process.pid}/net/tcp").read_text().splitlines()[1:]
+    mine = [line.split() for line in sockets if line.split()[3] == "0A"]
+    here = [local for _, local, *_ in mine if local.endswith(f":{door.port:04X}")]
+    assert here == [f"0100007F:{door.port:04X}"]
+
+
+# Life and death
+
+
+def test_sigterm_finishes_what_was_accepted_and_ends_with_zero(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", "pets", *FAST, "--rate", "0") as service:
+        statuses: list[int] = []
+        body, kind = form({f"{n}.jpg": CAT for n in range(30)})
+
+        def ask() -> None:
+            statuses.append(service("POST", "/v1/predict", body, {"Content-Type": kind}).status)
+
+        clients = [threading.Thread(target=ask) for _ in range(3)]
+        for client in clients:
+            client.start()
+        time.sleep(0.15)
+        service.process.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.join(timeout=20)
+        assert service.process.wait(timeout=15) == 0
+        assert statuses
+        assert set(statuses) <= {200, 503}
+        assert 200 in statuses
+        assert "Traceback" not in service.log.read_text()
+
+
+def test_sighup_takes_a_new_model_and_refuses_a_bad_one(trained: Trained, tmp_path: Path) -> None:
+    path = tmp_path / "model.fursure"
+    trained.bundle.write(path)
+    with serving(tmp_path / "log", path, *FAST) as service:
+        before = service("GET", "/v1/model").json
+        from fursure.bundle import shipped
+
+        shipped("pets").write(path)
+        os.kill(service.process.pid, signal.SIGHUP)
+        assert until(lambda: service("GET", "/v1/model").json["digest"] != before["digest"])
+        new = service("GET", "/v1/model").json
+        path.write_bytes(path.read_bytes()[:5000])
+        os.kill(service.process.pid, signal.SIGHUP)
+        assert until(lambda: "kept as it was" in service.log.read_text())
+        assert service("GET", "/v1/model").json["digest"] == new["digest"]
+        assert service("POST", "/v1/predict", CAT).status == 200
+        assert (
+            'fursure_swaps_total{result="refused"} 1.0' in service("GET", "/metrics").body.decode()
+        )
+
+
+def test_many_mixed_requests_leave_memory_threads_and_files_as_they_were(door: Service) -> None:
+    large = jpeg(draw("dog", seed=3, size=900))
+
+    def ask(number: int) -> int:
+        body = [CAT, large, CAT[:500], b"text", jpeg(draw("dog", number % 7))][number % 5]
+        return door("POST", "/v1/predict", body).status
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask, range(200)))
+        threads, files, memory = door.state()
+        statuses = list(pool.map(ask, range(500)))
+    assert set(statuses) == {200, 415}
+    assert until(lambda: door.state()[1] <= files + 8)
+    after = door.state()
+    assert after[0] <= threads + 1
+    assert after[2] <= memory * 1.05 + 8 * 2**20
+
+
+def test_no_connection_goes_out(tmp_path: Path) -> None:
+    script = tmp_path / "audited.py"
+    script.write_text(
+        "import sys\n"
+        "def hook(event, args):\n"
+        "    if event in ('socket.connect', 'socket.getaddrinfo'):\n"
+        "        print('OUT', event, args, file=sys.stderr)\n"
+        "sys.addaudithook(hook)\n"
+        "from fursure.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    log = tmp_path / "log"
+    with log.open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, str(script), "serve", "pets", *FAST, "--port", "0"],
+            stdout=subprocess.PIPE, stderr=errors, text=True,
+        )  # fmt: skip
+    assert process.stdout is not None
+    port = int(process.stdout.readline().strip().rstrip("/").rpartition(":")[2])
+    service = Service(process, port, log)
+    for body in (
+        CAT,
+        b"http://169.254.169.254/",
+        b'<svg><image href="http://127.0.0.1:1/"/></svg>',
+    ):
+        service("POST", "/v1/predict", body)
+    service("POST", "/v2/models/pets/infer", b'{"inputs": "http://127.0.0.1:1/"}')
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=15) == 0
+    process.stdout.close()
+    assert "OUT" not in log.read_text()
