@@ -1,6 +1,6 @@
 """The service under load: one core for it, one for its clients, each row a ratio in one run.
 
-    .venv/bin/python -m benchmarks.load ROW… --model NET.fursure [--seconds 60] [--photos PHOTOS.zip]
+    .venv/bin/python -m benchmarks.load ROW… --model NET.fursure [--photos PHOTOS.zip]
 
 Rows: throughput idle overload memory slow start peer. The load is open: requests leave by a fixed
 schedule, whether or not earlier ones came back, and each one's time counts from when it should
@@ -73,7 +73,7 @@ def _photos(path: Path | None) -> list[bytes]:
         return [jpeg(draw("cat", seed, size=200)) for seed in range(200)]
     with zipfile.ZipFile(path) as archive:
         names = [one for one in archive.namelist() if one.endswith(".jpg")]
-        return [archive.read(one) for one in random.Random(0).sample(names, 200)]
+        return [archive.read(one) for one in random.Random(0).sample(names, 200)]  # noqa: S311
 
 
 @contextmanager
@@ -204,7 +204,7 @@ def measure_memory(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
 
 
 async def _mixed(port: int, photos: Sequence[bytes], count: int) -> None:
-    chance = random.Random(count)
+    chance = random.Random(count)  # noqa: S311
     bad = [b"text", b"", photos[0][:300], b"\xff\xd8\xff" + bytes(500)]
     bodies = [
         chance.choice(bad) if chance.random() < 0.1 else chance.choice(photos) for _ in range(2_000)
@@ -298,7 +298,7 @@ def measure_peer(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
         return
     script = Path(__file__).with_name("peer_flask_keras.py")
     process = subprocess.Popen(
-        ["taskset", "-c", SERVER, str(asked.peer_python), str(script)],
+        ["taskset", "-c", SERVER, str(asked.peer_python), str(script)],  # noqa: S607
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
     )  # fmt: skip
     assert process.stdout is not None

@@ -51,7 +51,7 @@ class Link(asyncio.Protocol):
         if b"connection: close" in lower and self.transport is not None:
             self.transport.close()
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
         self.transport = None
         if self.waiting is not None and not self.waiting.done():
             self.waiting.set_result(0)

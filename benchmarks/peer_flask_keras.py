@@ -9,14 +9,14 @@ import socket
 
 import numpy as np
 from flask import Flask, jsonify, request  # type: ignore[import-not-found]
-from keras.applications import MobileNetV2
+from keras.applications import MobileNetV2  # type: ignore[import-untyped]
 from PIL import Image
 
 app = Flask(__name__)
 model = MobileNetV2(weights=None)
 
 
-@app.post("/predict")
+@app.post("/predict")  # type: ignore[untyped-decorator]
 def predict() -> object:
     """Answer one photo."""
     photo = Image.open(io.BytesIO(request.get_data())).convert("RGB").resize((224, 224))
