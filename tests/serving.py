@@ -52,11 +52,15 @@ class Service:
         finally:
             connection.close()
 
-    def raw(self, data: bytes, *, wait: float = 5.0) -> bytes:
-        """Send bytes as they are, and return whatever comes back until the end."""
+    def raw(self, data: bytes, *, wait: float = 5.0, leave: bool = False) -> bytes:
+        """Send bytes as they are, and return whatever comes back until the end.
+
+        ``leave`` ends our side at once, which the service takes for a client that is gone.
+        """
         with socket.create_connection(("127.0.0.1", self.port), timeout=wait) as link:
             link.sendall(data)
-            link.shutdown(socket.SHUT_WR)
+            if leave:
+                link.shutdown(socket.SHUT_WR)
             return b"".join(received(link))
 
     def state(self) -> tuple[int, int, int]:

@@ -153,7 +153,9 @@ def test_every_error_is_a_problem_document(service: Service) -> None:
     ],
 )  # fmt: skip
 def test_no_path_leads_out_of_the_page(service: Service, path: str) -> None:
-    answer = service.raw(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    answer = service.raw(
+        f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode()
+    )
     assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
     assert b"root:" not in answer
     assert b"import" not in answer

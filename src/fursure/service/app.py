@@ -1,20 +1,23 @@
 """Models → an ASGI application: the API, the page, and their description."""
 
+import logging
 import time
 from collections.abc import Mapping
+from importlib.metadata import version
 from importlib.resources import files
+from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.openapi.utils import get_openapi
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
-from fursure.service import inference_v2
+from fursure.service import inference_v2, openapi
 from fursure.service.answering import Asgi, Receive, Scope, Send, predicted, reply, to_json
 from fursure.service.figures import Figures
 from fursure.service.limits import Limits
-from fursure.service.models import Models, described, report_of
-from fursure.service.openapi import PROBLEMS, described_predict
+from fursure.service.models import Model, Models, described, report_of
 from fursure.service.problems import Problem
 from fursure.service.protocol import gone
 
@@ -76,26 +79,19 @@ def application(models: Models, figures: Figures, limits: Limits) -> Asgi:
     return service
 
 
-def _framework(models: Models, figures: Figures, limits: Limits) -> FastAPI:
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, title="fursure")
-    _errors(app)
-    _pages(app, models)
-    _facts(app, models, figures)
-    _protocol_v2(app, models, limits)
-    schema = get_openapi(
-        title="fursure",
-        version="1",
-        summary="Photos in, answers out: a class, “unsure” or “stranger”.",
-        routes=app.routes,
-    )
-    schema["paths"]["/v1/predict"] = described_predict()
-    described_schema = to_json(schema)
+def _framework(models: Models, figures: Figures, limits: Limits) -> Starlette:
+    described = to_json(openapi.schema())
 
-    @app.get("/openapi.json", include_in_schema=False)
-    async def openapi() -> Response:
-        return _sent(described_schema, "application/json")
+    async def description(_request: Request) -> Response:
+        return _sent(described, "application/json")
 
-    return app
+    routes = [
+        *_pages(models),
+        *_facts(models, figures),
+        *_protocol_v2(models, limits),
+        Route("/openapi.json", description),
+    ]
+    return Starlette(routes=routes, exception_handlers=_handlers())
 
 
 def _sent(
@@ -109,39 +105,28 @@ def _refused(problem: Problem) -> Response:
     return Response(problem.body, problem.status, headers={**SAFE, **problem.headers})
 
 
-def _errors(app: FastAPI) -> None:
-    async def on_problem(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, Problem)  # noqa: S101 - what it is registered for
+def _handlers() -> dict[Any, Any]:
+    def on_problem(_request: Request, error: Problem) -> Response:
         return _refused(error)
 
-    async def on_http(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101 - what it is registered for
+    def on_http(_request: Request, error: HTTPException) -> Response:
         detail = "there is nothing at this address." if error.status_code == 404 else error.detail
-        answer = _refused(Problem(error.status_code, str(detail)))
+        answer = _refused(Problem(error.status_code, detail))
         answer.headers.update(error.headers or {})
         return answer
 
-    async def on_invalid(_request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101 - what it is registered for
-        return _refused(Problem(422, str(error.errors()[0].get("msg", "invalid"))[:300]))
-
-    async def on_error(_request: Request, error: Exception) -> Response:
+    def on_error(_request: Request, error: Exception) -> Response:
         _complain(error)
         return _refused(Problem(500, "something went wrong here, not with the request."))
 
-    app.add_exception_handler(Problem, on_problem)
-    app.add_exception_handler(HTTPException, on_http)
-    app.add_exception_handler(RequestValidationError, on_invalid)
-    app.add_exception_handler(Exception, on_error)
+    return {Problem: on_problem, HTTPException: on_http, Exception: on_error}
 
 
 def _complain(error: Exception) -> None:
-    import logging
-
     logging.getLogger("fursure").error("%s: %s", type(error).__name__, error)
 
 
-def _pages(app: FastAPI, models: Models) -> None:
+def _pages(models: Models) -> list[Route]:
     folder = files("fursure.service").joinpath("page")
     pages = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
 
@@ -151,55 +136,54 @@ def _pages(app: FastAPI, models: Models) -> None:
         kind = KINDS[name.rpartition(".")[2]]
         return _sent(pages[name], kind, policy=OF_PAGES, headers={"cache-control": "no-cache"})
 
-    @app.get("/", include_in_schema=False)
-    async def index() -> Response:
+    async def index(_request: Request) -> Response:
         return page("index.html")
 
-    @app.get("/docs", include_in_schema=False)
-    async def docs() -> Response:
+    async def docs(_request: Request) -> Response:
         return page("docs.html")
 
-    @app.get("/favicon.ico", include_in_schema=False)
-    async def icon() -> Response:
+    async def icon(_request: Request) -> Response:
         return page("icon.svg")
 
-    @app.get("/page/{name}", include_in_schema=False)
-    async def part(name: str) -> Response:
-        return page(name)
+    async def part(request: Request) -> Response:
+        return page(request.path_params["name"])
 
-    @app.get("/report/{name}", responses=PROBLEMS)
-    async def report(name: str) -> Response:
-        """Return the report page that lies beside a model, if one does."""
-        path = report_of(models[name])
+    async def report(request: Request) -> Response:
+        path = report_of(models[request.path_params["name"]])
         if path is None:
             raise Problem(404, "no report lies beside this model.")
         return _sent(path.read_bytes(), KINDS["html"], policy=OF_REPORTS)
 
+    return [
+        Route("/", index),
+        Route("/docs", docs),
+        Route("/favicon.ico", icon),
+        Route("/page/{name}", part),
+        Route("/report/{name}", report),
+    ]
 
-def _facts(app: FastAPI, models: Models, figures: Figures) -> None:
-    @app.get("/v1/models", responses=PROBLEMS)
-    async def every() -> Response:
-        """Return the models being served, the first of which answers unless one is named."""
+
+def _facts(models: Models, figures: Figures) -> list[Route]:
+    async def every(_request: Request) -> Response:
         found = [described(one) for one in models.by_name.values()]
         return _sent(to_json({"models": found}), "application/json")
 
-    @app.get("/v1/model", responses=PROBLEMS)
-    async def first(model: str | None = None) -> Response:
-        """Return what a model tells apart, how it prepares a photo, and what it promises."""
-        return _sent(to_json(described(models[model])), "application/json")
+    async def one(request: Request) -> Response:
+        return _sent(
+            to_json(described(models[request.query_params.get("model")])), "application/json"
+        )
 
-    @app.get("/metrics")
-    async def metrics() -> Response:
-        """Return figures for Prometheus."""
+    async def metrics(_request: Request) -> Response:
         return _sent(figures.text(), "text/plain; version=0.0.4; charset=utf-8")
 
+    return [Route("/v1/models", every), Route("/v1/model", one), Route("/metrics", metrics)]
 
-def _protocol_v2(app: FastAPI, models: Models, limits: Limits) -> None:
-    @app.get("/v2")
-    async def server() -> Response:
-        """Return what this server is, in the Open Inference Protocol."""
-        from importlib.metadata import version
 
+def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
+    def chosen(request: Request) -> Model:
+        return models[request.path_params["name"]]
+
+    async def server(_request: Request) -> Response:
         value = {
             "name": "fursure",
             "version": version("fursure"),
@@ -207,47 +191,38 @@ def _protocol_v2(app: FastAPI, models: Models, limits: Limits) -> None:
         }
         return _sent(to_json(value), "application/json")
 
-    @app.get("/v2/health/live")
-    async def live() -> Response:
-        """Return 200 while the process answers at all."""
+    async def live(_request: Request) -> Response:
         return _sent(b'{"live":true}', "application/json")
 
-    @app.get("/v2/health/ready", responses=PROBLEMS)
-    async def ready() -> Response:
-        """Return 200 once every model answers."""
+    async def ready(_request: Request) -> Response:
         if not models.ready:
             raise Problem(503, "not ready.", retry_after=1)
         return _sent(b'{"ready":true}', "application/json")
 
-    @app.get("/v2/models/{name}", responses=PROBLEMS)
-    async def model(name: str) -> Response:
-        """Return a model's tensors."""
-        return _sent(to_json(inference_v2.metadata(models[name])), "application/json")
+    async def model(request: Request) -> Response:
+        return _sent(to_json(inference_v2.metadata(chosen(request))), "application/json")
 
-    @app.get("/v2/models/{name}/ready", responses=PROBLEMS)
-    async def model_ready(name: str) -> Response:
-        """Return 200 where the model answers."""
-        if not models[name].batcher.healthy:
+    async def model_ready(request: Request) -> Response:
+        one = chosen(request)
+        if not one.batcher.healthy:
             raise Problem(503, "not ready.", retry_after=1)
-        return _sent(to_json({"name": name, "ready": True}), "application/json")
+        return _sent(to_json({"name": one.name, "ready": True}), "application/json")
 
-    @app.post(
-        "/v2/models/{name}/infer",
-        responses=PROBLEMS,
-        openapi_extra={
-            "requestBody": {
-                "required": True,
-                "content": {"application/json": {"schema": {"type": "object"}}},
-            }
-        },
-    )
-    async def infer(name: str, request: Request) -> Response:
-        """Return the outputs for photos or pixels, as tensors."""
-        chosen = models[name]
-        size = chosen.bundle.meta.preprocess.size
+    async def infer(request: Request) -> Response:
+        one = chosen(request)
+        size = one.bundle.meta.preprocess.size
         length = request.headers.get("inference-header-content-length")
         work, asked = inference_v2.work_in(await request.body(), length, limits, size)
-        answers = await chosen.batcher.submit(work, gone(request.scope))
-        body, headers = inference_v2.response(chosen, answers, asked)
+        answers = await one.batcher.submit(work, gone(request.scope))
+        body, headers = inference_v2.response(one, answers, asked)
         kind = headers.pop("content-type")
         return _sent(body, kind, headers=headers)
+
+    return [
+        Route("/v2", server),
+        Route("/v2/health/live", live),
+        Route("/v2/health/ready", ready),
+        Route("/v2/models/{name}", model),
+        Route("/v2/models/{name}/ready", model_ready),
+        Route("/v2/models/{name}/infer", infer, methods=["POST"]),
+    ]

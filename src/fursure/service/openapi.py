@@ -1,4 +1,4 @@
-"""What the framework does not see of the API, described for `/openapi.json`."""
+"""The API described, for `/openapi.json` and the page made of it."""
 
 from typing import Any
 
@@ -43,8 +43,67 @@ PREDICTION: dict[str, Any] = {
 }
 
 
-def described_predict() -> dict[str, Any]:
-    """Return the description of `/v1/predict`, which is answered outside of the framework."""
+NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+MODEL = {
+    "name": "model",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "which of several models; the first where none is named",
+}
+HEAT = {
+    "name": "heat",
+    "in": "query",
+    "required": False,
+    "schema": {"type": "integer", "enum": [0, 1]},
+    "description": "1: also where the network found what spoke for its answer",
+}
+LOOKS: tuple[tuple[str, str, str, list[dict[str, Any]]], ...] = (  # path, name, what for, knobs
+    ("/v1/models", "models", "The models being served; the first answers unless named.", []),
+    ("/v1/model", "model", "What a model tells apart, how it looks, what it promises.", [MODEL]),
+    ("/report/{name}", "report", "The report page beside a model, if one lies there.", [NAME]),
+    ("/metrics", "metrics", "Figures for Prometheus.", []),
+    ("/v2", "server", "What this server is, in the Open Inference Protocol.", []),
+    ("/v2/health/live", "live", "200 while the process answers at all.", []),
+    ("/v2/health/ready", "ready", "200 once every model answers.", []),
+    ("/v2/models/{name}", "tensors", "A model's tensors.", [NAME]),
+    ("/v2/models/{name}/ready", "modelReady", "200 where the model answers.", [NAME]),
+)
+
+
+def schema() -> dict[str, Any]:
+    """Return the whole description, in OpenAPI 3.1."""
+    paths = {
+        path: {"get": _operation(name, told, parameters)} for path, name, told, parameters in LOOKS
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "fursure",
+            "version": "1",
+            "summary": "Photos in, answers out: a class, “unsure” or “stranger”.",
+        },
+        "paths": {
+            "/v1/predict": {"post": _predict()},
+            **paths,
+            "/v2/models/{name}/infer": {"post": _infer()},
+        },
+    }
+
+
+def _operation(
+    name: str, told: str, parameters: list[dict[str, Any]], good: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    answers = {"200": good or {"description": "The answer."}}
+    return {
+        "operationId": name,
+        "description": told,
+        "parameters": parameters,
+        "responses": answers | {str(status): PROBLEM for status in STATUSES},
+    }
+
+
+def _predict() -> dict[str, Any]:
     binary = {"schema": {"type": "string", "format": "binary"}}
     form = {
         "type": "object",
@@ -59,41 +118,35 @@ def described_predict() -> dict[str, Any]:
             "predictions": {"type": "array", "items": PREDICTION},
         },
     }
-    answers = {"schema": {"oneOf": [PREDICTION, several]}}
-    return {
-        "post": {
-            "operationId": "predict",
-            "summary": "Predict",
-            "description": "Say what is on a photo, sent as it is, or on several, sent as a form. "
-            "Of several, one that cannot be used is a row with its error.",
-            "parameters": [
-                {
-                    "name": "model",
-                    "in": "query",
-                    "required": False,
-                    "schema": {"type": "string"},
-                    "description": "which of several models answers",
-                },
-                {
-                    "name": "heat",
-                    "in": "query",
-                    "required": False,
-                    "schema": {"type": "integer", "enum": [0, 1]},
-                    "description": "1: also where the network found what spoke for its answer",
-                },
-            ],
-            "requestBody": {
-                "required": True,
-                "content": {
-                    "application/octet-stream": binary,
-                    "image/jpeg": binary,
-                    "image/png": binary,
-                    "multipart/form-data": {"schema": form},
-                },
-            },
-            "responses": {
-                "200": {"description": "The answer.", "content": {"application/json": answers}},
-                **{str(status): problem for status, problem in PROBLEMS.items()},
-            },
-        }
+    content = {"application/json": {"schema": {"oneOf": [PREDICTION, several]}}}
+    told = (
+        "Say what is on a photo, sent as it is, or on several, sent as a form. Of several, one "
+        "that cannot be used is a row with its error."
+    )
+    operation = _operation(
+        "predict", told, [MODEL, HEAT], {"description": "The answer.", "content": content}
+    )
+    kinds = dict.fromkeys(("application/octet-stream", "image/jpeg", "image/png"), binary)
+    body = {"required": True, "content": kinds | {"multipart/form-data": {"schema": form}}}
+    return operation | {"requestBody": body}
+
+
+def _infer() -> dict[str, Any]:
+    tensor = {
+        "type": "object",
+        "required": ["name", "datatype", "shape"],
+        "properties": {
+            "name": {"type": "string", "enum": ["photos", "pixels"]},
+            "datatype": {"type": "string", "enum": ["BYTES", "UINT8"]},
+            "shape": {"type": "array", "items": {"type": "integer"}},
+            "data": {"type": "array"},
+        },
     }
+    request = {
+        "type": "object",
+        "required": ["inputs"],
+        "properties": {"inputs": {"type": "array", "items": tensor}},
+    }
+    body = {"required": True, "content": {"application/json": {"schema": request}}}
+    told = "Outputs for photos or pixels, as tensors, of the Open Inference Protocol."
+    return _operation("infer", told, [NAME]) | {"requestBody": body}
