@@ -1,0 +1,3 @@
+pass
+def check_place(*a,**k): pass
+def write_page(*a,**k): pass
