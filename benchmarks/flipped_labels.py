@@ -45,9 +45,11 @@ def main() -> None:
     labels_N = np.array([names.index(str(one.label)) for one in photos])
     _, group_N = np.unique([one.group for one in photos], return_inverse=True)
     rankings: dict[str, Callable[[NDArray[np.intp], int], Scores]] = {
-        "shipped": lambda given_N, seed: judge(
-            found.features_ND, given_N, len(names), _folds(photos, given_N, seed), group_N
-        ).doubt_N,
+        "shipped": lambda given_N, seed: (
+            judge(
+                found.features_ND, given_N, len(names), _folds(photos, given_N, seed), group_N
+            ).doubt_N
+        ),
         "plain out-of-fold": lambda given_N, seed: _plain(
             _probs(found.features_ND, given_N, _folds(photos, given_N, seed)), given_N
         ),
@@ -90,9 +92,7 @@ def _row(
 
 
 def _folds(photos: list[Photo], given_N: NDArray[np.intp], seed: int) -> NDArray[np.int64]:
-    labelled = [
-        replace(one, label=str(label)) for one, label in zip(photos, given_N, strict=True)
-    ]
+    labelled = [replace(one, label=str(label)) for one, label in zip(photos, given_N, strict=True)]
     return folds(labelled, seed=seed)
 
 

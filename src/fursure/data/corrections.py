@@ -37,7 +37,7 @@ class Correction:
     sha256: str  # of the photo that was looked at
     verdict: Verdict
     label: str | None  # the right one, for ``relabel``
-    line: int  # of the file
+    place: str  # the file and its line
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ def read_corrections(path: str | PathLike[str]) -> tuple[Correction, ...]:
     for number, cells in rows:
         by_name = dict(zip(names, cells, strict=False))
         values = {name: by_name.get(name, "") for name in COLUMNS}
-        one = _correction(values, number, f"{path}, line {number}")
+        one = _correction(values, f"{path}, line {number}")
         found_by[one.path, one.sha256] = one
     return tuple(found_by.values())
 
@@ -76,7 +76,6 @@ def corrected(
     photos: Sequence[Photo],
     corrections: Sequence[Correction],
     labels: Sequence[str],
-    name: str | PathLike[str] = "the corrections",
 ) -> Corrected:
     """Return scanned ``photos`` in order, each with the verdict on it applied.
 
@@ -86,24 +85,24 @@ def corrected(
     for one in corrections:
         if one.label is not None and one.label not in labels:
             known = ", ".join(map(repr, labels[:10]))
-            raise BadData(
-                f"{name}, line {one.line}: no photo has the label {one.label!r}; there are {known}."
-            )
+            raise BadData(f"{one.place}: no photo has the label {one.label!r}; there are {known}.")
     by_path = {comparable(one.path): one for one in corrections}
-    result, used = [], set()
+    result: list[Photo] = []
+    used: set[str] = set()
     for photo in photos:
-        one = by_path.get(comparable(photo.path))
-        if one is not None and one.sha256 == photo.sha256:
-            used.add(one.line)
-            photo = _applied(photo, one)
-        result.append(photo)
+        verdict = by_path.get(comparable(photo.path))
+        if verdict is None or verdict.sha256 != photo.sha256:
+            result.append(photo)
+        else:
+            used.add(verdict.place)
+            result.append(_applied(photo, verdict))
     paths = {comparable(photo.path) for photo in photos}
     notes = (
-        f"{name}, line {one.line}: {one.path} "
+        f"{one.place}: {one.path} "
         + ("is another photo by now" if comparable(one.path) in paths else "is gone")
         + "; its verdict was not applied"
         for one in corrections
-        if one.line not in used
+        if one.place not in used
     )
     return Corrected(tuple(result), tuple(notes))
 
@@ -150,7 +149,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise BadData(f"{path}, line {reader.line_num}: {error}.") from None
 
 
-def _correction(cells: Mapping[str, str], number: int, place: str) -> Correction:
+def _correction(cells: Mapping[str, str], place: str) -> Correction:
     verdict, sha256 = cells["verdict"].strip().lower(), cells["sha256"].strip().lower()
     path, label = _unescaped(cells["path"]), _unescaped(cells["label"].strip())
     if verdict not in get_args(Verdict):
@@ -167,7 +166,7 @@ def _correction(cells: Mapping[str, str], number: int, place: str) -> Correction
         sha256=sha256,
         verdict=verdict,  # type: ignore[arg-type]
         label=label_from(label) if verdict == "relabel" else None,
-        line=number,
+        place=place,
     )
 
 

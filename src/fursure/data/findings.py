@@ -160,23 +160,19 @@ def _flaw(facts: Facts, usual: _Usual) -> tuple[str, float, str] | None:
     """Return the kind, the score and the reason of what is most wrong with a photo's looks."""
     side, ratio = min(facts.width, facts.height), facts.width / facts.height
     size = f"{facts.width} × {facts.height} pixels"
+    level = f"brightness {facts.brightness:.0f} of 255"
+    crisp = _crispness(facts) / max(usual.sharpness, 1e-6)
+    small = max(TINY, SMALL * usual.side)
     odd = math.exp(abs(math.log(ratio / usual.ratio)))
-    if facts.contrast < BLANK:
-        return "blank", 1 - facts.contrast / BLANK, f"hardly any contrast ({facts.contrast:.1f})"
-    if side < TINY or side < SMALL * usual.side:
-        told = f"{size}; the middle photo has {usual.side:.0f} on its shorter side"
-        return "tiny", 1 - side / usual.side, told
-    if facts.brightness < DARK:
-        return "dark", 1 - facts.brightness / DARK, f"brightness {facts.brightness:.0f} of 255"
-    if facts.brightness > BRIGHT:
-        excess = (facts.brightness - BRIGHT) / (255 - BRIGHT)
-        return "bright", excess, f"brightness {facts.brightness:.0f} of 255"
-    if usual.sharpness and _crispness(facts) < SOFT * usual.sharpness:
-        share = _crispness(facts) / usual.sharpness
-        return "blurred", 1 - share, f"{share:.0%} as sharp as the middle photo"
-    if odd > ODD:
-        return "shape", 1 - 1 / odd, f"{size}, {ratio:.1f} times as wide as high"
-    return None
+    flaws = (  # the first whose score is above 0 counts
+        ("blank", 1 - facts.contrast / BLANK, f"hardly any contrast ({facts.contrast:.1f})"),
+        ("tiny", 1 - side / small, f"{size}; the middle photo has {usual.side:.0f} at least"),
+        ("dark", 1 - facts.brightness / DARK, level),
+        ("bright", (facts.brightness - BRIGHT) / (255 - BRIGHT), level),
+        ("blurred", 1 - crisp / SOFT, f"{crisp:.0%} as sharp as the middle photo"),
+        ("shape", 1 - ODD / odd, f"{size}, {ratio:.2f} times as wide as high"),
+    )
+    return next((flaw for flaw in flaws if flaw[1] > 0), None)
 
 
 def _crispness(facts: Facts) -> float:

@@ -17,7 +17,7 @@ from fursure.metrics.intervals import Estimate, proportion
 from fursure.training.ridge import Rows, out_of_fold
 
 BINS = 16  # a cue may tell the classes apart in its middle and not at its ends
-TOGETHER = "all of these together"
+TOGETHER = "all such facts together"
 CUES: Mapping[str, Callable[[Facts], Sequence[float]]] = {
     "file size": lambda one: (one.bytes,),
     "resolution": lambda one: (one.width * one.height,),
@@ -42,9 +42,10 @@ class Cue:
 
     def sentence(self) -> str:
         """Return the finding in words."""
+        name = self.name if self.name == TOGETHER else f"{self.name} alone"
         return (
-            f"{self.name} alone names the class of {self.accuracy} of the photos; always saying "
-            f"the same would name {self.majority:.1%}"
+            f"{name} tells the class of {self.accuracy} of the photos, where always naming the "
+            f"largest class is right for {self.majority:.1%}"
         )
 
 
@@ -73,9 +74,7 @@ def cues(
         rows = Rows.of(bins_ND, roots=False)
         score_NK = out_of_fold(rows, labels_N, classes, fold_N, weight_N, ridge=0.01)
         right = int((score_NK.argmax(axis=1) == labels_N).sum())
-        found.append(
-            Cue(name=name, accuracy=proportion(right, len(labels_N)), majority=majority)
-        )
+        found.append(Cue(name=name, accuracy=proportion(right, len(labels_N)), majority=majority))
     return tuple(sorted(found, key=lambda one: -one.gain))
 
 

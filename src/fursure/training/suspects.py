@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from fursure.sureness.calibration import softmax
 from fursure.training.heads import class_weights
 from fursure.training.lbfgs import minimise
-from fursure.training.neighbours import Neighbours, nearest
+from fursure.training.neighbours import Neighbours, alike, familiar, nearest
 from fursure.training.ridge import Matrix, Rows, out_of_fold
 
 DOUBTFUL = 0.03  # share of the photos that the second fit leaves out
-TENTH = 10  # neighbours by which a photo is familiar or not
+VOTERS = 30  # most similar photos whose labels count
+TENTH = 10  # neighbour by which a photo is familiar or not
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +32,9 @@ class Judged:
     doubt_N: Matrix  # log odds of the likeliest other label against the given one; > 0: suspect
     other_N: NDArray[np.intp]  # that other label
     agree_N: NDArray[np.intp]  # of the ten nearest, how many bear the given label
-    familiar_N: Matrix  # cosine to the tenth nearest; low: it resembles nothing here
-    neighbours: Neighbours
+    neighbours: Neighbours  # by what they show
+    familiar: Neighbours  # by how they look as a whole
+    similarity_N: Matrix  # to the tenth most familiar photo; low: it resembles nothing here
 
 
 def judge(
@@ -48,22 +50,24 @@ def judge(
     rows = Rows.of(features_ND, roots=True)
     # between each photo the same and each class the same: a rare class is heard, not obeyed
     weight_N = np.sqrt(class_weights(labels_N, classes, balanced=True))
-    neighbours = nearest(rows, group_N, seed=seed)
+    neighbours = nearest(alike(rows), group_N, count=VOTERS, seed=seed)
     share_NK = _shares(neighbours, labels_N, classes, weight_N)
     score_NK = np.zeros_like(share_NK)
     if classes > 1 and len(np.unique(fold_N)) > 1:
         score_NK = out_of_fold(rows, labels_N, classes, fold_N, weight_N)
     probs_NK = _weighed(score_NK, share_NK, labels_N)
     doubt_N, other_N = _doubts(probs_NK, labels_N)
+    known = nearest(familiar(features_ND), group_N, count=TENTH, seed=seed)
     ten_NJ = neighbours.index_NJ[:, :TENTH]
-    alike_NJ = (labels_N[ten_NJ] == labels_N[:, None]) & neighbours.real_NJ[:, :TENTH]
+    alike_NJ = (labels_N[ten_NJ] == labels_N[:, None]) & neighbours.present[:, :TENTH]
     return Judged(
         probs_NK=probs_NK.astype(np.float32),
         doubt_N=doubt_N,
         other_N=other_N,
         agree_N=alike_NJ.sum(axis=1),
-        familiar_N=neighbours.similarity_NJ[:, : TENTH + 1].min(axis=1),
         neighbours=neighbours,
+        familiar=known,
+        similarity_N=np.where(known.present, known.similarity_NJ, 1).min(axis=1),
     )
 
 
@@ -73,7 +77,7 @@ def _shares(
     """Return the share (N, K) of each class among the neighbours."""
     share_NK = np.zeros((len(labels_N), classes), np.float32)
     everyone = np.arange(len(labels_N))
-    for index_N, real_N in zip(found.index_NJ.T, found.real_NJ.T, strict=True):
+    for index_N, real_N in zip(found.index_NJ.T, found.present.T, strict=True):
         share_NK[everyone, labels_N[index_N]] += weight_N[index_N] * real_N
     return np.asarray(share_NK / np.maximum(share_NK.sum(axis=1, keepdims=True), 1e-12))
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,6 @@ from fursure.data.manifest import Manifest, Photo
 from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
 from fursure.data.split import folds
-from fursure.errors import NoPhotos
 from fursure.recipe import Engine
 from fursure.training.backbones import at_hand, load_backbone
 from fursure.training.collect import grouped
@@ -114,12 +113,8 @@ def check(
             found = gather(
                 source, listing, encoder, engine=engine, threads=threads, advance=advance
             )
-        applied = corrected(
-            [one.photo for one in found.rows],
-            verdicts,
-            listing.labels,
-            "the corrections" if corrections is None else fspath(corrections),
-        )
+        scanned = [one.photo for one in found.rows]
+        applied = corrected(scanned, verdicts, listing.labels)
         rows = [
             replace(one, photo=photo) for one, photo in zip(found.rows, applied.photos, strict=True)
         ]
@@ -136,7 +131,7 @@ def check(
         )
         if output is not None:
             with progress("drawing the page", most) as advance:
-                original = {photo.path: photo.label or "" for photo in listing.photos}
+                original = replace(listing, photos=tuple(scanned))
                 write_page(source, checked, original, Path(output), most, advance)
     return replace(checked, seconds=time.monotonic() - began)
 
@@ -174,14 +169,11 @@ def _examined(
     return ranked(doubted), told
 
 
-def _suspects(
-    photos: Sequence[Photo], labels: Sequence[str], judged: Judged
-) -> Iterator[Finding]:
+def _suspects(photos: Sequence[Photo], labels: Sequence[str], judged: Judged) -> Iterator[Finding]:
     """Yield the photos that the others would give another label."""
-    real_NJ = judged.neighbours.real_NJ
-    for row in np.flatnonzero(judged.doubt_N > 0):
+    for row in map(int, np.flatnonzero(judged.doubt_N > 0)):
         photo, other = photos[row], int(judged.other_N[row])
-        near = judged.neighbours.index_NJ[row][real_NJ[row]]
+        near = judged.neighbours.of(row)
         bearing = sum(photos[one].label == labels[other] for one in near[:TENTH])
         yield Finding(
             kind="label",
@@ -198,20 +190,19 @@ def _suspects(
 
 def _strangers(photos: Sequence[Photo], judged: Judged) -> Iterator[Finding]:
     """Yield the photos that resemble none of the others as photos usually do."""
-    middle = float(np.median(judged.familiar_N))
-    usual = float(np.median(np.abs(judged.familiar_N - middle)))
-    real_NJ = judged.neighbours.real_NJ
-    for row in np.flatnonzero(judged.familiar_N < middle - FAR * max(usual, 1e-3)):
-        near = judged.neighbours.index_NJ[row][real_NJ[row]][:SHOWN]
-        far = (middle - float(judged.familiar_N[row])) / max(usual, 1e-3)
+    similar_N = judged.similarity_N
+    middle = float(np.median(similar_N))
+    usual = max(float(np.median(np.abs(similar_N - middle))), 1e-3)
+    for row in map(int, np.flatnonzero(similar_N < middle - FAR * usual)):
+        far = (middle - float(similar_N[row])) / usual
         yield Finding(
             kind="stranger",
             paths=(photos[row].path,),
             labels=(photos[row].label or "",),
-            reason=f"resembles none of the others: {far:.1f} times the usual distance from "
-            "the middle",
+            reason=f"resembles none of the others: similarity {similar_N[row]:.2f} to the "
+            f"tenth nearest, where the middle photo has {middle:.2f}",
             score=far,
-            neighbours=tuple(photos[one].path for one in near),
+            neighbours=tuple(photos[one].path for one in judged.familiar.of(row)[:SHOWN]),
         )
 
 
