@@ -104,7 +104,7 @@ def _table(found: "Checked") -> list[str]:
         if len(mine) > LINES:
             lines.append(f"          and {len(mine) - LINES:,} more")
     if found.cues and "cue" not in counts:
-        lines.append(f"no fact gives a class away; the most telling: {found.cues[0].sentence()}")
+        lines.append(f"No fact gives a class away. {found.cues[0].sentence()}.")
     return lines
 
 

@@ -125,8 +125,8 @@ def as_cells(path: str, sha256: str) -> str:
 def line_of(*cells: str) -> str:
     """Return a line of CSV without its end."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\r\n").writerow(cells)  # it quotes what ends lines
+    return text.getvalue().removesuffix("\r\n")
 
 
 def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:

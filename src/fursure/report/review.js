@@ -25,7 +25,7 @@
 
   const chooser = document.createElement("select"); // one for all cards: there may be many labels
   chooser.setAttribute("aria-label", "The right label");
-  for (const [label] of data.labels) chooser.add(new Option(label));
+  data.labels.forEach(([label], number) => chooser.add(new Option(label, String(number))));
 
   function remember() {
     const kept = [...verdicts];
@@ -65,7 +65,7 @@
   function decide(number, verdict) {
     const cells = data.cards[number].cells;
     if (!verdict) verdicts.delete(cells);
-    else verdicts.set(cells, [verdict, verdict === "relabel" ? cellOf.get(chooser.value) : ""]);
+    else verdicts.set(cells, [verdict, verdict === "relabel" ? data.labels[chooser.value][1] : ""]);
     remember();
     show(number);
     count();
@@ -76,7 +76,9 @@
     current = number;
     const one = data.cards[number];
     const given = labelOf((verdicts.get(one.cells) || ["", ""])[1]);
-    chooser.value = given || one.suggestion || data.labels[0][0];
+    const other = data.labels.find(([label]) => label !== one.given) || data.labels[0];
+    const wanted = given || one.suggestion || other[0];
+    chooser.value = String(data.labels.findIndex(([label]) => label === wanted));
     if (data.labels.length > 1) cards[number].querySelector(".verdicts").append(chooser);
     cards[number].focus();
     cards[number].scrollIntoView({ block: "nearest" });

@@ -103,6 +103,7 @@ def _data(page: Page) -> dict[str, Any]:
         "cards": [
             {
                 "cells": card.cells,
+                "given": card.picture.label,
                 "suggestion": card.suggestion,
                 "verdict": card.verdict,
                 "label": card.new_label,

@@ -17,7 +17,7 @@ from fursure.metrics.intervals import Estimate, proportion
 from fursure.training.ridge import Rows, out_of_fold
 
 BINS = 16  # a cue may tell the classes apart in its middle and not at its ends
-TOGETHER = "all such facts together"
+TOGETHER = "Together"
 CUES: Mapping[str, Callable[[Facts], Sequence[float]]] = {
     "file size": lambda one: (one.bytes,),
     "resolution": lambda one: (one.width * one.height,),
@@ -42,10 +42,11 @@ class Cue:
 
     def sentence(self) -> str:
         """Return the finding in words."""
-        name = self.name if self.name == TOGETHER else f"{self.name} alone"
+        name = self.name.capitalize()
+        told = "All such facts together tell" if name == TOGETHER else f"{name} alone tells"
         return (
-            f"{name} tells the class of {self.accuracy} of the photos, where always naming the "
-            f"largest class is right for {self.majority:.1%}"
+            f"{told} the class of {self.accuracy} of the photos; always naming the largest class "
+            f"is right for {self.majority:.1%}"
         )
 
 

@@ -180,7 +180,7 @@ def _suspects(photos: Sequence[Photo], labels: Sequence[str], judged: Judged) ->
             paths=(photo.path,),
             labels=(photo.label or "",),
             reason=f"labelled {photo.label}, looks like {labels[other]} "
-            f"({judged.probs_NK[row, other]:.0%} by the other photos; {bearing} of the "
+            f"({_percent(judged.probs_NK[row, other])} by the other photos; {bearing} of the "
             f"{min(TENTH, len(near))} most similar are {labels[other]})",
             score=float(judged.doubt_N[row]),
             suggestion=labels[other],
@@ -206,10 +206,14 @@ def _strangers(photos: Sequence[Photo], judged: Judged) -> Iterator[Finding]:
         )
 
 
+def _percent(share: float) -> str:
+    return f"{share:.0%}" if share < 0.995 else "over 99%"
+
+
 def _telling(found: Sequence[Cue]) -> Iterator[Finding]:
     for one in found:
         if one.gain > TELLING:
-            sentence = f"{one.sentence()}; a model may learn that instead of what photos show"
+            sentence = f"{one.sentence()}. A model may learn that instead of what photos show."
             yield Finding(kind="cue", reason=sentence, score=one.gain)
 
 
