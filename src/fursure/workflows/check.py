@@ -40,6 +40,7 @@ from fursure.workflows.review import check_place, write_page
 FOLDS = 5
 FEW = 20  # photos; among fewer, nothing can be said to be unusual
 TELLING = 0.05  # share of the photos that a cue has to add to saying always the same
+DOUBT = 0.1  # log odds; below, the judges have hardly an opinion
 FAR = 4.0  # times the usual distance below the middle: so unfamiliar is a stranger
 SHOWN = 5  # neighbours named and shown with a suspect
 
@@ -171,7 +172,7 @@ def _examined(
 
 def _suspects(photos: Sequence[Photo], labels: Sequence[str], judged: Judged) -> Iterator[Finding]:
     """Yield the photos that the others would give another label."""
-    for row in map(int, np.flatnonzero(judged.doubt_N > 0)):
+    for row in map(int, np.flatnonzero(judged.doubt_N > DOUBT)):
         photo, other = photos[row], int(judged.other_N[row])
         near = judged.neighbours.of(row)
         bearing = sum(photos[one].label == labels[other] for one in near[:TENTH])
