@@ -164,3 +164,19 @@ def test_facts_that_tell_nothing_gain_nothing() -> None:
     rng = np.random.default_rng(0)
     facts = [facts_of(n, bytes=int(rng.integers(1_000_000))) for n in range(300)]
     assert cues(facts, rng.integers(0, 2, size=300), 2, np.arange(300) % 5)[0].gain < 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+def test_cleanlab_ranks_the_same_probabilities_alike() -> None:
+    """A second opinion: with two classes there is one sensible order, and cleanlab has it too."""
+    rank = pytest.importorskip("cleanlab.rank")
+    features_ND, given_N = crowd(400, 2)
+    given_N[::40] = 1 - given_N[::40]
+    found = judged(features_ND, given_N)
+    scores_N = rank.get_label_quality_scores(given_N, found.probs_NK, method="normalized_margin")
+    ours, theirs = np.argsort(-found.doubt_N)[:40], np.argsort(scores_N)[:40]
+    assert len(set(ours) & set(theirs)) >= 38
+    issues_N = pytest.importorskip("cleanlab.filter").find_label_issues(given_N, found.probs_NK)
+    assert issues_N.any()
+    assert (found.doubt_N[issues_N] > 0).all()  # it is the more cautious of the two

@@ -10,6 +10,7 @@ from PIL import Image
 from samples import draw_into
 
 from fursure.data.findings import Finding
+from fursure.data.manifest import Manifest
 from fursure.errors import BadData, OutputExists, TooFewPhotos
 from fursure.images.decode import Decoded, decode
 from fursure.images.drawings import draw, jpeg
@@ -208,3 +209,33 @@ def test_the_table_says_how_many_more(spoilt: Path) -> None:
     assert "     2  cannot be read" in lines
     assert "          dog/black.png: hardly any contrast (0.0)" in lines
     assert made.stderr == ""
+
+
+def test_train_reads_the_corrections_from_the_command_line(spoilt: Path, tmp_path: Path) -> None:
+    digests = {photo.path: photo.sha256 for photo in check(spoilt).manifest.photos}
+    saved = tmp_path / "corrections.csv"
+    head, digest = "path,sha256,verdict,label\n", digests["dog/wrong.jpg"]
+
+    def trained(line: str) -> subprocess.CompletedProcess[str]:
+        saved.write_text(head + line)
+        command = ["train", spoilt, "-o", tmp_path / "m.fursure", "--corrections", saved]
+        return subprocess.run(
+            [sys.executable, "-m", "fursure", *map(str, command), "--engine", "onnxruntime"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    made = trained(f"dog/wrong.jpg,{digest},relabel,fox\n")
+    assert made.returncode == 1
+    assert "corrections.csv, line 2: no photo has the label 'fox'" in made.stderr
+    assert not (tmp_path / "m.fursure").exists()
+    made = trained(f"dog/wrong.jpg,{digest},remove,\n")
+    assert "corrections.csv, line 2: found the verdict 'remove'" in made.stderr
+    made = trained(f"dog/wrong.jpg,{digest},relabel,cat\n./dog/=x.jpg,{digest},drop,\n")
+    assert made.returncode == 0, made.stderr
+    assert "line 3: ./dog/=x.jpg is gone; its verdict was not applied" in made.stderr
+    photos = {one.path: one for one in Manifest.load(tmp_path / "m.manifest.jsonl").photos}
+    assert photos["dog/wrong.jpg"].label == "cat"
+    made = trained(f"dog/wrong.jpg,{digest},drop,\n")  # other labels are other data
+    assert "already exists" in made.stderr
