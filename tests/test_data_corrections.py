@@ -114,3 +114,11 @@ def test_a_name_that_is_no_utf8_is_found_again(tmp_path: Path) -> None:
     assert comparable(path) == "cat/\ufffd.jpg"
     found = verdicts(tmp_path, f"{as_cells(path, ONE)},drop,")
     assert corrected([photo(path)], found, ["cat"]).photos[0].reason
+
+
+def test_names_that_are_written_alike_are_told_apart_by_their_content(tmp_path: Path) -> None:
+    photos = [photo("cat/\udcff.jpg", ONE), photo("cat/\udcfe.jpg", OTHER)]
+    lines = (f"{as_cells(one.path, one.sha256)},drop," for one in photos)
+    after = corrected(photos, verdicts(tmp_path, *lines), ["cat"])
+    assert all(one.reason for one in after.photos)
+    assert after.notes == ()

@@ -86,12 +86,12 @@ def corrected(
         if one.label is not None and one.label not in labels:
             known = ", ".join(map(repr, labels[:10]))
             raise BadData(f"{one.place}: no photo has the label {one.label!r}; there are {known}.")
-    by_path = {comparable(one.path): one for one in corrections}
+    by_photo = {(comparable(one.path), one.sha256): one for one in corrections}
     result: list[Photo] = []
     used: set[str] = set()
     for photo in photos:
-        verdict = by_path.get(comparable(photo.path))
-        if verdict is None or verdict.sha256 != photo.sha256:
+        verdict = by_photo.get((comparable(photo.path), photo.sha256))
+        if verdict is None:
             result.append(photo)
         else:
             used.add(verdict.place)
