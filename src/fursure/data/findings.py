@@ -47,7 +47,7 @@ ENDINGS = {  # the extensions that a format may have
 # Set by looking at the extremes of 12,000 photos of cats and dogs (docs/experiments.md).
 BLANK = 8.0  # levels of contrast; the flattest photo that shows something has more
 DARK, BRIGHT = 32.0, 226.0  # levels of brightness
-SOFT = 0.25  # of the middle photo's sharpness, at the same contrast
+SOFT = 0.33  # of the middle photo's sharpness, at the same contrast
 TINY, SMALL = 48, 0.25  # pixels of the shorter side; and as a share of the middle photo's
 ODD = 2.5  # times as long, or as high, as the middle photo
 RARE = 0.25  # of the largest class
