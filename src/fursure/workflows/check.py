@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -66,20 +65,6 @@ class Checked:
         """Return the number of findings by kind."""
         return dict(Counter(one.kind for one in self.findings))
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the summary as plain values."""
-        return {
-            "photos": len(self.manifest.photos),
-            "found": self.counts(),
-            "cues": [
-                {"cue": one.name, "accuracy": one.accuracy.to_json(), "majority": one.majority}
-                for one in self.cues
-            ],
-            "notes": self.notes,
-            "engine": self.engine,
-            "seconds": round(self.seconds, 2),
-        }
-
 
 def check(
     data: str | PathLike[str],
@@ -131,7 +116,7 @@ def check(
             engine=found.engine,
         )
         if output is not None:
-            with progress("drawing the page", most) as advance:
+            with progress("drawing the page", None) as advance:
                 original = replace(listing, photos=tuple(scanned))
                 write_page(source, checked, original, Path(output), most, advance)
     return replace(checked, seconds=time.monotonic() - began)
