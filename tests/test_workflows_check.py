@@ -231,8 +231,6 @@ def test_train_reads_the_corrections_from_the_command_line(spoilt: Path, tmp_pat
     assert made.returncode == 1
     assert "corrections.csv, line 2: no photo has the label 'fox'" in made.stderr
     assert not (tmp_path / "m.fursure").exists()
-    made = trained(f"dog/wrong.jpg,{digest},remove,\n")
-    assert "corrections.csv, line 2: found the verdict 'remove'" in made.stderr
     made = trained(f"dog/wrong.jpg,{digest},relabel,cat\n./dog/=x.jpg,{digest},drop,\n")
     assert made.returncode == 0, made.stderr
     assert "line 3: ./dog/=x.jpg is gone; its verdict was not applied" in made.stderr
