@@ -17,8 +17,9 @@ from PIL import Image
 from fursure.data.manifest import Photo
 from fursure.data.scan import CHUNK, Encoding, Fingerprint, Scanned, Vector, scan
 from fursure.data.sources import open_source
-from fursure.images.decode import decode
+from fursure.images.decode import Decoded, decode
 from fursure.images.drawings import draw, jpeg
+from fursure.images.facts import Facts
 
 Value = TypeVar("Value")
 
@@ -203,3 +204,37 @@ def _most_memory() -> int:
         return 0
     status = Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+
+def test_facts_are_measured_on_the_same_decode_and_kept(
+    photos: Scan, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[str] = []
+
+    def counting(data: bytes, *, name: str, min_side: int) -> Decoded:
+        decoded.append(name)
+        return decode(data, name=name, min_side=min_side)
+
+    monkeypatch.setattr("fursure.data.scan.decode", counting)
+    facts: Memory[Facts] = Memory()
+    names = [f"{seed}.jpg" for seed in range(5)]
+    source = open_source(photos.folder)
+
+    def scanned() -> list[Scanned]:
+        listed = [Photo(path=name) for name in names]
+        encoding = Encoding(photos.encoder, photos.cache)
+        chunks = scan(source, listed, photos.known, encoding=encoding, facts=facts, min_side=64)
+        return [row for chunk in chunks for row in chunk]
+
+    first = scanned()
+    assert sorted(decoded) == names
+    assert all(row.facts and row.features_D is not None and row.fingerprint for row in first)
+    assert [row.facts.bytes for row in first if row.facts] == [
+        (photos.folder / name).stat().st_size for name in names
+    ]
+    assert [row.facts for row in scanned()] == [row.facts for row in first]
+    assert sorted(decoded) == names
+
+
+def test_without_a_place_to_keep_them_no_facts_are_measured(photos: Scan) -> None:
+    assert photos(["0.jpg"])[0].facts is None

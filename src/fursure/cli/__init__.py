@@ -10,6 +10,7 @@ import click
 COMMANDS = {  # name -> the module that holds it, imported only when it is asked for
     "backbones": "fursure.cli.tools",
     "cache": "fursure.cli.tools",
+    "check": "fursure.cli.check",
     "compare": "fursure.cli.compare",
     "demo": "fursure.cli.demo",
     "doctor": "fursure.cli.tools",
@@ -23,6 +24,7 @@ COMMANDS = {  # name -> the module that holds it, imported only when it is asked
 SUMMARIES = {  # so that --help imports none of them; a test compares them with the commands
     "backbones": "List the encoders at hand.",
     "cache": "List what is cached, or clear it.",
+    "check": "Look for what is wrong with the labelled photos in DATA.",
     "compare": "Train each RECIPE on one split of DATA, and say which is worth its time.",
     "demo": "Train, evaluate and predict on drawn pictures, offline, in seconds.",
     "doctor": "Check this machine: versions, engines, threads, folders, one test photo.",

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
@@ -37,6 +38,12 @@ max_error: Decorator = click.option(
     type=click.FloatRange(0, 1, min_open=True),
     metavar="SHARE",
     help="Wrong answers accepted among those given, e.g. 0.01. [default: the model's]",
+)
+corrections: Decorator = click.option(
+    "--corrections",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE.csv",
+    help="Verdicts on photos, as the page of `fursure check` saves them.",
 )
 overwrite: Decorator = click.option(
     "--overwrite", is_flag=True, help="Replace an output that is already there."

@@ -18,6 +18,7 @@ from fursure.cli import options, overrides
 @click.option(
     "--features-output", metavar="TENSOR", help="The tensor to take as features from an .onnx file."
 )
+@options.corrections
 @click.option(
     "--show-augmented", metavar="FILE.png", type=click.Path(path_type=Path),
     help="Write a sheet of photos as training would vary them, and do not train.",
@@ -66,6 +67,7 @@ def train(
         label_regex=knobs["label_regex"],
         features_output=knobs["features_output"],
         overwrite=knobs["overwrite"],
+        corrections=knobs["corrections"],
         report=not no_report,
         progress=silent if quiet else options.bar,
         say=(lambda _: None) if quiet else options.say,

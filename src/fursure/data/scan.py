@@ -21,6 +21,7 @@ from fursure.data.manifest import Photo
 from fursure.data.parallel import chunked, in_order
 from fursure.errors import BadImage
 from fursure.images.decode import LIMITS, Decoded, decode
+from fursure.images.facts import Facts, measure
 
 Value = TypeVar("Value")
 Vector = NDArray[np.float32]  # (D,)
@@ -68,6 +69,7 @@ class Scanned:
     photo: Photo
     fingerprint: Fingerprint | None = None
     features_D: Vector | None = None  # None too where nothing encodes
+    facts: Facts | None = None  # None too where nobody asked
 
 
 def scan(
@@ -76,15 +78,17 @@ def scan(
     known: Store[Fingerprint],
     *,
     encoding: Encoding | None = None,
+    facts: Store[Facts] | None = None,
     min_side: int = 256,
     threads: int = 2,
 ) -> Iterator[list[Scanned]]:
     """Yield ``photos`` in order, chunk by chunk, with digest, size, fingerprint and features.
 
-    What is found is stored in ``known`` and in the encoder's cache before its chunk is yielded,
-    so an interrupted scan continues where it stopped.
+    What is found is stored in ``known``, in the encoder's cache and in ``facts`` (without which
+    none are measured) before its chunk is yielded, so an interrupted scan continues where it
+    stopped.
     """
-    worker = _Worker(source, known, encoding, min_side)
+    worker = _Worker(source, known, encoding, facts, min_side)
     # One thread more than cores: while one waits for the disk or for Python, the others compute.
     yield from in_order(worker, chunked(photos, CHUNK), threads=threads + 1)
 
@@ -96,24 +100,29 @@ class _Worker:
     source: Source
     known: Store[Fingerprint]
     encoding: Encoding | None
+    facts: Store[Facts] | None
     min_side: int  # pixels that a photo's reduced decoding keeps
 
     def __call__(self, photos: list[Photo]) -> list[Scanned]:
         rows, data = self._read(photos)
         prints = self.known.many(data)
         features = self.encoding.cache.many(data) if self.encoding else {}
+        facts = self.facts.many(data) if self.facts is not None else {}
         lacking = {
             digest: one
             for digest, one in data.items()
-            if digest not in prints or (self.encoding and digest not in features)
+            if digest not in prints
+            or (self.encoding and digest not in features)
+            or (self.facts is not None and digest not in facts)
         }
         decoded, bad = self._decode(lacking, {row.sha256: row.path for row in rows})
         prints |= self._fingerprint({key: one for key, one in decoded.items() if key not in prints})
         features |= self._encode({key: one for key, one in decoded.items() if key not in features})
+        facts |= self._measure({key: one for key, one in decoded.items() if key not in facts}, data)
         return [
             Scanned(replace(row, reason=bad[row.sha256]))
             if row.sha256 in bad
-            else _scanned(row, prints, features)
+            else _scanned(row, prints, features, facts)
             for row in rows
         ]
 
@@ -169,11 +178,23 @@ class _Worker:
         self.encoding.cache.update(found)
         return found
 
+    def _measure(
+        self, decoded: Mapping[str, Decoded], data: Mapping[str, bytes]
+    ) -> dict[str, Facts]:
+        if self.facts is None or not decoded:
+            return {}
+        found = {digest: measure(one, len(data[digest])) for digest, one in decoded.items()}
+        self.facts.update(found)
+        return found
+
 
 def _scanned(
-    row: Photo, prints: Mapping[str, Fingerprint], features: Mapping[str, Vector]
+    row: Photo,
+    prints: Mapping[str, Fingerprint],
+    features: Mapping[str, Vector],
+    facts: Mapping[str, Facts],
 ) -> Scanned:
     if (found := prints.get(row.sha256)) is None:
         return Scanned(row)
     sized = replace(row, width=found.width, height=found.height)
-    return Scanned(sized, found, features.get(row.sha256))
+    return Scanned(sized, found, features.get(row.sha256), facts.get(row.sha256))

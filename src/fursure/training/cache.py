@@ -19,6 +19,7 @@ import numpy as np
 from fursure.data.parallel import chunked
 from fursure.data.scan import Fingerprint, Vector
 from fursure.errors import CacheUnusable
+from fursure.images.facts import Facts
 
 Value = TypeVar("Value")
 AT_ONCE = 500  # values a query; SQLite allows 999 marks in old versions
@@ -48,6 +49,31 @@ def _fingerprint(blob: bytes) -> Fingerprint:
 FINGERPRINTS: Codec[Fingerprint] = Codec(
     lambda found: _SIZE.pack(found.width, found.height) + found.views, _fingerprint
 )
+_NUMBERS = struct.Struct("<QII7f")  # bytes, width, height; levels
+
+
+def _pack_facts(one: Facts) -> bytes:
+    levels = (one.brightness, one.contrast, one.sharpness, *one.border, one.border_spread)
+    return _NUMBERS.pack(one.bytes, one.width, one.height, *levels) + one.format.encode()
+
+
+def _unpack_facts(blob: bytes) -> Facts:
+    size, width, height, *levels = _NUMBERS.unpack_from(blob)
+    brightness, contrast, sharpness, red, green, blue, spread = levels
+    return Facts(
+        bytes=size,
+        format=blob[_NUMBERS.size :].decode(),
+        width=width,
+        height=height,
+        brightness=brightness,
+        contrast=contrast,
+        sharpness=sharpness,
+        border=(red, green, blue),
+        border_spread=spread,
+    )
+
+
+FACTS: Codec[Facts] = Codec(_pack_facts, _unpack_facts)
 
 
 class DiskCache(MutableMapping[str, Value]):

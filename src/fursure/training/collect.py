@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.data.corrections import Correction, corrected
 from fursure.data.groups import group
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Photo, Split
@@ -40,6 +41,7 @@ class Collected:
     usable: tuple[Photo, ...]  # labelled, with a group and a split
     features_ND: NDArray[np.float32]  # one row a usable photo
     engine: str  # what computed them
+    notes: tuple[str, ...] = ()  # verdicts that could not be applied, in sentences
 
 
 def features_path(digest: str, preprocess: Preprocess, engine: str) -> str:
@@ -68,15 +70,17 @@ def collect(
     threads: int | None = None,
     previous: Mapping[str, Split] | None = None,
     division: Manifest | None = None,
+    corrections: Sequence[Correction] = (),
     advance: Advance = lambda _done: None,
 ) -> Collected:
     """Read every photo once: digest, fingerprint, features; then group and split.
 
     What an earlier or interrupted run computed is taken from the caches. ``previous`` are splits
     by digest that stay; a ``division`` is taken whole, whatever the recipe asks for.
+    ``corrections`` change labels, or leave photos out, before anything else is decided.
 
     Raises:
-        BadData: the photos are not those that were divided.
+        BadData: the photos are not those that were divided, or a new label is no class.
     """
     threads = threads or available_threads()
     count = len(listing.photos)
@@ -95,7 +99,9 @@ def collect(
         ):
             rows += chunk
             advance(len(chunk))
-    usable = [one for one in rows if one.fingerprint is not None]
+    better = corrected([one.photo for one in rows], corrections, listing.labels)
+    rows = [replace(one, photo=photo) for one, photo in zip(rows, better.photos, strict=True)]
+    usable = [one for one in rows if one.photo.reason is None]
     vectors = [one.features_D for one in usable if one.features_D is not None]
     features_ND = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
     if division is None:
@@ -108,7 +114,7 @@ def collect(
     divided = iter(photos)
     manifest = replace(
         listing,
-        photos=tuple(one.photo if one.fingerprint is None else next(divided) for one in rows),
+        photos=tuple(one.photo if one.photo.reason else next(divided) for one in rows),
     )
     kept_N = np.array([photo.reason is None for photo in photos], bool)
     return Collected(
@@ -116,6 +122,7 @@ def collect(
         usable=tuple(photo for photo in photos if photo.reason is None),
         features_ND=features_ND[kept_N],
         engine=session.engine,
+        notes=better.notes,
     )
 
 
@@ -192,7 +199,7 @@ def _as_divided(usable: Sequence[Scanned], division: Manifest) -> tuple[Photo, .
 
 
 def grouped(
-    usable: Sequence[Scanned], features_ND: NDArray[np.float32] | None = None
+    usable: Sequence[Scanned], features_ND: NDArray[np.floating] | None = None
 ) -> list[Photo]:
     """Return the photos with their groups; a contradiction is left out with its reason.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from fursure.data.corrections import DROPPED
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.split import leaks, spare
 
@@ -13,7 +14,14 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     if manifest.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
         yield f"skipped what is no photo: {kinds}"
-    bad = [photo for photo in manifest.photos if photo.reason and not spare(photo)]
+    dropped = sum(photo.reason == DROPPED for photo in manifest.photos)
+    if dropped:
+        yield f"{dropped} photos were {DROPPED}"
+    bad = [
+        photo
+        for photo in manifest.photos
+        if photo.reason and photo.reason != DROPPED and not spare(photo)
+    ]
     for photo in bad[:SHOWN]:
         yield f"left out {photo.path}: {photo.reason}"
     if len(bad) > SHOWN:

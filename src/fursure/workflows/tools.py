@@ -21,7 +21,7 @@ from fursure.files import home, offline
 from fursure.images.decode import jpeg_decoder
 from fursure.images.drawings import draw, jpeg
 
-KINDS = ("features", "fingerprints", "backbones")
+KINDS = ("features", "fingerprints", "facts", "backbones")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def _entries(path: Path) -> int:
 def clear(*, include_backbones: bool = False) -> int:
     """Remove the caches and return how many bytes they had."""
     size = 0
-    for kind in KINDS if include_backbones else KINDS[:2]:
+    for kind in KINDS if include_backbones else KINDS[:-1]:
         for path in sorted((home() / kind).glob("*")):
             size += path.stat().st_size
             path.unlink()

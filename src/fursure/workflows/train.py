@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from fursure.bundle import Bundle
+from fursure.data.corrections import read_corrections
 from fursure.data.layout import list_photos
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Split
@@ -65,6 +66,7 @@ def train(
     features_output: str | None = None,
     overwrite: bool = False,
     division: Manifest | None = None,
+    corrections: str | PathLike[str] | None = None,
     report: bool = False,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda _sentence: None,
@@ -73,8 +75,9 @@ def train(
 
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed.
-    A ``division`` says which photo is for what; without one the recipe's shares do. Where the
-    network itself trains, ``say`` hears of each pass. A ``report`` is a page beside the model.
+    A ``division`` says which photo is for what; without one the recipe's shares do. The file
+    ``corrections`` holds verdicts on photos, as a review writes them. Where the network itself
+    trains, ``say`` hears of each pass. A ``report`` is a page beside the model.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
@@ -83,6 +86,7 @@ def train(
     began = time.monotonic()
     path = Path(output)
     earlier = _earlier(path, overwrite)
+    verdicts = () if corrections is None else read_corrections(corrections)
     with open_source(data) as source:
         listing = list_photos(source, label_regex=label_regex)
         backbone = origin(recipe, features_output)
@@ -96,6 +100,7 @@ def train(
                 threads=threads,
                 previous=_previous(path, earlier, recipe),
                 division=division,
+                corrections=verdicts,
                 advance=advance,
             )
         _check(collected, data)
@@ -209,6 +214,7 @@ def _check(collected: Collected, data: str | PathLike[str]) -> None:
 
 def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator[str]:
     manifest, usable = collected.manifest, collected.usable
+    yield from collected.notes
     yield from about_photos(manifest, "the manifest beside the model")
     spared = sum(map(spare, manifest.photos))
     if spared:

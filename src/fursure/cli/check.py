@@ -1,0 +1,119 @@
+"""``fursure check``: photos → what is wrong with them."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from fursure.cli import options
+from fursure.report.text import printable
+
+if TYPE_CHECKING:
+    from fursure.workflows.check import Checked
+
+LINES = 5  # of a kind in the table
+LONGEST = 40  # characters of a path in the table
+
+
+@click.command()
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
+    help="Write a page to review what was found: pictures, reasons, and your verdicts.",
+)  # fmt: skip
+@click.option(
+    "--most", type=click.IntRange(1, 2000), default=400, show_default=True,
+    help="Findings shown as pictures on the page.",
+)  # fmt: skip
+@click.option(
+    "--backbone", default="tiny", show_default=True,
+    help="Whose features tell what photos show; as for train.",
+)  # fmt: skip
+@options.corrections
+@options.label_regex
+@options.engine
+@options.threads
+@options.overwrite
+@options.as_json
+@options.quiet
+@click.pass_context
+def check(
+    ctx: click.Context,
+    data: Path,
+    output: Path | None,
+    most: int,
+    backbone: str,
+    corrections: Path | None,
+    label_regex: str | None,
+    engine: str,
+    threads: int | None,
+    overwrite: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Look for what is wrong with the labelled photos in DATA.
+
+    Unreadable and misnamed files, copies (under several labels, in several splits), labels that
+    are probably wrong, photos that belong to no class, blank, dark, blurred or tiny ones, rare
+    classes, and facts that give a class away. DATA is what train takes, and is never changed.
+
+    The page of --output works offline. It asks for a verdict on each photo and saves them as
+    corrections.csv, which train and check take with --corrections.
+    """
+    from fursure.workflows.check import check as work
+    from fursure.workflows.progress import silent
+
+    found = work(
+        data,
+        backbone=backbone,
+        corrections=corrections,
+        output=output,
+        most=most,
+        overwrite=overwrite,
+        engine=engine,  # type: ignore[arg-type]
+        threads=threads,
+        label_regex=label_regex,
+        progress=silent if quiet else options.bar,
+    )
+    if as_json:
+        for one in found.findings:
+            click.echo(options.to_json(one.to_json()))
+    else:
+        for line in _table(found):
+            click.echo(line)
+    if not quiet:
+        for note in found.notes:
+            options.say(note)
+        then = f"; open {output} in a browser" if output else "; to review: -o review.html"
+        options.say(f"done in {found.seconds:.1f} s{then if found.findings else ''}")
+    if found.unreadable:
+        ctx.exit(3)
+
+
+def _table(found: "Checked") -> list[str]:
+    """Return the lines a person reads: a few of each kind, the worst first."""
+    from fursure.data.findings import KINDS
+
+    counts = found.counts()
+    lines = [f"{len(found.manifest.photos):,} photos, {sum(counts.values()):,} findings"]
+    for kind, title in KINDS.items():
+        if kind not in counts:
+            continue
+        lines.append(f"{counts[kind]:>6,}  {title}")
+        mine = [one for one in found.findings if one.kind == kind]
+        lines += [f"          {_line(one.paths, one.reason)}" for one in mine[:LINES]]
+        if len(mine) > LINES:
+            lines.append(f"          and {len(mine) - LINES:,} more")
+    if found.cues and "cue" not in counts:
+        lines.append(f"No fact gives a class away. {found.cues[0].sentence()}.")
+    return lines
+
+
+def _line(paths: tuple[str, ...], reason: str) -> str:
+    named = ", ".join(_short(path) for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+    return printable(f"{named}: {reason}" if named else reason)
+
+
+def _short(path: str) -> str:
+    inside = path.rpartition("!")[2]
+    return inside if len(inside) <= LONGEST else f"…{inside[-LONGEST:]}"

@@ -1,0 +1,97 @@
+"""A data set → its photos, what they are like, and their features in half precision.
+
+Unlike `fursure.training.collect` this divides nothing, and it keeps 100,000 photos in a quarter
+of a gigabyte: what a check of the photos needs.
+
+Dimension key: N photos that can be used, D features.
+"""
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.data.listing import Source
+from fursure.data.manifest import Manifest
+from fursure.data.scan import Encoding, Scanned, scan
+from fursure.engine.network import Network
+from fursure.engine.session import available_threads, open_session
+from fursure.files import home
+from fursure.images.facts import Facts
+from fursure.recipe import Engine
+from fursure.training.backbones import Backbone
+from fursure.training.cache import FACTS, VECTORS, DiskCache
+from fursure.training.collect import DECODING, features_path, fingerprints
+
+Half = NDArray[np.float16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gathered:
+    """Every photo of a data set, in its order."""
+
+    rows: tuple[Scanned, ...]  # without features
+    place_N: NDArray[np.intp]  # the place in ``rows`` of each photo that can be used
+    features_ND: Half
+    engine: str  # what computed them
+
+    @property
+    def usable(self) -> list[Scanned]:
+        """The photos that have features, one a row of those."""
+        return [self.rows[int(place)] for place in self.place_N]
+
+
+def facts_cache(min_side: int) -> DiskCache[Facts]:
+    """Open the cache of facts of photos decoded to at least ``min_side`` pixels."""
+    return DiskCache(home() / "facts" / f"{DECODING}-{min_side}.sqlite", FACTS)
+
+
+def gather(
+    source: Source,
+    listing: Manifest,
+    backbone: Backbone,
+    *,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    advance: Callable[[int], None] = lambda _done: None,
+) -> Gathered:
+    """Read every photo once: digest, fingerprint, facts, features; all but the first are kept."""
+    threads = threads or available_threads()
+    count = len(listing.photos)
+    session = open_session(backbone.onnx, engine=engine, photos=count, threads=threads)
+    network = Network(session, backbone.preprocess)
+    name = features_path(backbone.digest, backbone.preprocess, session.engine)
+    min_side = backbone.preprocess.min_side
+    rows: list[Scanned] = []
+    features_ND = np.zeros((0, 1), np.float16)
+    done = 0
+    with (
+        closing(fingerprints(min_side)) as known,
+        closing(facts_cache(min_side)) as facts,
+        closing(DiskCache(home() / "features" / name, VECTORS)) as cache,
+    ):
+        for chunk in scan(
+            source,
+            listing.photos,
+            known,
+            encoding=Encoding(network.encode, cache),
+            facts=facts,
+            min_side=min_side,
+            threads=threads,
+        ):
+            vectors = [one.features_D for one in chunk if one.features_D is not None]
+            if vectors and not len(features_ND):  # the width is known from here on
+                features_ND = np.zeros((count, len(vectors[0])), np.float16)
+            features_ND[done : done + len(vectors)] = vectors or features_ND[:0]
+            done += len(vectors)
+            rows += [replace(one, features_D=None) for one in chunk]
+            advance(len(chunk))
+    usable = [number for number, one in enumerate(rows) if one.fingerprint is not None]
+    return Gathered(
+        rows=tuple(rows),
+        place_N=np.array(usable, np.intp),
+        features_ND=features_ND[:done],
+        engine=session.engine,
+    )
