@@ -126,7 +126,9 @@ def test_f1_by_hand() -> None:
 def test_calibration_error_by_hand() -> None:
     confidence = np.repeat([0.6, 0.9], 50)
     correct = np.concatenate([np.arange(50) < 20, np.arange(50) < 45])  # 40 % and 90 % right
-    assert ece(confidence, correct).value == pytest.approx(0.5 * 0.2)
+    # half of the photos are off by 0.2, which makes 0.1. The other half is right, by a mean whose
+    # standard error is sqrt(0.045 / 100) = 0.0212: drawn again it would add 0.798 of that.
+    assert ece(confidence, correct).value == pytest.approx(0.1 - 0.0212 * 0.798, abs=1e-3)
 
 
 def test_calibration_error_ignores_the_order_of_photos() -> None:
@@ -135,6 +137,19 @@ def test_calibration_error_ignores_the_order_of_photos() -> None:
     turned = rng.permutation(200)
     expected = ece(confidence, correct).value
     assert ece(confidence[turned], correct[turned]).value == pytest.approx(expected)
+
+
+def test_noise_is_no_calibration_error_and_overconfidence_is_one() -> None:
+    rng = np.random.default_rng(1)
+    calibrated, plain, overconfident = [], [], []
+    for _ in range(60):
+        confidence = 0.5 + 0.5 * rng.beta(3, 1, size=600)
+        correct = rng.random(600) < confidence
+        calibrated.append(ece(confidence, correct).value)
+        plain.append(np.abs(calibration_gaps(confidence, correct).mean(axis=0)).sum())
+        overconfident.append(ece(confidence, rng.random(600) < confidence - 0.1).value)
+    assert np.mean(calibrated) < 0.65 * np.mean(plain)
+    assert np.mean(overconfident) == pytest.approx(0.1, abs=0.01)
 
 
 def test_intervals_of_the_calibration_error_reach_zero_for_a_calibrated_model() -> None:

@@ -3,7 +3,7 @@
 Dimension key: N photos, K classes, B calibration bins, P positives, Q negatives, R resamples.
 """
 
-from math import sqrt
+from math import erf, exp, pi, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -127,16 +127,30 @@ def calibration_gaps(
 def calibration_error(gaps_NB: NDArray[np.float64], means_RB: NDArray[np.float64]) -> Estimate:
     """Estimate the expected calibration error (Guo et al., ICML 2017) from gaps and resamples.
 
-    The figure lies too high, as noise in each bin adds to it, and its resamples still higher:
-    their percentiles alone would always miss a well calibrated model. So the lower end is the
-    pivotal one, and 0 where calibrated bins with this noise score as badly one time in forty.
+    As it is defined it lies too high, for noise in each bin adds to it. Drawn once more it would
+    lie higher by as much again, and that much is taken off (the bootstrap's correction of bias,
+    Efron and Tibshirani, 1993, chapter 10, with normal noise, so that no draw is needed).
+
+    The percentiles of those resamples alone would always miss a well calibrated model. So the
+    lower end is the pivotal one, and 0 where calibrated bins with this noise score as badly one
+    time in forty.
     """
     means_B = gaps_NB.mean(axis=0)
-    value = float(np.abs(means_B).sum())
+    plain = float(np.abs(means_B).sum())
+    errors_B = np.sqrt(gaps_NB.var(axis=0) / len(gaps_NB))
+    value = max(0.0, 2 * plain - sum(map(_folded, means_B.tolist(), errors_B.tolist())))
     high = float(np.quantile(np.abs(means_RB).sum(axis=1), 0.975))
     by_noise = float(np.quantile(np.abs(means_RB - means_B).sum(axis=1), 0.975))
-    low = 0.0 if value <= by_noise else min(value, max(0.0, 2 * value - high))
-    return Estimate(value, low, min(1.0, max(value, high)), len(gaps_NB))
+    low = 0.0 if plain <= by_noise else max(0.0, 2 * plain - high)
+    return Estimate(value, min(low, value), min(1.0, max(plain, high)), len(gaps_NB))
+
+
+def _folded(mean: float, error: float) -> float:
+    """Return the mean size of a normal number, its sign left out."""
+    if error == 0:
+        return abs(mean)
+    ratio = mean / error
+    return error * sqrt(2 / pi) * exp(-(ratio**2) / 2) + mean * erf(ratio / sqrt(2))
 
 
 def macro(confusion_KK: NDArray[np.int64]) -> tuple[Estimate, Estimate, Estimate]:
