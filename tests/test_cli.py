@@ -263,7 +263,7 @@ def test_training_says_its_figures_as_json(drawings: Path, tmp_path: Path) -> No
 
 
 def test_evaluation_says_how_many_answers_are_given(trained: Trained, drawings: Path) -> None:
-    run = fursure("evaluate", trained.path, drawings, "--include-seen", "--json")
+    run = fursure("evaluate", trained.path, drawings, "--include-seen", "--json", "--no-report")
     values = json.loads(run.stdout)
     assert values["n"] == 80
     assert 0 <= values["answered"]["value"] <= 1

@@ -111,8 +111,8 @@ Source: the first of the classic tutorials, which goes on to vgg-transfer.""",
 fursure train PHOTOS --recipe scratch-resnet
 
 128 px, strong augmentation, smoothed labels, averaged weights, 60 passes.
-Time: 39 minutes for 12,000 photos on two cores of an AMD EPYC (Zen 5). Result: 94.1 % of Kaggle's cats
-and dogs (n = 2353).
+Time: 39 minutes for 12,000 photos on two cores of an AMD EPYC (Zen 5). Result: 94.1 % of
+Kaggle's cats and dogs (n = 2353).
 Source: He et al., Deep residual learning, CVPR 2016; Wightman et al., ResNet strikes back,
 NeurIPS workshops 2021.""",
     ),
