@@ -19,6 +19,11 @@ from fursure.cli import options, overrides
     "--features-output", metavar="TENSOR", help="The tensor to take as features from an .onnx file."
 )
 @click.option(
+    "--strangers", type=click.Path(path_type=Path),
+    help="Photos of none of the classes, to recognise strangers by: a folder or an archive. Half "
+    "of them teach, the others measure; it is used where it helps beyond doubt.",
+)  # fmt: skip
+@click.option(
     "--show-augmented", metavar="FILE.png", type=click.Path(path_type=Path),
     help="Write a sheet of photos as training would vary them, and do not train.",
 )  # fmt: skip
@@ -36,6 +41,7 @@ from fursure.cli import options, overrides
 def train(
     data: Path,
     output: Path | None,
+    strangers: Path | None,
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,
@@ -66,6 +72,7 @@ def train(
         label_regex=knobs["label_regex"],
         features_output=knobs["features_output"],
         overwrite=knobs["overwrite"],
+        strangers=strangers,
         report=not no_report,
         progress=silent if quiet else options.bar,
         say=(lambda _: None) if quiet else options.say,
@@ -83,6 +90,7 @@ def train(
                     "seconds": round(trained.seconds, 2),
                     "figures": meta.figures,
                     "max_error": meta.max_error,
+                    "strangers": meta.data.get("strangers"),
                     "notes": trained.notes,
                 }
             )
