@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-slow check format bench lock pets clean
+.PHONY: help install demo test test-slow check format bench bench-sure lock pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -11,6 +11,7 @@ help:
 	@echo "make test     all unit tests"
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
+	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "also: install test-slow format lock pets clean"
 
 $(UV):
@@ -49,6 +50,10 @@ format: .venv/dev-installed
 
 bench: .venv/dev-installed
 	$(BIN)/python -m benchmarks.main_job
+
+# BUNDLES="a.fursure b.fursure" measures those; without any, two are trained first.
+bench-sure: .venv/dev-installed
+	$(BIN)/python -m benchmarks.strangers $(BUNDLES)
 
 # The lock carries every package's hashes and no index address, so any mirror serves it.
 lock: $(UV)

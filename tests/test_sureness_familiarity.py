@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fursure.sureness.familiarity import Familiar, fit_familiar
+from fursure.sureness.readout import Readout
 
 Features = NDArray[np.float32]
 Arrays = dict[str, NDArray[Any]]
@@ -164,6 +165,102 @@ def test_what_is_saved_is_loaded_without_a_difference() -> None:
     features = strangers(20)
     assert np.array_equal(loaded.familiarity(features), familiar.familiarity(features))
     assert (loaded.k, loaded.threshold) == (familiar.k, familiar.threshold)
+
+
+def own_readout(classes: int = 2) -> Readout:
+    """Return the weights that a classifier of `known` photos would have: its centres."""
+    centres = np.random.default_rng(42).normal(size=(classes, FEATURES))
+    return Readout.of(centres.T, np.zeros(classes))
+
+
+def near_strangers(n: int, seed: int = 0) -> Features:
+    """Return strangers between the classes, as near to known photos as these are to each other."""
+    rng = np.random.default_rng(seed)
+    middle = np.random.default_rng(42).normal(size=(2, FEATURES)).mean(axis=0)
+    features: Features = (5 * np.maximum(middle + 0.5 * rng.normal(size=(n, FEATURES)), 0)).astype(
+        "f4"
+    )
+    return features
+
+
+def test_what_the_classifier_doubts_is_less_familiar() -> None:
+    plain, doubting = fitted(), fitted(readout=own_readout())
+    between, others = near_strangers(300), known(3000, seed=3)[0]
+
+    def auroc(familiar: Familiar) -> float:
+        above = familiar.familiarity(others)[:, None] - familiar.familiarity(between)
+        return float(((above > 0) + (above == 0) / 2).mean())
+
+    assert auroc(doubting) > auroc(plain)
+    assert 0.975 <= (doubting.familiarity(others) >= doubting.threshold).mean() <= 1.0
+    assert (doubting.familiarity(strangers(500)) < doubting.threshold).mean() > 0.95
+
+
+@pytest.mark.parametrize("batch", [1, 7, 300])
+def test_with_a_readout_too_the_batch_changes_nothing(batch: int) -> None:
+    familiar = fitted(readout=own_readout())
+    features = np.concatenate([known(200, seed=3)[0], strangers(100)])
+    parts = [familiar.familiarity(features[i : i + batch]) for i in range(0, 300, batch)]
+    assert np.concatenate(parts) == pytest.approx(familiar.familiarity(features), abs=1e-6)
+
+
+def test_with_a_readout_too_the_threshold_gives_up_one_known_photo_in_a_hundred() -> None:
+    lost = []
+    for seed in range(30):
+        features, labels = known(200, seed=10 * seed + 1)
+        held_out = known(150, seed=10 * seed + 2)[0]
+        familiar = fit_familiar(features, labels, held_out, readout=own_readout())
+        lost.append(np.mean(familiar.familiarity(known(500, seed=10 * seed + 3)[0]) < 0.01))
+    assert 0.003 < np.mean(lost) < 0.02
+
+
+def test_a_readout_is_left_out_where_nothing_gives_it_a_scale_or_room() -> None:
+    assert fitted(readout=own_readout()).readout is not None
+    assert fitted(held_out=19, readout=own_readout()).readout is None
+    features, labels = known(200, seed=1)
+    assert fit_familiar(features, labels, readout=own_readout()).readout is None
+    assert fitted(readout=own_readout(classes=60), budget_bytes=60_000).readout is None
+
+
+def test_a_readout_survives_the_file_and_keeps_the_budget() -> None:
+    familiar, file = fitted(readout=own_readout(), budget_bytes=60_000), io.BytesIO()
+    np.savez(file, allow_pickle=False, **familiar.to_arrays())
+    assert len(file.getvalue()) <= 60_000
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        loaded = Familiar.from_arrays(dict(arrays))
+    features = strangers(20)
+    assert np.array_equal(loaded.familiarity(features), familiar.familiarity(features))
+
+
+def test_a_file_from_before_there_were_readouts_is_read() -> None:
+    arrays = fitted().to_arrays()
+    assert not arrays.keys() & {"weights", "bias", "tails"}
+    assert Familiar.from_arrays(arrays).readout is None
+
+
+def test_features_beyond_all_measure_are_not_familiar_and_break_nothing() -> None:
+    huge = np.full((1, FEATURES), 3e38, np.float32) * np.where(np.arange(FEATURES) % 2, 1, -1)
+    found = fitted(readout=own_readout()).familiarity(huge.astype(np.float32))
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda a: {k: v for k, v in a.items() if k != "tails"}, "needed"),
+        (lambda a: a | {"weights": a["weights"][:-1]}, "'weights' has shape"),
+        (lambda a: a | {"bias": a["bias"][:-1]}, "'bias' has shape"),
+        (lambda a: a | {"weights": a["weights"] * np.float32(np.nan)}, "NaN"),
+        (lambda a: a | {"tails": np.ones((3, 3))}, "tails must be two"),
+        (lambda a: a | {"tails": a["tails"] * 0}, "scale above 0"),
+    ],
+)
+def test_a_damaged_readout_is_refused_in_a_sentence(
+    damage: Callable[[Arrays], Arrays], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        Familiar.from_arrays(damage(fitted(readout=own_readout()).to_arrays()))
 
 
 def without(name: str) -> Callable[[Arrays], Arrays]:

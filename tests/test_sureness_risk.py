@@ -86,6 +86,29 @@ def test_the_promise_is_broken_no_more_often_than_delta(n: int) -> None:
     assert max(broken.values()) <= limit
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.005])
+def test_the_promise_holds_with_wrong_labels_and_ties(noise: float) -> None:
+    """Confidences of a few values only, and labels of which some are wrong: the truth is exact."""
+    values = np.array([0.5, 0.8, 0.95, 0.99, 0.999])
+    share = np.array([0.05, 0.1, 0.15, 0.3, 0.4])
+    error = np.array([0.4, 0.15, 0.04, 0.01, 0.002]) * (1 - noise) + noise
+    runs, n, risks, delta = 400, 800, (0.005, 0.01, 0.02, 0.05), 0.1
+    rng, broken = np.random.default_rng(5), dict.fromkeys(risks, 0)
+    certified = dict.fromkeys(risks, 0)
+    for _ in range(runs):
+        kind = rng.choice(len(values), n, p=share)
+        table = risk_table(values[kind], rng.random(n) >= error[kind], risks=risks, delta=delta)
+        for row in table.rows:
+            if row.threshold is not None:
+                kept = values >= row.threshold
+                true = float((share * error)[kept].sum() / share[kept].sum())
+                certified[row.max_error] += 1
+                broken[row.max_error] += true > row.max_error
+    assert max(broken.values()) <= stats.binom.ppf(0.999, runs, delta)
+    assert max(broken.values()) > 0  # a promise never broken would be one of more than it says
+    assert certified[0.05] > 0.9 * runs
+
+
 def test_the_promise_holds_where_more_confidence_means_more_errors() -> None:
     rng, broken = np.random.default_rng(0), 0
     for _ in range(250):

@@ -20,6 +20,11 @@ from fursure.cli import options, overrides
 )
 @options.corrections
 @click.option(
+    "--strangers", type=click.Path(path_type=Path),
+    help="Photos of none of the classes, to recognise strangers by: a folder or an archive. Half "
+    "of them teach, the others measure; it is used where it helps beyond doubt.",
+)  # fmt: skip
+@click.option(
     "--show-augmented", metavar="FILE.png", type=click.Path(path_type=Path),
     help="Write a sheet of photos as training would vary them, and do not train.",
 )  # fmt: skip
@@ -37,6 +42,7 @@ from fursure.cli import options, overrides
 def train(
     data: Path,
     output: Path | None,
+    strangers: Path | None,
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,
@@ -68,6 +74,7 @@ def train(
         features_output=knobs["features_output"],
         overwrite=knobs["overwrite"],
         corrections=knobs["corrections"],
+        strangers=strangers,
         report=not no_report,
         progress=silent if quiet else options.bar,
         say=(lambda _: None) if quiet else options.say,
@@ -85,6 +92,7 @@ def train(
                     "seconds": round(trained.seconds, 2),
                     "figures": meta.figures,
                     "max_error": meta.max_error,
+                    "strangers": meta.data.get("strangers"),
                     "notes": trained.notes,
                 }
             )

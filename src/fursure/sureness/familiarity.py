@@ -3,7 +3,8 @@
 A classifier is confidently wrong about a photo of neither class; its features still lie far from
 all it has seen. Familiarity is the cosine to the k-th nearest of some reference features (Sun et
 al., ICML 2022), told as a rank among held-out photos of known classes, so a threshold of 0.01
-gives up 1 % of those, whatever the network, and is set without a single stranger.
+gives up 1 % of those, whatever the network, and is set without a single stranger. A `Readout` adds
+what the classifier itself has against a photo.
 
 Dimension key: N photos, D features, R directions kept, M references, Q knots of the curve.
 """
@@ -16,12 +17,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.sureness.readout import Readout
+
 # Subtracting the mean feature takes away what is common to all photos of one origin, and some of
 # what is common to the classes. With a MobileNetV2, 0 calls one in five known photos of another
 # origin strangers and misses 4 % of the strangers; 1 calls hardly any and misses 8 %.
 SHIFT = 0.8
 RANK = 128  # directions that carry the references; 256 recognise no more strangers
-REFERENCES = 8192  # at most: time grows with them, and half as many recognise almost as much
+REFERENCES = 4096  # at most: time grows with them, and twice as many recognise hardly more
 KNOTS = 1000  # of the calibration curve
 FEW = 20  # held-out photos; fewer cannot say how unlike them a known photo may be
 BLOCK = 128  # photos compared at once, to bound the memory
@@ -39,6 +42,7 @@ class Familiar:
     share: NDArray[np.float64]  # (Q,), of held-out photos that are at most so similar
     k: int
     threshold: float = 0.01
+    readout: Readout | None = None  # the curve is then of its joined score
 
     def familiarity(self, features_ND: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the share of held-out known photos that are at most as similar, in [0, 1].
@@ -55,8 +59,8 @@ class Familiar:
                 f"features have shape {features_ND.shape}; (photos, {len(self.centre)}) needed."
             )
         finite_N = np.isfinite(features_ND).all(axis=1)
-        similarity_N = self._similarity(np.where(finite_N[:, None], features_ND, 0), self.k)
-        share_N = np.interp(similarity_N, self.similarity, self.share, left=0.0)
+        score_N = self._score(np.where(finite_N[:, None], features_ND, 0), self.k)
+        share_N = np.interp(score_N, self.similarity, self.share, left=0.0)
         return np.where(finite_N, share_N, 0.0).astype(np.float32)
 
     @cached_property
@@ -64,6 +68,10 @@ class Familiar:
         # double precision throughout: in single, BLAS rounds one photo unlike a batch of them
         basis_DR = self.basis.astype(np.float64) * self.scale.astype(np.float64)
         return basis_DR, self.references.T.astype(np.float64)
+
+    def _score(self, features_ND: NDArray[np.floating], k: int) -> NDArray[np.float64]:
+        similarity_N = self._similarity(features_ND, k)
+        return self.readout.joined(similarity_N, features_ND) if self.readout else similarity_N
 
     def _similarity(self, features_ND: NDArray[np.floating], k: int) -> NDArray[np.float64]:
         """Return the cosine to the k-th nearest reference."""
@@ -77,7 +85,8 @@ class Familiar:
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays, ready for ``np.savez``."""
-        return {
+        readout = {} if self.readout is None else {n: getattr(self.readout, n) for n in _READOUT}
+        return readout | {
             "centre": self.centre,
             "basis": self.basis,
             "scale": self.scale,
@@ -95,11 +104,13 @@ class Familiar:
         Raises:
             ValueError: an array is missing, too many, of another type or shape, or impossible.
         """
-        if set(arrays) != set(_LAYOUT):
-            raise ValueError(f"familiar features hold {sorted(arrays)}; {sorted(_LAYOUT)} needed.")
-        loaded = {name: np.asarray(arrays[name]) for name in _LAYOUT}
+        # bundles made before there was a read-out have none, and are none the worse for it
+        layout = _LAYOUT | (_READOUT if arrays.keys() & _READOUT.keys() else {})
+        if set(arrays) != set(layout):
+            raise ValueError(f"familiar features hold {sorted(arrays)}; {sorted(layout)} needed.")
+        loaded = {name: np.asarray(arrays[name]) for name in layout}
         sizes: dict[str, int] = {}
-        for name, (dtype, axes) in _LAYOUT.items():
+        for name, (dtype, axes) in layout.items():
             _check(name, loaded[name], dtype, axes, sizes)
         familiar = cls(
             centre=loaded["centre"],
@@ -110,6 +121,7 @@ class Familiar:
             share=loaded["share"],
             k=int(loaded["k"]),
             threshold=float(loaded["threshold"]),
+            readout=_readout(loaded) if "weights" in loaded else None,
         )
         if not 1 <= familiar.k <= sizes["M"]:
             raise ValueError(f"k = {familiar.k} is impossible among {sizes['M']} references.")
@@ -131,6 +143,17 @@ _LAYOUT: dict[str, tuple[type[np.generic], str]] = {
     "k": (np.int64, ""),
     "threshold": (np.float64, ""),
 }
+_READOUT: dict[str, tuple[type[np.generic], str]] = {
+    "weights": (np.float32, "DJ"),
+    "bias": (np.float32, "J"),
+    "tails": (np.float64, "TT"),
+}
+
+
+def _readout(loaded: Mapping[str, NDArray[Any]]) -> Readout:
+    if loaded["tails"].shape != (2, 2) or not (loaded["tails"][:, 1] > 0).all():
+        raise ValueError("the read-out's tails must be two, each with a scale above 0.")
+    return Readout(**{name: loaded[name] for name in _READOUT})
 
 
 def _check(
@@ -157,6 +180,7 @@ def fit_familiar(
     labels_N: NDArray[np.integer],
     held_out_ND: NDArray[np.floating] | None = None,
     *,
+    readout: Readout | None = None,
     k: int = 10,
     budget_bytes: int = 2_000_000,
     seed: int = 0,
@@ -167,13 +191,19 @@ def fit_familiar(
     theirs. ``held_out_ND``, known photos that trained nothing, set the curve; without any, each
     reference is compared with the others, which is as good while the network is frozen. Of
     photos like the held-out ones at most 1 % fall below the threshold, if these are 99 or more;
-    with fewer the curve's lower end is extended, cautiously.
+    with fewer the curve's lower end is extended, cautiously. A ``readout`` is left out where fewer
+    than `FEW` are held out, who could not give it its scale, or where it would take a quarter of
+    the budget.
 
     Raises:
         ValueError: the arrays do not fit together or are not finite, or the budget is too small.
     """
     _validate(train_ND, labels_N, held_out_ND)
     features, rng = train_ND.shape[1], np.random.default_rng(seed)
+    held_out_ND = train_ND[:0] if held_out_ND is None else held_out_ND
+    if readout is not None and (len(held_out_ND) < FEW or 4 * readout.size > budget_bytes):
+        readout = None
+    budget_bytes -= readout.size if readout else 0
     room = budget_bytes - 4 * features - 16 * KNOTS - 4096  # centre, curve, and the file's headers
     rank = min(RANK, *train_ND.shape, room // (4 * features))  # the basis takes half of it at most
     count = min(len(train_ND), REFERENCES, (room - 2 * features * rank) // max(rank, 1))
@@ -196,12 +226,15 @@ def fit_familiar(
         share=np.zeros(1),
         k=min(k, count - 1),
     )
-    if held_out_ND is None or len(held_out_ND) == 0:
+    if len(held_out_ND) == 0:
         # a reference is its own nearest one, so its k nearest others end one further
-        similarity_N = familiar._similarity(train_ND[chosen_M], familiar.k + 1)
+        score_N = familiar._similarity(train_ND[chosen_M], familiar.k + 1)
     else:
-        similarity_N = familiar._similarity(held_out_ND, familiar.k)
-    similarity_Q, share_Q = _curve(similarity_N)
+        score_N = familiar._similarity(held_out_ND, familiar.k)
+        if readout is not None:
+            familiar = replace(familiar, readout=readout.scaled(score_N, held_out_ND))
+            score_N = familiar._score(held_out_ND, familiar.k)
+    similarity_Q, share_Q = _curve(score_N)
     return replace(familiar, similarity=similarity_Q, share=share_Q)
 
 

@@ -27,12 +27,15 @@ from fursure.images.preprocess import Preprocess
 from fursure.recipe import Recipe
 from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import Familiar, fit_familiar
+from fursure.sureness.readout import Readout
 from fursure.sureness.risk import RiskTable
 from fursure.training.backbones import Backbone
 from fursure.training.card import card
 from fursure.training.collect import Collected
 from fursure.training.fit import Fit
 from fursure.training.graph import attach_head
+from fursure.training.heads import Layers
+from fursure.training.strangers import Strangers, Worth, direction, set_aside
 
 PROOF = 64  # photos that run through the whole graph before a bundle is accepted
 AGREEMENT = 0.02  # largest |difference| of a probability to the cached features' answer
@@ -53,11 +56,13 @@ def assemble(
     rows: Sequence[int],
     *,
     origin: Backbone,
+    strangers: Strangers | None = None,
 ) -> Bundle:
     """Return the finished bundle.
 
     ``photos`` are a few of the data set, decoded; ``rows`` say which of the collected ones.
     ``origin`` is the backbone before any training of it, by which a repeated run knows its own.
+    ``strangers`` teach what is not familiar, and what that is worth is kept with the data.
 
     Raises:
         BadBackbone: the whole graph does not answer like the features it was trained on.
@@ -73,8 +78,9 @@ def assemble(
     golden = _golden(model, backbone.preprocess)
     expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
     with ThreadPoolExecutor(1) as pool:  # the engines leave part of the second core idle
-        familiar = pool.submit(_familiar, collected, found, recipe)
+        familiarity = pool.submit(_familiar, collected, found, recipe, strangers)
         gap = _prove(model, backbone.preprocess, photos, expected_NK, golden, collected.engine)
+    familiar, worth = familiarity.result()
     meta = Meta(
         name=name,
         labels=labels,
@@ -87,7 +93,7 @@ def assemble(
         backbone=backbone.name,
         licence=backbone.licence,
         recipe=replace(recipe, backbone=origin.name).to_json(),  # its name, not its path
-        data=_described(collected, origin) | {"encoder": backbone.digest},
+        data=_described(collected, origin) | {"encoder": backbone.digest} | worth,
         figures={"basis": found.basis, **found.evaluation.to_json()},
         versions={one: version(one) for one in ("fursure", "numpy", "onnx", "onnxruntime")},
     )
@@ -98,24 +104,53 @@ def assemble(
     return Bundle(
         meta=meta,
         model=model,
-        familiar=familiar.result(),
+        familiar=familiar,
         seen=Seen(training=seen["train"], validation=seen["val"]),
         golden=golden,
         card=card(meta),
     )
 
 
-def _familiar(collected: Collected, found: Fit, recipe: Recipe) -> Familiar:
-    """Return the familiar reference set, calibrated on photos held out.
+def _familiar(
+    collected: Collected, found: Fit, recipe: Recipe, strangers: Strangers | None
+) -> tuple[Familiar, dict[str, Any]]:
+    """Return the familiar reference set, calibrated on photos held out, and what strangers added.
 
-    With few photos none is, and each reference is compared with the others.
+    With few photos none is held out, and each reference is compared with the others.
     """
     labels, photos, x_ND = collected.manifest.labels, collected.usable, collected.features_ND
     train_N = np.array([one.split == "train" for one in photos]) & ~found.held_out_N
     labels_N = np.array([labels.index(one.label or "") for one in photos])
-    held_out_ND = x_ND[found.held_out_N]  # empty with few photos
-    familiar = fit_familiar(x_ND[train_N], labels_N[train_N], held_out_ND, seed=recipe.seed)
-    return replace(familiar, threshold=recipe.known_lost)
+
+    def fitted(
+        known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
+    ) -> Familiar:
+        familiar = fit_familiar(
+            x_ND[known_N], labels_N[known_N], x_ND[held_out_N], readout=readout, seed=recipe.seed
+        )
+        return replace(familiar, threshold=recipe.known_lost)
+
+    plain = fitted(train_N, found.held_out_N, _own_readout(found.layers))
+    if strangers is None:
+        return plain, {}
+    held_out_N = found.held_out_N
+    if not held_out_N.any():
+        rows = np.flatnonzero(train_N)
+        held_out_N = np.zeros(len(photos), bool)
+        held_out_N[rows] = set_aside([photos[row].group or "" for row in rows], recipe.seed)
+        train_N = train_N & ~held_out_N
+    teaching_SD = strangers.features_SD[strangers.taught(recipe.seed)]
+    readout = direction(x_ND[train_N], teaching_SD, recipe.seed)
+    sharp = fitted(train_N, held_out_N, readout)
+    worth = Worth.of(strangers, recipe.seed, sharp, plain)
+    return sharp if worth.used else plain, {"strangers": worth.to_json()}
+
+
+def _own_readout(layers: Layers) -> Readout | None:
+    """Return the classifier's own weights, where they are a linear map of the features."""
+    if len(layers.dense) > 1:
+        return None
+    return Readout.of(layers.dense[0].weight_DK, layers.dense[0].bias_K)
 
 
 def _golden(model: bytes, preprocess: Preprocess) -> Golden:

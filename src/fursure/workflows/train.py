@@ -37,9 +37,11 @@ from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone, at_hand
 from fursure.training.collect import Collected, collect
 from fursure.training.fit import check_classes
+from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
 from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
+from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
 
 READING = "reading photos"  # the stage that the caches of an earlier run make short
 
@@ -67,6 +69,7 @@ def train(
     overwrite: bool = False,
     division: Manifest | None = None,
     corrections: str | PathLike[str] | None = None,
+    strangers: str | PathLike[str] | None = None,
     report: bool = False,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda _sentence: None,
@@ -77,7 +80,9 @@ def train(
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed.
     A ``division`` says which photo is for what; without one the recipe's shares do. The file
     ``corrections`` holds verdicts on photos, as a review writes them. Where the network itself
-    trains, ``say`` hears of each pass. A ``report`` is a page beside the model.
+    trains, ``say`` hears of each pass. Photos of ``strangers``, of none of the classes, sharpen
+    what counts as one: half of them teach, the others measure. A ``report`` is a page beside the
+    model.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
@@ -105,7 +110,10 @@ def train(
             )
         _check(collected, data)
         notes = tuple(_notes(collected, recipe, backbone))
-        if earlier and _same(earlier, recipe, collected, backbone):
+        known = {one.sha256 for one in collected.manifest.photos}
+        listed = None if strangers is None else list_strangers(strangers, known)
+        notes += listed.notes if listed else ()
+        if earlier and _same(earlier, recipe, collected, backbone, listed):
             seconds = time.monotonic() - began
             return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
         if earlier and not overwrite:
@@ -114,6 +122,12 @@ def train(
         learned = learn(source, collected, recipe, backbone, means)
         rows = _proof_rows(learned.collected)
         photos = list(_photos(source, learned.collected, rows, learned.encoder))
+    others = None
+    if listed is not None:
+        others, left_out = encode_strangers(
+            listed, learned.encoder, means, photos=len(collected.manifest.photos)
+        )
+        notes += left_out
     bundle = assemble(
         path.stem,
         learned.collected,
@@ -123,7 +137,10 @@ def train(
         photos,
         rows,
         origin=backbone,
+        strangers=others,
     )
+    if others is not None:
+        notes += (told(bundle.meta.data["strangers"]),)
     _write(bundle, collected.manifest, learned.curves(), path)
     if report:
         notes += (_report(bundle, learned, data, path),)
@@ -174,15 +191,23 @@ def _earlier(path: Path, overwrite: bool) -> Bundle | None:
         raise OutputExists(path, "no model of this version of fursure") from None
 
 
-def _same(earlier: Bundle, recipe: Recipe, collected: Collected, backbone: Backbone) -> bool:
+def _same(
+    earlier: Bundle,
+    recipe: Recipe,
+    collected: Collected,
+    backbone: Backbone,
+    strangers: Listed | None,
+) -> bool:
     """Return whether ``earlier`` is what this run would make."""
     try:
         made = from_json(earlier.meta.recipe)  # knobs that its version did not have: at rest
     except BadRecipe:
         return False
-    data = (earlier.meta.data["digest"], earlier.meta.data["backbone"])
+    worth = earlier.meta.data.get("strangers") or {}
+    data = (earlier.meta.data["digest"], earlier.meta.data["backbone"], worth.get("digest"))
     asked = replace(recipe, backbone=backbone.name)
-    return bool(made == asked and data == (collected.manifest.digest, backbone.digest))
+    others = strangers.digest if strangers else None
+    return bool(made == asked and data == (collected.manifest.digest, backbone.digest, others))
 
 
 def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, Split] | None:

@@ -1,0 +1,123 @@
+"""A folder of strangers → their features, for a training to learn from."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from os import PathLike, fspath
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fursure.data.layout import iter_photos
+from fursure.data.listing import Source
+from fursure.data.parallel import chunked, in_order
+from fursure.data.sources import open_source
+from fursure.engine.network import Network
+from fursure.engine.session import available_threads, open_session
+from fursure.errors import BadData, BadImage
+from fursure.images.decode import LIMITS, decode
+from fursure.training.backbones import Backbone
+from fursure.training.strangers import FEWEST, Strangers
+from fursure.workflows.learn import Means
+
+CHUNK = 32  # photos a worker takes at a time
+MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """The strangers under a path: each different photo once."""
+
+    path: str
+    names: dict[str, str]  # by sha256
+    notes: tuple[str, ...]  # what was left out
+
+    @property
+    def digest(self) -> str:
+        """Return what identifies them all, whatever their names."""
+        return hashlib.sha256("".join(sorted(self.names)).encode()).hexdigest()
+
+
+def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
+    """Return the strangers under ``path``: a folder, an archive or a table of photos.
+
+    Photos that are ``known``, by their sha256, are left out: they cannot be both.
+
+    Raises:
+        BadData: there are too few, or the path cannot be read.
+    """
+    names: dict[str, str] = {}
+    copies = unread = both = 0
+    with open_source(path) as source:
+        for name in iter_photos(source):
+            try:
+                digest = hashlib.sha256(source.read(name, LIMITS.bytes)).hexdigest()
+            except BadImage:
+                unread += 1
+                continue
+            both += digest in known
+            copies += digest in names
+            if digest not in known:
+                names.setdefault(digest, name)
+    if len(names) < FEWEST:
+        raise BadData(
+            f"{fspath(path)} holds {len(names)} different photos of strangers; at least {FEWEST} "
+            "are needed, half to learn from and half to measure on."
+        )
+    counts = {
+        "are known photos as well": both,
+        "are copies": copies,
+        "cannot be read": unread,
+        f"are beyond the {MOST} used": max(0, len(names) - MOST),
+    }
+    notes = tuple(f"left out {n} strangers that {why}" for why, n in counts.items() if n)
+    kept = sorted(names)[:MOST]
+    return Listed(path=fspath(path), names={one: names[one] for one in kept}, notes=notes)
+
+
+def encode_strangers(
+    listed: Listed, encoder: Backbone, means: Means, *, photos: int
+) -> tuple[Strangers, tuple[str, ...]]:
+    """Return the features of the strangers, and a note on those that cannot be used.
+
+    ``photos`` is how many known ones were encoded: the same engine must see both.
+
+    Raises:
+        BadData: too few can be used.
+    """
+    threads = means.threads or available_threads()
+    session = open_session(encoder.onnx, engine=means.engine, photos=photos, threads=threads)
+    network = Network(session, encoder.preprocess)
+
+    def work(some: list[str]) -> tuple[list[str], NDArray[np.float32]]:
+        good, images = [], []
+        for digest in some:
+            try:
+                images.append(_decoded(source, listed.names[digest], encoder))
+                good.append(digest)
+            except BadImage:
+                continue
+        return good, network.encode(images) if images else np.zeros((0, 0), np.float32)
+
+    with (
+        open_source(listed.path) as source,
+        means.progress("reading strangers", len(listed.names)) as advance,
+    ):
+        parts = []
+        for part in in_order(work, chunked(listed.names, CHUNK), threads=threads):
+            parts.append(part)
+            advance(len(part[0]))
+    rows = [features_SD for good, features_SD in parts if good]
+    strangers = Strangers(
+        digest=listed.digest,
+        digests=tuple(digest for good, _ in parts for digest in good),
+        features_SD=np.concatenate(rows) if rows else np.zeros((0, 0), np.float32),
+    )
+    bad = len(listed.names) - len(strangers.digests)
+    return strangers, (f"left out {bad} strangers that are no usable photos",) if bad else ()
+
+
+def _decoded(source: Source, name: str, encoder: Backbone) -> Image.Image:
+    data = source.read(name, LIMITS.bytes)
+    return decode(data, name=name, min_side=encoder.preprocess.min_side).image
