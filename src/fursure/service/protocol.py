@@ -75,7 +75,7 @@ class Guard(HttpToolsProtocol):
         self.receiving = None
         self.admission.refused("too slow")
         limit = self.admission.limits.receive
-        self._reject(Problem(408, f"the request did not arrive within {limit:g} s."))
+        self._reject(Problem(408, f"the request did not arrive within {limit:g} s."), linger=0)
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, as long as the request stays within bounds."""
@@ -192,7 +192,7 @@ class Guard(HttpToolsProtocol):
                 self.timeout_keep_alive, self.timeout_keep_alive_handler
             )
 
-    def _reject(self, problem: Problem) -> None:
+    def _reject(self, problem: Problem, *, linger: float = LINGER) -> None:
         """Answer, and close once the answer had time to arrive."""
         if self.draining or self.transport is None or self.transport.is_closing():
             return
@@ -202,7 +202,7 @@ class Guard(HttpToolsProtocol):
             self.cycle.message_event.set()
         self.draining = True
         self._send(problem, close=True)
-        self.loop.call_later(LINGER, self.transport.close)
+        self.loop.call_later(linger, self.transport.close)
 
     def _send(self, problem: Problem, *, close: bool) -> None:
         body = problem.body
