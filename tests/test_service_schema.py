@@ -30,7 +30,7 @@ def test_no_request_made_from_the_schema_is_answered_by_a_5xx(service: Service) 
         case_of = operation.ok().as_strategy()  # type: ignore[union-attr]
 
         @settings(
-            max_examples=250, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+            max_examples=700, deadline=None, database=None, suppress_health_check=list(HealthCheck)
         )
         @given(case_of)
         def holds(case: Any) -> None:
