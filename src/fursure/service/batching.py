@@ -108,7 +108,7 @@ class Batcher(Generic[Item, Answer]):
         """
         if self._closed:
             raise Problem(503, "the service is shutting down.", retry_after=5)
-        # a request of several photos is taken if there is room for its first, or it never were
+        # room for the first of several photos is enough: a large request would never find more
         if self.full():
             raise busy(self.waiting)
         loop = asyncio.get_running_loop()
