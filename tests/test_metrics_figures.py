@@ -18,7 +18,7 @@ from fursure.metrics.figures import (
     roc_auc,
     top,
 )
-from fursure.metrics.intervals import Estimate, proportion, resampled_means
+from fursure.metrics.intervals import Estimate, proportion, reweighted
 
 
 def two_columns(second_N: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def two_columns(second_N: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def ece(confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_]) -> Estimate:
     gaps_NB = calibration_gaps(confidence_N, correct_N)
-    return calibration_error(gaps_NB, resampled_means(gaps_NB))
+    return calibration_error(gaps_NB, reweighted(gaps_NB))
 
 
 def test_the_area_counts_pairs_in_order_and_ties_by_half() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures beyond these would say something is broken
+DOUBT = 1.92  # nats of likelihood that a 95 % interval gives up: half of 1.96 squared
 
 
 def logsumexp(logits_NK: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -29,14 +30,22 @@ def fit_temperature(logits_NK: NDArray[np.floating], labels_N: NDArray[np.intege
     """Return the temperature under which the labels are likeliest (Guo et al., ICML 2017).
 
     A normal prior on log T, centred on T = 1 with standard deviation 1, is outweighed by a few
-    dozen photos. It decides where they cannot: without a single mistake the likelihood alone
-    would run to infinite certainty. The result lies in [0.05, 20].
+    dozen photos. Below 1, which makes a model surer, T goes no further than the evidence: to the
+    upper end of its 95 % interval (by likelihood ratio, prior included), and not below 1 while
+    that reaches 1. For photos without a mistake ask for ever more certainty, and the mistakes that
+    will come are not among them. The result lies in [0.05, 20].
 
     Raises:
         ValueError: the arrays do not fit together or are not finite.
     """
     logits_NK, labels_N = _validated(logits_NK, labels_N)
     centred_NK = logits_NK - np.take_along_axis(logits_NK, labels_N[:, None], axis=1)
+    likeliest = _likeliest(centred_NK)
+    return exp(likeliest if likeliest >= 0 else _least_sure(centred_NK, likeliest))
+
+
+def _likeliest(centred_NK: NDArray[np.float64]) -> float:
+    """Return the log T of the least loss."""
     low, high = log(COLDEST), log(HOTTEST)
     log_t = 0.0
     for _ in range(60):  # Newton, and bisection where a step would leave the bracket
@@ -47,7 +56,24 @@ def fit_temperature(logits_NK: NDArray[np.floating], labels_N: NDArray[np.intege
         if abs(moved - log_t) < 1e-7:
             break
         log_t = moved
-    return exp(log_t)
+    return log_t
+
+
+def _least_sure(centred_NK: NDArray[np.float64], likeliest: float) -> float:
+    """Return the largest log T, up to 0, that the photos do not speak against."""
+    limit = _loss(centred_NK, likeliest) + DOUBT
+    low, high = likeliest, 0.0
+    if _loss(centred_NK, high) <= limit:
+        return high
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (middle, high) if _loss(centred_NK, middle) <= limit else (low, middle)
+    return low
+
+
+def _loss(centred_NK: NDArray[np.float64], log_t: float) -> float:
+    """Return the nats summed over photos, and the prior's."""
+    return float(logsumexp(centred_NK * exp(-log_t)).sum()) + log_t**2 / 2
 
 
 def _slope(centred_NK: NDArray[np.float64], log_t: float) -> tuple[float, float]:

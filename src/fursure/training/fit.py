@@ -75,16 +75,15 @@ def fit(
 
 
 def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
-    """Return whether the smallest class is too small for a held-out split to say much.
+    """Return whether there are too few usable photos for a held-out split to say much.
 
-    A network that trains itself is held out from all the same: once a fold would take too long.
+    Those that the user himself set aside for test do not count: nothing is learned from them. A
+    network that trains itself is held out from all the same: once a fold would take too long.
     """
     if recipe.tune is not None:
         return False
-    counts: dict[str, int] = {}
-    for photo in photos:
-        counts[photo.label or ""] = counts.get(photo.label or "", 0) + 1
-    return min(counts.values(), default=0) < recipe.cross_validate_below
+    learned = sum(photo.reason is None and photo.split != "test" for photo in photos)
+    return learned < recipe.cross_validate_below
 
 
 def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
