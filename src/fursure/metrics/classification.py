@@ -4,7 +4,7 @@ Dimension key: N photos, K classes, B calibration bins.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +55,15 @@ class ClassScores:
             "recall": _to_json(self.recall),
             "f1": _to_json(self.f1),
         }
+
+    def widened(self, times: float) -> Self:
+        """Return the scores with intervals so many times as wide."""
+        return replace(
+            self,
+            precision=self.precision and self.precision.widened(times),
+            recall=self.recall and self.recall.widened(times),
+            f1=self.f1 and self.f1.widened(times),
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -107,6 +116,22 @@ class Evaluation:
             "classes": [scores.to_json() for scores in self.classes],
             "confusion": [list(row) for row in self.confusion],
         }
+
+    def widened(self, times: float) -> Self:
+        """Return the same figures with intervals so many times as wide."""
+        return replace(
+            self,
+            accuracy=self.accuracy.widened(times),
+            balanced_accuracy=self.balanced_accuracy.widened(times),
+            macro_precision=self.macro_precision.widened(times),
+            macro_f1=self.macro_f1.widened(times),
+            top5=self.top5 and self.top5.widened(times),
+            roc_auc=self.roc_auc and self.roc_auc.widened(times, top=1),
+            log_loss=self.log_loss.widened(times),
+            brier=self.brier.widened(times, top=WORST_BRIER),
+            calibration_error=self.calibration_error.widened(times),
+            classes=tuple(scores.widened(times) for scores in self.classes),
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:

@@ -7,7 +7,7 @@ Dimension key: N photos, R draws, M columns.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import isnan, nan, sqrt
 from statistics import NormalDist
 from typing import Any, Self
@@ -41,6 +41,18 @@ class Estimate:
 
     def __str__(self) -> str:
         return f"{self:}"
+
+    def widened(self, times: float, *, top: float | None = None) -> Self:
+        """Return it with each end so many times as far from the value, within 0 and ``top``.
+
+        ``top`` is 1 for a share.
+        """
+        if isnan(self.value):
+            return self
+        top = 1.0 if self.percent else top
+        low = max(0.0, self.value - times * (self.value - self.low))
+        high = self.value + times * (self.high - self.value)
+        return replace(self, low=low, high=high if top is None else min(top, high))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; an undefined value is ``None``, never NaN."""

@@ -232,7 +232,7 @@ def _needed(
 
 
 def _two_digits(photos: int) -> int:
-    unit = 10 ** max(0, len(str(photos)) - 2)
+    unit = int(10 ** max(0, len(str(photos)) - 2))
     return ceil(photos / unit) * unit
 
 
