@@ -162,6 +162,20 @@ def test_intervals_of_the_calibration_error_reach_zero_for_a_calibrated_model() 
     assert reached >= 52  # 57 or more expected, 3 standard deviations are 5
 
 
+def test_few_photos_share_fewer_bins() -> None:
+    rng = np.random.default_rng(0)
+    for count, bins in ((10, 1), (48, 2), (100, 5), (300, 15), (3000, 15)):
+        gaps = calibration_gaps(rng.random(count), rng.random(count) < 0.5)
+        assert np.count_nonzero(np.abs(gaps).sum(axis=0)) == bins
+
+
+def test_no_mistake_among_few_photos_proves_no_calibration() -> None:
+    found = ece(np.full(48, 0.97), np.ones(48, bool))
+    assert found.low == 0  # a calibrated model makes no mistake in 48 one time in four
+    assert found.high > 0.07  # nor is one that errs in 7 % ruled out
+    assert ece(np.full(4800, 0.97), np.ones(4800, bool)).low > 0.02  # of so many, it is too timid
+
+
 def test_intervals_of_the_calibration_error_cover_overconfidence() -> None:
     rng, covered = np.random.default_rng(0), 0
     for _ in range(60):

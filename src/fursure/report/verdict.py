@@ -152,6 +152,6 @@ def _weakest(evaluation: Evaluation) -> Reason:
     said = f"Weakest on “{worst.label}”: {recall:.1%} of its photos recognised"
     if recall.low > evaluation.accuracy.value - TELLING:
         return Reason("good", f"{said}.")
-    if recall.high > evaluation.accuracy.value:
+    if recall.high >= evaluation.accuracy.value:
         return Reason("fair", f"{said}: too few to tell whether it is weaker there.")
     return Reason("fair", f"{said}.")
