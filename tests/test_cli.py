@@ -297,9 +297,13 @@ def test_the_cache_is_listed_and_cleared(drawings: Path, tmp_path: Path) -> None
     assert fursure("cache", FURSURE_HOME=home).stdout == ""
 
 
-def test_backbones_at_hand_begin_with_the_one_in_the_wheel() -> None:
+def test_backbones_at_hand_begin_with_the_default_and_what_it_is_worth() -> None:
     run = fursure("backbones")
-    assert run.stdout.startswith("tiny ")
+    assert run.stdout.splitlines()[1].startswith("lite0 ")
+    rows = [json.loads(line) for line in fursure("backbones", "--json").stdout.splitlines()]
+    assert rows[0]["name"] == "lite0"
+    assert rows[0]["measured"]["torch_once"] is False
+    assert 0.98 < rows[0]["measured"]["accuracy"] < 1
 
 
 def test_nothing_touches_the_network(photos: Path, tmp_path: Path, drawings: Path) -> None:

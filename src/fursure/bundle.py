@@ -33,13 +33,15 @@ from numpy.typing import NDArray
 from fursure.errors import BadBundle, RiskNotCertified
 from fursure.files import replacing
 from fursure.images.preprocess import Preprocess
+from fursure.splice import spliced
 from fursure.sureness.familiarity import Familiar
 from fursure.sureness.risk import RiskTable
 from fursure.tensors import self_contained
 
 FORMAT = 1
-LIMITS = {  # bytes; a bundle holds exactly these members
+LIMITS = {  # bytes; a bundle holds exactly these members, with either form of the network
     "model.onnx": 2**31 - 1,
+    "model.splice": 2**24,  # the network less the weights of a data package
     "bundle.json": 2**20,
     "familiar.npz": 2**26,
     "golden.npz": 2**24,
@@ -244,6 +246,8 @@ class Bundle:
             raise BadBundle(path, "there is no such file; `fursure train` makes one")
         try:
             members = _read_folder(path) if path.is_dir() else _read_zip(path)
+            if (splice := members.pop("model.splice", None)) is not None:
+                members["model.onnx"] = spliced(splice)
             _check_sums(members)
             return cls._parse(members)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -326,9 +330,10 @@ def _read_folder(path: Path) -> dict[str, bytes]:
 
 def _check_names(names: Iterable[str]) -> None:
     found = list(names)
-    if missing := sorted(LIMITS.keys() - set(found)):
+    wanted = LIMITS.keys() - {"model.onnx" if "model.splice" in found else "model.splice"}
+    if missing := sorted(wanted - set(found)):
         raise ValueError(f"{missing[0]} is missing; copy it again")
-    if len(found) > len(LIMITS):
+    if len(found) > len(wanted):
         extra = sorted(set(found) - LIMITS.keys()) or ["a file twice"]
         raise ValueError(f"it also holds {extra[0][:100]!r}, which no bundle has")
 
@@ -342,7 +347,7 @@ def _check_sums(members: Mapping[str, bytes]) -> None:
     lines = members["SHA256SUMS"].decode("ascii").splitlines()
     pairs = [line.partition("  ") for line in lines]
     sums = {name: digest for digest, _, name in pairs}
-    for name in LIMITS.keys() - {"SHA256SUMS"}:
+    for name in LIMITS.keys() - {"SHA256SUMS", "model.splice"}:
         if sums.get(name) != hashlib.sha256(members[name]).hexdigest():
             raise ValueError(
                 f"{name} in it is not what was written (its sha256 differs); copy it again"

@@ -57,7 +57,7 @@ def encoder_for(recipe: Recipe, *, features: str | None = None) -> Backbone:
         for source in sources
     ]
     if not loaded:
-        raise BadBackbone("no backbone is named; name one at least: --backbone tiny.")
+        raise BadBackbone("no backbone is named; name one at least: --backbone lite0.")
     whole = side_by_side(loaded)
     return with_flips(whole) if recipe.flips else whole
 

@@ -27,12 +27,12 @@ from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
 from fursure.data.split import folds
 from fursure.recipe import Engine
-from fursure.training.backbones import at_hand, load_backbone
+from fursure.training.backbones import load_backbone
 from fursure.training.collect import grouped
 from fursure.training.cues import Cue, cues
 from fursure.training.gather import Gathered, gather
 from fursure.training.suspects import TENTH, Judged, judge
-from fursure.workflows.notes import about_photos
+from fursure.workflows.notes import about_backbone, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.review import check_place, write_page
 
@@ -69,7 +69,7 @@ class Checked:
 def check(
     data: str | PathLike[str],
     *,
-    backbone: str = "tiny",
+    backbone: str = "lite0",
     corrections: str | PathLike[str] | None = None,
     output: str | PathLike[str] | None = None,
     most: int = 400,
@@ -205,7 +205,4 @@ def _telling(found: Sequence[Cue]) -> Iterator[Finding]:
 
 def _notes(listing: Manifest, backbone: str) -> Iterator[str]:
     yield from about_photos(listing, "the manifest")
-    if backbone == "tiny":
-        stronger = [name for name, _ in at_hand() if name != "tiny"]
-        if stronger:
-            yield f"stronger backbones at hand: {', '.join(stronger)} (--backbone)"
+    yield from about_backbone(backbone)

@@ -187,7 +187,7 @@ def _divided(
     label_regex: str | None,
     progress: Progress,
 ) -> Manifest:
-    """Divide the photos by what `tiny` sees in them, which is at hand whatever is compared.
+    """Divide the photos by what `lite0` sees in them, which is at hand whatever is compared.
 
     So the split knows neither which recipes there are nor their order, and a ladder can grow.
     """

@@ -49,13 +49,13 @@ class Means:
 def origin(recipe: Recipe, features: str | None) -> Backbone:
     """Return the encoder that collects the photos: the recipe's own before any training.
 
-    A network of random weights has no features worth comparing photos by, so `tiny` lends its.
+    A network of random weights has no features worth comparing photos by, so `lite0` lends its.
     """
     if recipe.tune is None:
         return encoder_for(recipe, features=features)
     if not recipe.from_scratch:
         return encoder_for(replace(recipe, flips=False), features=features)
-    lent = encoder_for(Recipe(backbone="tiny"))
+    lent = encoder_for(Recipe(backbone="lite0"))
     return replace(lent, name=str(recipe.backbone), licence="trained from random weights")
 
 

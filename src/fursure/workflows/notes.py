@@ -5,6 +5,8 @@ from collections.abc import Iterator, Sequence
 from fursure.data.corrections import DROPPED
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.split import leaks, spare
+from fursure.training.backbones import at_hand
+from fursure.training.measured import stronger
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
 
@@ -26,6 +28,13 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
         yield f"left out {photo.path}: {photo.reason}"
     if len(bad) > SHOWN:
         yield f"left out {len(bad) - SHOWN} more; {place} names them"
+
+
+def about_backbone(name: str) -> Iterator[str]:
+    """Yield the backbones at hand that were measured to be stronger than the one used."""
+    better = stronger(name, [backbone.name for backbone in at_hand()])
+    if better:
+        yield f"measured to be stronger, and at hand: --backbone {' or '.join(better)}"
 
 
 def about_copies(photos: Sequence[Photo]) -> Iterator[str]:

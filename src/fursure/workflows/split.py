@@ -56,7 +56,7 @@ class Folders:
 class Arrays:
     """What a backbone makes of the photos, as NumPy files."""
 
-    backbone: str = "tiny"
+    backbone: str = "lite0"
     image_size: int | None = None  # pixels; None is what the backbone was trained with
     maps: bool = False  # the last feature map instead of its mean
 

@@ -34,12 +34,12 @@ from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
-from fursure.training.backbones import Backbone, at_hand
+from fursure.training.backbones import Backbone
 from fursure.training.collect import Collected, collect
 from fursure.training.fit import check_classes
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
-from fursure.workflows.notes import about_copies, about_photos
+from fursure.workflows.notes import about_backbone, about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
 
@@ -245,10 +245,7 @@ def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator
     if spared:
         yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
     yield from about_copies(usable)
-    if backbone.name == "tiny":
-        stronger = [name for name, _ in at_hand() if name != "tiny"]
-        if stronger:
-            yield f"stronger backbones at hand: {', '.join(stronger)} (--backbone)"
+    yield from about_backbone(backbone.name)
 
 
 def _proof_rows(collected: Collected) -> list[int]:
