@@ -186,11 +186,15 @@ def test_auto_takes_openvino_for_many_photos_only() -> None:
     assert many.engine.startswith("openvino")
 
 
+def child(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Let ``code`` be the self-test's child."""
+    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", code])
+
+
 @needs_openvino
 def test_a_crash_in_the_self_test_costs_only_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = encoder_graph(seed=11)  # another model, so that no verdict is kept yet
-    crash = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
-    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", crash])
+    child(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGFPE)")
     session = open_session(graph, photos=BULK)
     assert session.engine.startswith("onnxruntime")
     with pytest.raises(EngineFailed, match=r"died of signal 8.*--engine onnxruntime"):
@@ -198,12 +202,43 @@ def test_a_crash_in_the_self_test_costs_only_speed(monkeypatch: pytest.MonkeyPat
 
 
 @needs_openvino
+def test_a_crash_in_bf16_leaves_openvino_in_f32(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = encoder_graph(seed=14)
+    crash = "import os, sys; 'bf16' in sys.argv and os.abort(); print('[\"f32\", \"\"]')"
+    child(monkeypatch, crash)
+    assert open_session(graph, photos=BULK).engine.endswith("fp32")
+    assert selftest.verdict(graph) == selftest.Verdict("f32", "bf16: it died of signal 6")
+
+
+@needs_openvino
+def test_what_only_bf16_gets_wrong_runs_in_f32(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = 'print(\'["bf16", "too rough"]\'); print(\'["f32", ""]\')'
+    child(monkeypatch, wrong)
+    verdict = selftest.verdict(encoder_graph(seed=15))
+    assert verdict == selftest.Verdict("f32", "bf16: too rough")
+
+
+@needs_openvino
 def test_a_verdict_is_kept_and_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = encoder_graph(seed=12)
-    assert selftest.problem(graph) is None
-    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", "raise SystemExit('asked')"])
-    assert selftest.problem(graph) is None
-    assert "asked" in (selftest.problem(encoder_graph(seed=13)) or "")
+    first = selftest.verdict(graph)
+    assert first.precision is not None
+    child(monkeypatch, "raise SystemExit('asked')")
+    assert selftest.verdict(graph) == first
+    assert "asked" in selftest.verdict(encoder_graph(seed=13)).reason
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"2 | x": "passed"}', '{"2 | x": {"precision": "i4"}}']
+)
+def test_damaged_verdicts_are_found_again(
+    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FURSURE_HOME", str(tmp_path))
+    (tmp_path / "selftest.json").write_text(text)
+    child(monkeypatch, 'print(\'["bf16", ""]\')')
+    assert selftest.verdict(encoder_graph()) == selftest.Verdict("bf16")
 
 
 def test_threads_respect_the_processors_allowed() -> None:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.engine.libraries import onnxruntime
 from fursure.errors import EngineFailed
 from fursure.recipe import Engine
 
@@ -50,8 +51,7 @@ class OnnxRuntime:
     """ONNX Runtime on the CPU in fp32: the default, and the quickest to start."""
 
     def __init__(self, model: bytes, *, threads: int, bulk: bool = False) -> None:
-        import onnxruntime as ort
-
+        ort = onnxruntime()
         self.bulk = bulk
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1 if bulk else threads
@@ -78,8 +78,9 @@ def open_session(
     """Load a network for about ``photos`` photos.
 
     ``auto`` is ONNX Runtime, or from `BULK` photos on OpenVINO, where that is installed and has
-    passed its self-test for this model on this machine. In bulk work every worker thread runs
-    its own batch on one core; for a few photos one call spreads over ``threads`` cores.
+    passed its self-test for this model on this machine, in bf16 or else in f32. In bulk work
+    every worker thread runs its own batch on one core; for a few photos one call spreads over
+    ``threads`` cores.
 
     Raises:
         EngineFailed: the engine asked for is not installed or cannot run this model.
@@ -88,11 +89,13 @@ def open_session(
     if engine == "openvino" or (engine == "auto" and photos >= BULK):
         from fursure.engine import openvino, selftest
 
-        problem = selftest.problem(model)
-        if problem is None:
-            return openvino.OpenVino(model, threads=threads)
+        verdict = selftest.verdict(model)
+        if verdict.precision is not None:
+            return openvino.OpenVino(model, threads=threads, precision=verdict.precision)
         if engine == "openvino":
-            raise EngineFailed(f"OpenVINO cannot be used: {problem}. --engine onnxruntime can.")
+            raise EngineFailed(
+                f"OpenVINO cannot be used: {verdict.reason}. --engine onnxruntime can."
+            )
     try:
         return OnnxRuntime(model, threads=threads, bulk=photos >= BULK)
     except Exception as error:  # it raises its own types, and UnicodeDecodeError among others
