@@ -13,12 +13,13 @@ from fursure.data.parallel import chunked, in_order
 from fursure.engine import selftest
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, installed_version
-from fursure.engine.parity import check_parity, largest_deviation
+from fursure.engine.parity import check_answers, check_pixels, largest_deviation
 from fursure.engine.predictor import Predictor
 from fursure.engine.session import BATCH, BULK, OnnxRuntime, available_threads, open_session
 from fursure.errors import EngineFailed
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
+from fursure.workflows.notes import about_engine
 from fursure.workflows.train import Trained
 
 needs_openvino = pytest.mark.skipif(
@@ -160,7 +161,7 @@ def test_a_network_that_answers_otherwise_is_refused(bundle: Bundle) -> None:
 
     assert largest_deviation(Wrong(), bundle) == pytest.approx(0.01, abs=1e-6)
     with pytest.raises(EngineFailed, match=r"off by 0\.01.*--engine"):
-        check_parity(Wrong(), bundle)
+        check_answers(Wrong(), bundle)
 
 
 def test_pixels_prepared_otherwise_are_refused(bundle: Bundle) -> None:
@@ -170,7 +171,7 @@ def test_pixels_prepared_otherwise_are_refused(bundle: Bundle) -> None:
     other = replace(other, crop=0.5, mode="crop")
     changed = replace(bundle, meta=replace(bundle.meta, preprocess=other))
     with pytest.raises(EngineFailed, match="prepares photos differently"):
-        check_parity(OnnxRuntime(bundle.model, threads=1), changed)
+        check_pixels(changed)
 
 
 def test_a_broken_network_is_refused_in_a_sentence() -> None:
@@ -273,3 +274,35 @@ threads = [threading.Thread(target=work) for _ in range(4)]
     for _ in range(6):
         command = [sys.executable, "-c", code]
         subprocess.run(command, input=encoder_graph(), check=True, timeout=30)
+
+
+@needs_openvino
+def test_a_model_whose_golden_answers_fail_in_bf16_runs_in_f32_and_says_so(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fursure.engine import predictor as module
+
+    def check(session: OnnxRuntime, bundle: Bundle) -> None:
+        if session.engine.endswith("bf16"):
+            raise EngineFailed("off by 0.4")
+        check_answers(session, bundle)
+
+    monkeypatch.setattr(module, "check_answers", check)
+    selftest.vouch(bundle.model, "bf16")
+    opened = Predictor.open(bundle, photos=BULK)
+    engine = opened.network.session.engine
+    assert engine.startswith("openvino")
+    assert engine.endswith("fp32")
+    told = selftest.about(engine, bundle.model)
+    assert told == f"engine: {engine} (bf16: its golden answers come out otherwise)"
+    selftest.vouch(bundle.model, "bf16")
+
+
+@needs_openvino
+def test_what_runs_many_photos_is_told_once_and_why_nothing_faster_does() -> None:
+    graph = encoder_graph(seed=16)
+    selftest.vouch(graph, "f32", "bf16: too rough")
+    (sentence,) = about_engine("openvino 1 fp32", graph, asked="auto", photos=BULK)
+    assert sentence == "engine: openvino 1 fp32 (bf16: too rough)"
+    assert not list(about_engine("onnxruntime 1 fp32", graph, asked="auto", photos=BULK - 1))
+    assert not list(about_engine("onnxruntime 1 fp32", graph, asked="onnxruntime", photos=BULK))

@@ -49,10 +49,27 @@ def verdict(model: bytes) -> Verdict:
 def vouch(model: bytes, precision: Precision | None, reason: str = "") -> None:
     """Keep a verdict on ``model`` that was found another way.
 
-    Its encoder passed and it adds one dense layer to that, or its own proof failed.
+    Its encoder passed and it adds one dense layer to that, or its own answers were tried.
     """
     if (version := installed_version()) is not None:
         _remember(_key(version, model), Verdict(precision, reason))
+
+
+def distrust(model: bytes) -> None:
+    """Let ``model`` run in the next slower precision: what passed gave wrong golden answers."""
+    fastest, *slower = (*trusted(verdict(model).precision), None)
+    vouch(model, slower[0] if slower else None, f"{fastest}: its golden answers come out otherwise")
+
+
+def trusted(precision: Precision | None) -> tuple[Precision, ...]:
+    """Return the precisions OpenVINO may use where ``precision`` is the fastest of them."""
+    return () if precision is None else PRECISIONS[PRECISIONS.index(precision) :]
+
+
+def about(engine: str, model: bytes) -> str:
+    """Return what runs ``model``, and why nothing faster does."""
+    reason = verdict(model).reason
+    return f"engine: {engine} ({reason})" if reason else f"engine: {engine}"
 
 
 def _key(version: str, model: bytes) -> str:

@@ -4,7 +4,7 @@ Dimension key: N photos, H W height and width (pixels), C colour (RGB).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -75,10 +75,21 @@ class OnnxRuntime:
 def open_session(
     model: bytes, *, engine: Engine = "auto", photos: int = 1, threads: int | None = None
 ) -> Session:
-    """Load a network for about ``photos`` photos.
+    """Load a network for about ``photos`` photos into the fastest engine that may run it.
+
+    Raises:
+        EngineFailed: the engine asked for is not installed or cannot run this model.
+    """
+    return next(sessions(model, engine=engine, photos=photos, threads=threads))
+
+
+def sessions(
+    model: bytes, *, engine: Engine = "auto", photos: int = 1, threads: int | None = None
+) -> Iterator[Session]:
+    """Yield a network loaded by each engine that may run it, the fastest first.
 
     ``auto`` is ONNX Runtime, or from `BULK` photos on OpenVINO, where that is installed and has
-    passed its self-test for this model on this machine, in bf16 or else in f32. In bulk work
+    passed its self-test for this model on this machine: in bf16 or else in f32. In bulk work
     every worker thread runs its own batch on one core; for a few photos one call spreads over
     ``threads`` cores.
 
@@ -90,14 +101,19 @@ def open_session(
         from fursure.engine import openvino, selftest
 
         verdict = selftest.verdict(model)
-        if verdict.precision is not None:
-            return openvino.OpenVino(model, threads=threads, precision=verdict.precision)
-        if engine == "openvino":
+        for precision in selftest.trusted(verdict.precision):
+            yield openvino.OpenVino(model, threads=threads, precision=precision)
+        if engine == "openvino" and verdict.precision is None:
             raise EngineFailed(
                 f"OpenVINO cannot be used: {verdict.reason}. --engine onnxruntime can."
             )
+    if engine != "openvino":
+        yield _onnx_runtime(model, threads, bulk=photos >= BULK)
+
+
+def _onnx_runtime(model: bytes, threads: int, *, bulk: bool) -> OnnxRuntime:
     try:
-        return OnnxRuntime(model, threads=threads, bulk=photos >= BULK)
+        return OnnxRuntime(model, threads=threads, bulk=bulk)
     except Exception as error:  # it raises its own types, and UnicodeDecodeError among others
         reason = str(error).strip().splitlines()[0][:300]
         raise EngineFailed(f"ONNX Runtime cannot load this model: {reason}") from error
