@@ -306,3 +306,12 @@ def test_what_runs_many_photos_is_told_once_and_why_nothing_faster_does() -> Non
     assert sentence == "engine: openvino 1 fp32 (bf16: too rough)"
     assert not list(about_engine("onnxruntime 1 fp32", graph, asked="auto", photos=BULK - 1))
     assert not list(about_engine("onnxruntime 1 fp32", graph, asked="onnxruntime", photos=BULK))
+
+
+@needs_openvino
+def test_the_self_test_imports_nothing_from_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('code of a stranger')")
+    monkeypatch.chdir(tmp_path)
+    assert "stranger" not in selftest.verdict(encoder_graph(seed=17)).reason

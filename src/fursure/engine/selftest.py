@@ -19,7 +19,8 @@ from pathlib import Path
 from fursure.engine.openvino import Precision, installed_version
 from fursure.files import home, replacing
 
-COMMAND = [sys.executable, "-m", "fursure.engine.trial"]  # takes the network on its stdin
+# -P: a numpy.py among the photos of the current folder is not what the child should import
+COMMAND = [sys.executable, "-P", "-m", "fursure.engine.trial"]  # takes the network on its stdin
 PATIENCE = 120.0  # seconds the child may take; a large network compiles in a tenth of that
 PRECISIONS: tuple[Precision, ...] = ("bf16", "f32")  # the fastest first
 TEST = 2  # raised when the test changes, so that earlier verdicts do not count
