@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fursure.cli import COMMANDS
+from fursure.engine.session import BULK
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
 
@@ -275,7 +276,17 @@ def test_the_doctor_finds_this_machine_well(tmp_path: Path) -> None:
     assert run.returncode == 0
     findings = {one["what"]: one for one in map(json.loads, run.stdout.splitlines())}
     assert findings["test photo"]["good"]
+    assert "onnxruntime" in findings["engines"]["found"]
     assert str(tmp_path / "home") in findings["caches"]["found"]
+
+
+def test_many_photos_tell_once_which_engine_runs_and_few_do_not(tmp_path: Path) -> None:
+    photo = jpeg(draw("cat", seed=1, size=64))
+    for number in range(BULK):
+        (tmp_path / f"{number}.jpg").write_bytes(photo)
+    assert fursure("predict", tmp_path).stderr.count("engine: ") == 1
+    assert "engine: " not in fursure("predict", "--quiet", tmp_path).stderr
+    assert "engine: " not in fursure("predict", tmp_path / "1.jpg").stderr
 
 
 def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:

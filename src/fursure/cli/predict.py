@@ -63,7 +63,9 @@ def predict(
         table = _table(bundle, csv_path, overwrite, photos, knobs["max_error"], knobs["engine"])
         skip = table.done.__contains__ if table else lambda _name: False
         sort = Sorter(sort_into) if sort_into else None
-        predictions: Iterable[Prediction] = predict(bundle, inputs, skip=skip, **knobs)
+        predictions: Iterable[Prediction] = predict(
+            bundle, inputs, skip=skip, say=(lambda _: None) if quiet else options.say, **knobs
+        )
         if table:
             stack.enter_context(table)
             if table.done and not quiet:

@@ -18,7 +18,7 @@ from fursure.bundle import Bundle, Golden, Meta, Seen, short_digests
 from fursure.data.split import spare
 from fursure.engine import selftest
 from fursure.engine.network import Network
-from fursure.engine.openvino import OpenVino
+from fursure.engine.openvino import OpenVino, Precision
 from fursure.engine.session import OnnxRuntime, available_threads
 from fursure.errors import BadBackbone
 from fursure.images.decode import decode
@@ -182,8 +182,9 @@ def _prove(
     network = Network(OnnxRuntime(model, threads=available_threads()), preprocess)
     default_NK, own_NK = _probs(network, photos, golden), None
     if engine.startswith("openvino"):
-        selftest.vouch(model)  # its encoder passed in a child process; the head is one more layer
-        own = OpenVino(model, threads=available_threads())
+        precision: Precision = "bf16" if engine.endswith("bf16") else "f32"
+        selftest.vouch(model, precision)  # its encoder passed; the head is one more layer
+        own = OpenVino(model, threads=available_threads(), precision=precision)
         own_NK = _probs(Network(own, preprocess), photos, golden)
     gap = float(
         np.abs((default_NK if own_NK is None else own_NK)[: len(photos)] - expected_NK).max()

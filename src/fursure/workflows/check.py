@@ -27,12 +27,12 @@ from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
 from fursure.data.split import folds
 from fursure.recipe import Engine
-from fursure.training.backbones import load_backbone
+from fursure.training.backbones import Backbone, load_backbone
 from fursure.training.collect import grouped
 from fursure.training.cues import Cue, cues
 from fursure.training.gather import Gathered, gather
 from fursure.training.suspects import TENTH, Judged, judge
-from fursure.workflows.notes import about_backbone, about_photos
+from fursure.workflows.notes import about_backbone, about_engine, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.review import check_place, write_page
 
@@ -111,7 +111,7 @@ def check(
             findings=findings,
             cues=told,
             corrections=verdicts,
-            notes=(*applied.notes, *_notes(listing, backbone)),
+            notes=(*applied.notes, *_notes(listing, encoder, found.engine, engine)),
             seconds=time.monotonic() - began,
             engine=found.engine,
         )
@@ -203,6 +203,7 @@ def _telling(found: Sequence[Cue]) -> Iterator[Finding]:
             yield Finding(kind="cue", reason=sentence, score=one.gain)
 
 
-def _notes(listing: Manifest, backbone: str) -> Iterator[str]:
+def _notes(listing: Manifest, encoder: Backbone, engine: str, asked: Engine) -> Iterator[str]:
     yield from about_photos(listing, "the manifest")
-    yield from about_backbone(backbone)
+    yield from about_backbone(encoder.name)
+    yield from about_engine(engine, encoder.onnx, asked=asked, photos=len(listing.photos))

@@ -6,7 +6,7 @@ Dimension key: N photos, K classes.
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from typing import Any
 
@@ -25,6 +25,7 @@ from fursure.images.decode import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import Engine
+from fursure.workflows.notes import about_engine
 from fursure.workflows.progress import Progress, silent
 
 MAPPED = 600  # photos, at most twice as many, whose features are kept for a map
@@ -66,6 +67,7 @@ class Evaluated:
     failed: tuple[Prediction, ...]  # photos that could not be used, with their errors
     skipped: dict[str, int]  # junk by kind
     rows: Rows
+    notes: tuple[str, ...] = ()  # what ran it, where there were many photos
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -125,7 +127,11 @@ def evaluate_model(
                 predictions.append(prediction)
                 advance(photos.taken - done)
                 done = photos.taken
-    return _measured(predictions, photos, listing, bundle, predictor, features)
+    name = predictor.network.session.engine
+    return replace(
+        _measured(predictions, photos, listing, bundle, predictor, features),
+        notes=tuple(about_engine(name, bundle.model, asked=engine, photos=count)),
+    )
 
 
 @dataclass(slots=True)

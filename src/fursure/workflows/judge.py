@@ -81,6 +81,7 @@ class Judged:
     def notes(self) -> Iterator[str]:
         """Yield what else is worth telling."""
         result = self.evaluated
+        yield from result.notes
         if result.seen:
             yield f"left out {result.seen} photos the model was made from (--include-seen)"
         for one in result.failed[:SHOWN]:

@@ -1,14 +1,23 @@
-"""Photos of a data set → what is worth telling of them, in sentences."""
+"""Photos of a data set, and what read them → what is worth telling, in sentences."""
 
 from collections.abc import Iterator, Sequence
 
 from fursure.data.corrections import DROPPED
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.split import leaks, spare
+from fursure.engine import selftest
+from fursure.engine.session import BULK
+from fursure.recipe import Engine
 from fursure.training.backbones import at_hand
 from fursure.training.measured import stronger
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
+
+
+def about_engine(engine: str, model: bytes, *, asked: Engine, photos: int) -> Iterator[str]:
+    """Yield what ran ``model`` and why nothing faster did, where that was ours to choose."""
+    if asked == "auto" and photos >= BULK:
+        yield selftest.about(engine, model)
 
 
 def about_photos(manifest: Manifest, place: str) -> Iterator[str]:

@@ -21,6 +21,7 @@ from fursure.engine.session import BULK
 from fursure.errors import BadData, FursureError
 from fursure.images.decode import LIMITS
 from fursure.recipe import Engine
+from fursure.workflows.notes import about_engine
 
 Named = tuple[str, Any]  # what a photo is called, and what `Predictor.stream` takes
 
@@ -75,10 +76,12 @@ def predict(
     threads: int | None = None,
     max_error: float | None = None,
     skip: Callable[[str], bool] = lambda _name: False,
+    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each photo, in order, in flat memory.
 
-    ``skip`` says which names an interrupted run has already answered.
+    ``skip`` says which names an interrupted run has already answered; ``say`` hears what runs the
+    network, where there are many photos.
 
     Raises:
         FursureError: an input is missing or cannot be read at all; a bad photo is a row.
@@ -92,6 +95,9 @@ def predict(
         predictor = Predictor.open(
             bundle, engine=engine, photos=len(head), threads=threads, max_error=max_error
         )
+        name = predictor.network.session.engine
+        for sentence in about_engine(name, bundle.model, asked=engine, photos=len(head)):
+            say(sentence)
         yield from predictor.stream(chain(head, named))
 
 

@@ -39,7 +39,7 @@ from fursure.training.collect import Collected, collect
 from fursure.training.fit import check_classes
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
-from fursure.workflows.notes import about_backbone, about_copies, about_photos
+from fursure.workflows.notes import about_backbone, about_copies, about_engine, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
 
@@ -109,7 +109,7 @@ def train(
                 advance=advance,
             )
         _check(collected, data)
-        notes = tuple(_notes(collected, recipe, backbone))
+        notes = tuple(_notes(collected, recipe, backbone, engine))
         known = {one.sha256 for one in collected.manifest.photos}
         listed = None if strangers is None else list_strangers(strangers, known)
         notes += listed.notes if listed else ()
@@ -237,8 +237,12 @@ def _check(collected: Collected, data: str | PathLike[str]) -> None:
     check_classes(collected.usable, manifest.labels)
 
 
-def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator[str]:
+def _notes(
+    collected: Collected, recipe: Recipe, backbone: Backbone, asked: Engine
+) -> Iterator[str]:
     manifest, usable = collected.manifest, collected.usable
+    photos = len(manifest.photos)
+    yield from about_engine(collected.engine, backbone.onnx, asked=asked, photos=photos)
     yield from collected.notes
     yield from about_photos(manifest, "the manifest beside the model")
     spared = sum(map(spare, manifest.photos))
