@@ -79,7 +79,15 @@ def assemble(
     expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
     with ThreadPoolExecutor(1) as pool:  # the engines leave part of the second core idle
         familiarity = pool.submit(_familiar, collected, found, recipe, strangers)
-        gap = _prove(model, backbone.preprocess, photos, expected_NK, golden, collected.engine)
+        gap = _prove(
+            model,
+            backbone.preprocess,
+            photos,
+            expected_NK,
+            golden,
+            collected.engine,
+            joined=bool(backbone.parts),
+        )
     familiar, worth = familiarity.result()
     meta = Meta(
         name=name,
@@ -173,6 +181,8 @@ def _prove(
     expected_NK: NDArray[np.floating],
     golden: Golden,
     engine: str,
+    *,
+    joined: bool,
 ) -> float:
     """Run real photos through the whole graph and return the bound between engines.
 
@@ -181,8 +191,7 @@ def _prove(
     """
     network = Network(OnnxRuntime(model, threads=available_threads()), preprocess)
     default_NK, own_NK = _probs(network, photos, golden), None
-    if engine.startswith("openvino"):
-        selftest.vouch(model)  # its encoder passed in a child process; the head is one more layer
+    if "openvino" in engine and _openvino_may(model, joined=joined):
         own = OpenVino(model, threads=available_threads())
         own_NK = _probs(Network(own, preprocess), photos, golden)
     gap = float(
@@ -196,6 +205,14 @@ def _prove(
     if own_NK is None:
         return UNMEASURED
     return max(UNMEASURED, MARGIN * float(np.abs(own_NK - default_NK).max()))
+
+
+def _openvino_may(model: bytes, *, joined: bool) -> bool:
+    """Return whether OpenVINO may run the whole graph in this process."""
+    if joined:  # its parts passed in a child process, each alone; their joint has to
+        return selftest.problem(model) is None
+    selftest.vouch(model)  # its encoder passed there; the head is one more layer
+    return True
 
 
 def _probs(network: Network, photos: Sequence[Image.Image], golden: Golden) -> NDArray[np.float32]:
@@ -222,5 +239,6 @@ def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
         "spare": spared,  # training photos beyond the recipe's limit
         "near_duplicates": len(collected.usable) - len({one.group for one in collected.usable}),
         "engine": collected.engine,
+        "features": list(collected.caches),  # file names: who has them knows what training saw
         "backbone": backbone.digest,
     }

@@ -42,6 +42,7 @@ class Backbone:
     onnx: bytes  # pixels (uint8 N,H,W,3) -> features (N,D) and, where there is one, map
     preprocess: Preprocess
     licence: str  # of the weights
+    parts: tuple["Backbone", ...] = ()  # whose features, side by side, are its own; () is one alone
 
     @property
     def digest(self) -> str:
