@@ -4,7 +4,7 @@ Dimension key: N photos, K classes, D features, H W height and width, C colour.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -35,6 +35,7 @@ from fursure.training.collect import Collected
 from fursure.training.fit import Fit
 from fursure.training.graph import attach_head
 from fursure.training.heads import Layers
+from fursure.training.seen import unmeasured
 from fursure.training.strangers import Strangers, Worth, direction, set_aside
 
 PROOF = 64  # photos that run through the whole graph before a bundle is accepted
@@ -113,10 +114,22 @@ def assemble(
         meta=meta,
         model=model,
         familiar=familiar,
-        seen=Seen(training=seen["train"], validation=seen["val"]),
+        seen=Seen(
+            training=seen["train"],
+            validation=seen["val"],
+            encoder=_seen_by_encoder(backbone, recipe, seen.values()),
+        ),
         golden=golden,
         card=card(meta),
     )
+
+
+def _seen_by_encoder(
+    backbone: Backbone, recipe: Recipe, own: Iterable[NDArray[np.uint64]]
+) -> NDArray[np.uint64]:
+    """Return what the encoder has seen: what it had before, and if it was trained now, ours."""
+    before = np.array(sorted(backbone.seen), np.uint64)
+    return np.unique(np.concatenate([before, *(own if recipe.tune else ())]))
 
 
 def _familiar(
@@ -236,6 +249,7 @@ def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
         "digest": collected.manifest.digest,
         "photos": counts,
         "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
+        "seen_by_encoder": len(unmeasured(collected.manifest, backbone.seen)),
         "spare": spared,  # training photos beyond the recipe's limit
         "near_duplicates": len(collected.usable) - len({one.group for one in collected.usable}),
         "engine": collected.engine,

@@ -21,6 +21,7 @@ from fursure.recipe import Engine, Recipe
 from fursure.training.backbones import Backbone
 from fursure.training.fit import SMALLEST_CLASS, few
 from fursure.training.reader import Reader
+from fursure.training.seen import without_seen
 
 Advance = Callable[[int], None]  # told how many more photos are done
 
@@ -54,10 +55,12 @@ def collect(
 
     What an earlier or interrupted run computed is taken from the caches. ``previous`` are splits
     by digest that stay; a ``division`` is taken whole, whatever the recipe asks for.
-    ``corrections`` change labels, or leave photos out, before anything else is decided.
+    What the encoder has seen is left out of test and validation. ``corrections`` change labels,
+    or leave photos out, before anything else is decided.
 
     Raises:
-        BadData: the photos are not those that were divided, or a new label is no class.
+        BadData: the photos are not those that were divided, a new label is no class, or the
+            encoder was trained on all test photos of a class.
     """
     reader = Reader.open(backbone, photos=len(listing.photos), engine=engine, threads=threads)
     rows: list[Scanned] = []
@@ -76,6 +79,7 @@ def collect(
     if photos and recipe.photos is not None:
         # after the split, so every limit is measured on the same photos
         photos = limited(photos, recipe.photos, seed=recipe.seed, least=SMALLEST_CLASS)
+    photos = without_seen(photos, backbone.seen)
     divided = iter(photos)
     manifest = replace(
         listing,

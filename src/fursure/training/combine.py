@@ -91,6 +91,7 @@ def side_by_side(backbones: Sequence[Backbone]) -> Backbone:
         onnx=wired(before, graphs, after, whole.size),
         preprocess=whole,
         licence=" and ".join(dict.fromkeys(licences)),
+        seen=frozenset().union(*(one.seen for one in backbones)),
         parts=tuple(parts),
     )
 

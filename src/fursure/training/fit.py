@@ -7,7 +7,7 @@ cross-validation), those predictions give the figures, and the head is trained o
 Dimension key: N photos, D features, K classes, S candidates (strengths or epochs).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -22,6 +22,7 @@ from fursure.recipe import LogisticRegression, Recipe
 from fursure.sureness.calibration import fit_temperature, softmax
 from fursure.sureness.risk import RiskTable, risk_table
 from fursure.training.heads import Candidate, Layers, candidates
+from fursure.training.seen import check_measurable, is_seen
 
 Features = NDArray[np.float32]  # (N, D)
 Labels = NDArray[np.integer]  # (N,)
@@ -52,11 +53,13 @@ def fit(
     recipe: Recipe,
     *,
     head: Layers | None = None,
+    seen: Container[int] = frozenset(),
 ) -> Fit:
     """Train the recipe's head on the photos marked train and measure it on the others.
 
     ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing. A
-    ``head`` that was trained with its network is only calibrated and measured.
+    ``head`` that was trained with its network is only calibrated and measured. Photos that the
+    encoder has ``seen`` may train, but nothing is measured on them.
 
     Raises:
         TooFewPhotos: a class is too small to hold anything out.
@@ -65,7 +68,7 @@ def fit(
     photos = [photos[row] for row in order]
     index = {label: number for number, label in enumerate(labels)}
     labels_N = np.array([index[photo.label or ""] for photo in photos])
-    task = _Task(photos, features_ND, np.array(order), labels_N, tuple(labels), recipe, head)
+    task = _Task(photos, features_ND, np.array(order), labels_N, tuple(labels), recipe, head, seen)
     # The split says which: where photos were plenty, a limit may have left few to train on.
     divided = any(photo.split == "val" for photo in photos)
     found = task.by_splits() if divided else task.by_folds()
@@ -112,6 +115,7 @@ class _Task:
     labels: tuple[str, ...]
     recipe: Recipe
     head: Layers | None  # trained already
+    seen: Container[int]  # by the encoder, as short digests
 
     def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
         return self.given_ND[self.order_N[chosen_N]]
@@ -160,6 +164,8 @@ class _Task:
         rows = np.flatnonzero(~given_N)
         mine = [self.photos[int(row)] for row in rows]
         fold_M = folds(mine, seed=self.recipe.seed, k=self._folds())
+        check_measurable(mine, self.seen)
+        fresh_M = np.array([not is_seen(photo, self.seen) for photo in mine])
         knobs, logits_SMK = self._out_of_fold(rows, fold_M)
         labels_M = self.labels_N[rows]
 
@@ -167,18 +173,21 @@ class _Task:
         probs_MK = np.zeros(logits_SMK.shape[1:])
         for fold in np.unique(fold_M):
             here_M = fold_M == fold
-            chosen = int(loss_SM[:, ~here_M].mean(axis=1).argmin())
+            other_M = fresh_M & ~here_M
+            chosen = int(loss_SM[:, other_M].mean(axis=1).argmin())
             others = logits_SMK[chosen]
-            temperature = fit_temperature(others[~here_M], labels_M[~here_M])
+            temperature = fit_temperature(others[other_M], labels_M[other_M])
             probs_MK[here_M] = softmax(others[here_M], temperature)
-        chosen = int(loss_SM.mean(axis=1).argmin())
+        loss_S = loss_SM[:, fresh_M].mean(axis=1)
+        chosen = int(loss_S.argmin())
         final = self._trained_to(~given_N, knobs[chosen])
-        temperature = fit_temperature(logits_SMK[chosen], labels_M)
-        tested, tested_MK = rows, probs_MK
+        temperature = fit_temperature(logits_SMK[chosen][fresh_M], labels_M[fresh_M])
+        tested, tested_MK = rows[fresh_M], probs_MK[fresh_M]
         if given_N.any():
             tested = np.flatnonzero(given_N)
             tested_MK = softmax(final(self._features(given_N)), temperature)
         certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
+        certify_M &= fresh_M
         return Fit(
             layers=final,
             knob=knobs[chosen],
@@ -188,7 +197,7 @@ class _Task:
                 tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed
             ),
             basis="test photos" if given_N.any() else "cross-validation",
-            curve=tuple(zip(knobs, loss_SM.mean(axis=1).tolist(), strict=True)),
+            curve=tuple(zip(knobs, loss_S.tolist(), strict=True)),
             held_out_N=np.zeros(len(self.photos), bool),
             tested_M=tested,
             tested_MK=tested_MK,

@@ -56,7 +56,8 @@ def origin(recipe: Recipe, features: str | None) -> Backbone:
     if not recipe.from_scratch:
         return encoder_for(replace(recipe, flips=False), features=features)
     lent = encoder_for(Recipe(backbone="tiny"))
-    return replace(lent, name=str(recipe.backbone), licence="trained from random weights")
+    licence = "trained from random weights"
+    return replace(lent, name=str(recipe.backbone), licence=licence, seen=frozenset())
 
 
 def learn(
@@ -68,7 +69,7 @@ def learn(
         FursureError: the photos or the network cannot be used so.
     """
     labels = collected.manifest.labels
-    found = fit(collected.usable, collected.features_ND, labels, recipe)
+    found = fit(collected.usable, collected.features_ND, labels, recipe, seen=backbone.seen)
     if recipe.tune is None:
         return Learned(encoder=backbone, collected=collected, found=found, tuned=None)
     tuned = _tune(source, collected, recipe, backbone, found.layers, means)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from fursure.data.corrections import DROPPED
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.split import leaks, spare
+from fursure.training.seen import SEEN
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
 
@@ -20,8 +21,10 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     bad = [
         photo
         for photo in manifest.photos
-        if photo.reason and photo.reason != DROPPED and not spare(photo)
+        if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
     ]
+    if seen := sum(photo.reason == SEEN for photo in manifest.photos):
+        yield f"left out {seen} photos that the encoder was trained on; {place} names them"
     for photo in bad[:SHOWN]:
         yield f"left out {photo.path}: {photo.reason}"
     if len(bad) > SHOWN:

@@ -37,6 +37,7 @@ from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone, at_hand
 from fursure.training.collect import Collected, collect
 from fursure.training.fit import check_classes
+from fursure.training.seen import is_seen
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
 from fursure.workflows.notes import about_copies, about_photos
@@ -244,6 +245,11 @@ def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator
     spared = sum(map(spare, manifest.photos))
     if spared:
         yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
+    if seen := sum(is_seen(photo, backbone.seen) for photo in usable):
+        yield (
+            f"{seen} photos that the encoder was trained on are of training only; nothing is "
+            "measured on them"
+        )
     yield from about_copies(usable)
     if backbone.name == "tiny":
         stronger = [name for name, _ in at_hand() if name != "tiny"]
