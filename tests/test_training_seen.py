@@ -46,6 +46,12 @@ def test_what_the_encoder_has_seen_is_left_out_of_test_and_validation_only() -> 
     assert without_seen(PHOTOS, frozenset()) == tuple(PHOTOS)
 
 
+def test_a_near_duplicate_of_what_the_encoder_has_seen_counts_as_seen() -> None:
+    copy = replace(PHOTOS[2], path="copy.jpg", sha256="0" * 64)
+    left = without_seen([*PHOTOS, copy], digests(PHOTOS[2:3]))
+    assert left[-1].reason == left[2].reason == SEEN
+
+
 def test_validation_stays_where_a_class_would_lose_all_of_it() -> None:
     validation = [one for one in PHOTOS if one.split == "val" and one.label == "cat"]
     assert without_seen(PHOTOS, digests(validation)) == tuple(PHOTOS)
@@ -129,6 +135,16 @@ def test_cross_validation_measures_on_what_the_encoder_has_not_seen(
     assert len(made.bundle.seen.training) == 60
     assert made.bundle.meta.data["seen_by_encoder"] == 10
     assert any(note.startswith("10 photos that the encoder was tr") for note in made.notes)
+
+
+def test_validation_that_the_encoder_has_seen_is_told(
+    plain: Trained, folder: Path, tmp_path: Path
+) -> None:
+    known = [one for one in manifest(plain).usable if one.split == "val"]
+    source = that_has_seen(plain, tmp_path / "mine.fursure", known)
+    recipe = replace(SPLIT, backbone=source, validation=0.2, test=0.3)
+    made = train(folder, tmp_path / "next.fursure", recipe)
+    assert any(f"on {len(known)} of the validation photos" in note for note in made.notes)
 
 
 def test_an_encoder_that_has_seen_all_photos_of_a_class_cannot_be_measured(

@@ -249,7 +249,7 @@ def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
         "digest": collected.manifest.digest,
         "photos": counts,
         "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
-        "seen_by_encoder": len(unmeasured(collected.manifest, backbone.seen)),
+        "seen_by_encoder": unmeasured(collected.manifest, backbone.seen),
         "spare": spared,  # training photos beyond the recipe's limit
         "near_duplicates": len(collected.usable) - len({one.group for one in collected.usable}),
         "engine": collected.engine,

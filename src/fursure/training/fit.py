@@ -22,7 +22,7 @@ from fursure.recipe import LogisticRegression, Recipe
 from fursure.sureness.calibration import fit_temperature, softmax
 from fursure.sureness.risk import RiskTable, risk_table
 from fursure.training.heads import Candidate, Layers, candidates
-from fursure.training.seen import check_measurable, is_seen
+from fursure.training.seen import check_measurable, seen_among
 
 Features = NDArray[np.float32]  # (N, D)
 Labels = NDArray[np.integer]  # (N,)
@@ -53,37 +53,59 @@ def fit(
     recipe: Recipe,
     *,
     head: Layers | None = None,
+    out_of_fold_NK: NDArray[np.floating] | None = None,
     seen: Container[int] = frozenset(),
 ) -> Fit:
     """Train the recipe's head on the photos marked train and measure it on the others.
 
     ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing. A
-    ``head`` that was trained with its network is only calibrated and measured. Photos that the
-    encoder has ``seen`` may train, but nothing is measured on them.
+    ``head`` that was trained with its network is only calibrated and measured; where figures come
+    from cross-validation, on the logits ``out_of_fold_NK`` of networks that had not seen the photo
+    (`fold_numbers`). Photos that the encoder has ``seen`` may train, but nothing is measured on
+    them.
 
     Raises:
         TooFewPhotos: a class is too small to hold anything out.
     """
-    order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
-    photos = [photos[row] for row in order]
-    index = {label: number for number, label in enumerate(labels)}
-    labels_N = np.array([index[photo.label or ""] for photo in photos])
-    task = _Task(photos, features_ND, np.array(order), labels_N, tuple(labels), recipe, head, seen)
-    # The split says which: where photos were plenty, a limit may have left few to train on.
-    divided = any(photo.split == "val" for photo in photos)
-    found = task.by_splits() if divided else task.by_folds()
+    task = _Task.of(photos, features_ND, labels, recipe, head=head, seen=seen)
+    if is_divided(photos):
+        found = task.by_splits()
+    else:
+        found = task.by_folds(None if out_of_fold_NK is None else out_of_fold_NK[task.order_N])
     held_out_N = np.zeros(len(photos), bool)
-    held_out_N[order] = found.held_out_N  # back in the order of the caller
-    return replace(found, held_out_N=held_out_N, tested_M=np.array(order)[found.tested_M])
+    held_out_N[task.order_N] = found.held_out_N  # back in the order of the caller
+    return replace(found, held_out_N=held_out_N, tested_M=task.order_N[found.tested_M])
+
+
+def is_divided(photos: Sequence[Photo]) -> bool:
+    """Return whether figures come from a split; if not, from cross-validation.
+
+    The split says which: where photos were plenty, a limit may have left few to train on.
+    """
+    return any(photo.split == "val" for photo in photos)
+
+
+def first_head(
+    photos: Sequence[Photo], features_ND: Features, labels: Sequence[str], recipe: Recipe
+) -> Layers:
+    """Return the head with which a network begins to train: chosen on validation, not measured."""
+    return _Task.of(photos, features_ND, labels, recipe).chosen()[0].layers
+
+
+def fold_numbers(
+    photos: Sequence[Photo], labels: Sequence[str], recipe: Recipe
+) -> NDArray[np.int64]:
+    """Return the fold (N,) that each photo is held out in; -1 for the user's own test photos."""
+    groups = [{photo.group for photo in photos if photo.label == label} for label in labels]
+    mine_N = np.array([photo.split != "test" for photo in photos])
+    mine = [photo for photo in photos if photo.split != "test"]
+    fold_N = np.full(len(photos), -1)
+    fold_N[mine_N] = folds(mine, seed=recipe.seed, k=max(2, min(recipe.folds, *map(len, groups))))
+    return fold_N
 
 
 def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
-    """Return whether the smallest class is too small for a held-out split to say much.
-
-    A network that trains itself is held out from all the same: once a fold would take too long.
-    """
-    if recipe.tune is not None:
-        return False
+    """Return whether the smallest class is too small for a held-out split to say much."""
     counts: dict[str, int] = {}
     for photo in photos:
         counts[photo.label or ""] = counts.get(photo.label or "", 0) + 1
@@ -117,18 +139,62 @@ class _Task:
     head: Layers | None  # trained already
     seen: Container[int]  # by the encoder, as short digests
 
+    @classmethod
+    def of(
+        cls,
+        photos: Sequence[Photo],
+        features_ND: Features,
+        labels: Sequence[str],
+        recipe: Recipe,
+        *,
+        head: Layers | None = None,
+        seen: Container[int] = frozenset(),
+    ) -> "_Task":
+        """Put the photos into an order that does not depend on the caller's."""
+        order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
+        photos = [photos[row] for row in order]
+        index = {label: number for number, label in enumerate(labels)}
+        labels_N = np.array([index[photo.label or ""] for photo in photos])
+        order_N = np.array(order, np.intp)
+        return cls(photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, seen)
+
     def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
         return self.given_ND[self.order_N[chosen_N]]
 
     def by_splits(self) -> Fit:
         """Choose on one half of validation, certify on the other, test on the test photos."""
         splits_N = np.array([photo.split for photo in self.photos])
-        halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
-        train_N, test_N = splits_N == "train", splits_N == "test"
-        choose_N = (splits_N == "val") & (halves_N == "choose")
-        certify_N = (splits_N == "val") & (halves_N == "certify")
-        choose_N, certify_N = _never_empty(choose_N, certify_N, splits_N == "val")
+        test_N = splits_N == "test"
+        choose_N, certify_N = self._halves()
+        best, curve = self.chosen()
+        temperature = fit_temperature(
+            best.layers(self._features(choose_N)), self.labels_N[choose_N]
+        )
+        certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
+        test_NK = softmax(best.layers(self._features(test_N)), temperature)
+        return Fit(
+            layers=best.layers,
+            knob=best.knob,
+            temperature=temperature,
+            risks=_certified(certify_NK, self.labels_N[certify_N]),
+            evaluation=evaluate(test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed),
+            basis="test photos",
+            curve=curve,
+            held_out_N=splits_N == "val",
+            tested_M=np.flatnonzero(test_N),
+            tested_MK=test_NK,
+        )
 
+    def _halves(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which photos of validation choose, and which certify."""
+        val_N = np.array([photo.split == "val" for photo in self.photos])
+        halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
+        return _never_empty(val_N & (halves_N == "choose"), val_N & (halves_N == "certify"), val_N)
+
+    def chosen(self) -> tuple[Candidate, tuple[tuple[float, float], ...]]:
+        """Return the head that answers best for the photos that choose, and the path to it."""
+        train_N = np.array([photo.split == "train" for photo in self.photos])
+        choose_N, _ = self._halves()
         choose_ND = self._features(choose_N)
         best_loss, best, curve, stale = np.inf, None, [], 0
         for candidate in self._candidates(train_N):
@@ -142,31 +208,22 @@ class _Task:
                 break
         if best is None:
             raise BadData("every head's validation loss was not a number; a feature may be broken.")
-        temperature = fit_temperature(best.layers(choose_ND), self.labels_N[choose_N])
-        certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
-        test_NK = softmax(best.layers(self._features(test_N)), temperature)
-        return Fit(
-            layers=best.layers,
-            knob=best.knob,
-            temperature=temperature,
-            risks=_certified(certify_NK, self.labels_N[certify_N]),
-            evaluation=evaluate(test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed),
-            basis="test photos",
-            curve=tuple(curve),
-            held_out_N=splits_N == "val",
-            tested_M=np.flatnonzero(test_N),
-            tested_MK=test_NK,
-        )
+        return best, tuple(curve)
 
-    def by_folds(self) -> Fit:
-        """Predict each photo out of fold; choices for a fold are made on the other folds."""
+    def by_folds(self, logits_NK: NDArray[np.floating] | None) -> Fit:
+        """Predict each photo out of fold; choices for a fold are made on the other folds.
+
+        Where networks were trained once a fold, ``logits_NK`` are their predictions.
+        """
         given_N = np.array([photo.split == "test" for photo in self.photos])  # by the user
         rows = np.flatnonzero(~given_N)
         mine = [self.photos[int(row)] for row in rows]
-        fold_M = folds(mine, seed=self.recipe.seed, k=self._folds())
+        fold_M = fold_numbers(self.photos, self.labels, self.recipe)[rows]
         check_measurable(mine, self.seen)
-        fresh_M = np.array([not is_seen(photo, self.seen) for photo in mine])
-        knobs, logits_SMK = self._out_of_fold(rows, fold_M)
+        fresh_M = ~np.array(seen_among(mine, self.seen), bool)
+        knobs, logits_SMK = (
+            self._out_of_fold(rows, fold_M) if logits_NK is None else ([0.0], logits_NK[None, rows])
+        )
         labels_M = self.labels_N[rows]
 
         loss_SM = np.stack([_losses(softmax(logits_MK), labels_M) for logits_MK in logits_SMK])
@@ -202,12 +259,6 @@ class _Task:
             tested_M=tested,
             tested_MK=tested_MK,
         )
-
-    def _folds(self) -> int:
-        groups = [
-            {photo.group for photo in self.photos if photo.label == label} for label in self.labels
-        ]
-        return max(2, min(self.recipe.folds, *(len(one) for one in groups)))
 
     def _out_of_fold(
         self, rows: NDArray[np.intp], fold_M: NDArray[np.integer]

@@ -199,7 +199,7 @@ def _divided(
         seed=shares.seed,
         validation=shares.validation,
         test=shares.test,
-        cross_validate_below=0,  # recipes that train networks cannot; so none does
+        cross_validate_below=0,  # a recipe that trains a network would train it once a fold
     )
     with open_source(data) as source:
         listing = list_photos(source, label_regex=label_regex)
