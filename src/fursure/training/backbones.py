@@ -45,6 +45,8 @@ class Backbone:
     onnx: bytes  # pixels (uint8 N,H,W,3) -> features (N,D) and, where there is one, map
     preprocess: Preprocess
     licence: str  # of the weights
+    seen: frozenset[int] = frozenset()  # short digests of the photos its weights were trained on
+    parts: tuple["Backbone", ...] = ()  # whose features, side by side, are its own; () is one alone
 
     @property
     def digest(self) -> str:
@@ -92,7 +94,7 @@ def _find(
             'opens one. Where you trust it: python -c "import torch, safetensors.torch as s; '
             f"s.save_file(torch.load('{path.name}', weights_only=True), 'model.safetensors')\""
         )
-    if (path / "bundle.json").is_file() or (path.is_file() and path.suffix == ".fursure"):
+    if _is_bundle(path):
         return _from_bundle(path.name, Bundle.read(path), image_size)
     if path.is_file() and path.suffix == ".onnx":
         return _from_onnx(path, read_config(path.parent), image_size, features)
@@ -103,6 +105,16 @@ def _find(
     if (kept := _kept_under(source, image_size)) is not None:
         return kept
     raise UnknownBackbone(source, _nearest(source))
+
+
+def seen_by(source: str) -> frozenset[int]:
+    """Return the short digests of what the encoder was trained on; only bundles tell."""
+    path = Path(source).expanduser()
+    return Bundle.read(path).encoder_seen if _is_bundle(path) else frozenset()
+
+
+def _is_bundle(path: Path) -> bool:
+    return (path / "bundle.json").is_file() or (path.is_file() and path.suffix == ".fursure")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,6 +180,7 @@ def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
         onnx=encoder_of(bundle.model),
         preprocess=bundle.meta.preprocess,
         licence=bundle.meta.licence,
+        seen=bundle.encoder_seen,
     )
 
 

@@ -63,7 +63,7 @@ class Evaluated:
     answered_wrong: Estimate | None  # share of wrong labels among those; None: none was given
     strangers: Estimate  # share of photos called strangers
     engine: str
-    seen: int  # photos left out because the model was made from them
+    seen: int  # photos left out: the model or its encoder was made from them
     failed: tuple[Prediction, ...]  # photos that could not be used, with their errors
     skipped: dict[str, int]  # junk by kind
     rows: Rows
@@ -97,7 +97,7 @@ def evaluate_model(
 ) -> Evaluated:
     """Classify the labelled photos in ``data`` and compare with their labels.
 
-    Photos the model was made from are left out and counted, unless ``include_seen``.
+    Photos the model or its encoder was made from are left out and counted, unless ``include_seen``.
 
     Raises:
         BadData: a label is not one of the model's, or nothing is left to evaluate.

@@ -10,6 +10,7 @@ from fursure.engine.session import BULK
 from fursure.recipe import Engine
 from fursure.training.backbones import at_hand
 from fursure.training.measured import stronger
+from fursure.training.seen import SEEN
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
 
@@ -31,8 +32,10 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     bad = [
         photo
         for photo in manifest.photos
-        if photo.reason and photo.reason != DROPPED and not spare(photo)
+        if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
     ]
+    if seen := sum(photo.reason == SEEN for photo in manifest.photos):
+        yield f"left out {seen} photos that the encoder was trained on; {place} names them"
     for photo in bad[:SHOWN]:
         yield f"left out {photo.path}: {photo.reason}"
     if len(bad) > SHOWN:

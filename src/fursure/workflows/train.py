@@ -16,7 +16,7 @@ from fursure.bundle import Bundle
 from fursure.data.corrections import read_corrections
 from fursure.data.layout import list_photos
 from fursure.data.listing import Source
-from fursure.data.manifest import Manifest, Split
+from fursure.data.manifest import Manifest, Photo, Split
 from fursure.data.sources import open_source
 from fursure.data.split import spare
 from fursure.errors import (
@@ -37,6 +37,7 @@ from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone
 from fursure.training.collect import Collected, collect
 from fursure.training.fit import check_classes
+from fursure.training.seen import seen_among
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
 from fursure.workflows.notes import about_backbone, about_copies, about_engine, about_photos
@@ -248,8 +249,25 @@ def _notes(
     spared = sum(map(spare, manifest.photos))
     if spared:
         yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
+    yield from _about_seen(usable, backbone)
     yield from about_copies(usable)
     yield from about_backbone(backbone.name)
+
+
+def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
+    """Yield what becomes of photos that the encoder was trained on and that are not left out."""
+    known = [
+        photo
+        for photo, is_known in zip(usable, seen_among(usable, backbone.seen), strict=True)
+        if is_known
+    ]
+    if chosen := sum(photo.split == "val" for photo in known):
+        yield (
+            f"the encoder was trained on {chosen} of the validation photos, all of a class among "
+            "them; the model may be surer than it is right: bring photos it has not seen"
+        )
+    if trained := len(known) - chosen:
+        yield f"{trained} photos that the encoder was trained on train only; none is measured on"
 
 
 def _proof_rows(collected: Collected) -> list[int]:
