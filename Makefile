@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-slow check format bench bench-sure lock pets clean
+.PHONY: help install demo test test-slow check format bench bench-sure bench-small lock pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -12,6 +12,7 @@ help:
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
+	@echo "make bench-small  do figures from few photos hold? on the same photos"
 	@echo "also: install test-slow format lock lite pets clean"
 
 $(UV):
@@ -54,6 +55,9 @@ bench: .venv/dev-installed
 # BUNDLES="a.fursure b.fursure" measures those; without any, two are trained first.
 bench-sure: .venv/dev-installed
 	$(BIN)/python -m benchmarks.strangers $(BUNDLES)
+
+bench-small: .venv/dev-installed
+	$(BIN)/python -m benchmarks.small_data
 
 # The lock carries every package's hashes and no index address, so any mirror serves it.
 lock: $(UV)

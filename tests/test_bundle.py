@@ -15,6 +15,8 @@ from fursure.bundle import LIMITS, Bundle, short_digest, short_digests
 from fursure.engine.session import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
 from fursure.recipe import Recipe
+from fursure.sureness.risk import RiskTable, risk_table
+from fursure.training.card import card
 from fursure.workflows.train import Trained, train
 
 Members = dict[str, bytes]
@@ -251,3 +253,20 @@ def test_what_the_encoder_has_seen_is_kept_and_counts_as_seen(
     again = Bundle.read(path)
     assert again.encoder_seen == {short_digest(digest) for digest in digests}
     assert all(digest in again.seen for digest in digests)
+
+
+def test_a_certificate_does_not_lower_the_bar_unasked(trained: Trained) -> None:
+    certified = risk_table(np.linspace(0.4, 1, 400), np.ones(400, bool))
+    assert certified.threshold_for(0.01) == 0  # it would answer everything
+    meta = replace(trained.bundle.meta, risks=certified, max_error=0.01)
+    bundle = replace(trained.bundle, meta=meta)
+    assert bundle.threshold() == meta.default_threshold == 0.9
+    assert "from confidence 0.9000 on" in card(meta)
+    assert bundle.threshold(0.01) == 0  # asked for, and promised
+
+
+def test_a_strict_certificate_raises_the_bar(trained: Trained) -> None:
+    [row] = risk_table(np.ones(400), np.ones(400, bool), risks=(0.01,)).rows
+    strict = RiskTable(rows=(replace(row, threshold=0.97),), n=400, delta=0.1)
+    meta = replace(trained.bundle.meta, risks=strict, max_error=0.01)
+    assert replace(trained.bundle, meta=meta).threshold() == 0.97

@@ -10,7 +10,7 @@ from fursure.recipe import LogisticRegression, Recipe
 from fursure.training.collect import Collected
 from fursure.training.curve import for_test, learning_curve
 
-RECIPE = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), cross_validate_below=60)
+RECIPE = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), cross_validate_below=120)
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "val", "test")
 
 

@@ -48,7 +48,7 @@ LIMITS = {  # bytes; a bundle holds exactly these members, with either form of t
     "card.md": 2**20,
     "SHA256SUMS": 2**16,
 }
-UNCERTIFIED = 0.9  # confidence for an answer where validation was too small to certify any risk
+UNCERTIFIED = 0.9  # confidence for an answer without a certificate; none lowers it unasked
 MAX_DEPTH = 20  # nested values in bundle.json
 
 
@@ -71,6 +71,11 @@ class Meta:
     figures: Mapping[str, Any]  # an `Evaluation` as JSON, and what it was measured on
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
+
+    @property
+    def default_threshold(self) -> float:
+        """Return the confidence from which the model answers unless asked otherwise."""
+        return max(UNCERTIFIED, self.risks.threshold_for(self.max_error) or 0.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -204,19 +209,19 @@ class Bundle:
     def threshold(self, max_error: float | None = None) -> float:
         """Return the confidence from which an answer keeps the risk ``max_error``.
 
-        None takes the bundle's own default; where validation was too small to certify any risk,
-        that is `UNCERTIFIED`.
+        None takes the bundle's own default, but no less than `UNCERTIFIED`, which is also what
+        holds where no risk was certified: a few photos without a mistake certify much, and
+        “unsure” must not vanish for it. A risk asked for is taken at its word.
 
         Raises:
             RiskNotCertified: a risk was asked for that could not be certified.
         """
-        risk = self.meta.max_error if max_error is None else max_error
-        found = self.meta.risks.threshold_for(risk)
-        if found is not None:
-            return found
         if max_error is None:
-            return UNCERTIFIED
-        raise RiskNotCertified(self.meta.name, self.meta.risks.explain(risk))
+            return self.meta.default_threshold
+        found = self.meta.risks.threshold_for(max_error)
+        if found is None:
+            raise RiskNotCertified(self.meta.name, self.meta.risks.explain(max_error))
+        return found
 
     def answer(self, label: str, confidence: float, familiarity: float, threshold: float) -> str:
         """Return what to say: "stranger" before "unsure" before the label."""

@@ -96,7 +96,7 @@ def assemble(
         preprocess=backbone.preprocess,
         features=collected.features_ND.shape[1],
         temperature=found.temperature,
-        max_error=_default_risk(found.risks),
+        max_error=default_risk(found.risks),
         risks=found.risks,
         engine_gap=gap,
         backbone=backbone.name,
@@ -236,7 +236,8 @@ def _probs(network: Network, photos: Sequence[Image.Image], golden: Golden) -> N
     return np.concatenate([network(photos)["probs"], golden_NK])
 
 
-def _default_risk(risks: RiskTable) -> float:
+def default_risk(risks: RiskTable) -> float:
+    """Return the risk that holds where a user asks for none: the least one that was certified."""
     certified = (risk for risk in DEFAULT_RISKS if risks.threshold_for(risk) is not None)
     return next(certified, DEFAULT_RISKS[0])
 

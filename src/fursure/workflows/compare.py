@@ -253,7 +253,7 @@ def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Itera
         ):
             told = ", ".join(f"{knob} {value:.2g}" for knob, value in own.items())
             yield f"{one.name} asks for {told}; here it follows the split of all"
-    if few(division.usable, LINEAR_PROBE):
+    if few([replace(one, split=None) for one in division.usable], LINEAR_PROBE):
         yield (
             "with so few photos `fursure train` would cross-validate; here all recipes share "
             f"{parts['test']:,} test photos, which tell large differences only"
