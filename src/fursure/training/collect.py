@@ -30,7 +30,7 @@ from fursure.training.cache import FINGERPRINTS, VECTORS, DiskCache
 from fursure.training.fit import SMALLEST_CLASS, few
 
 Advance = Callable[[int], None]  # told how many more photos are done
-DECODING = 2  # raised when the same bytes would decode to other pixels
+DECODING = 3  # raised when the same bytes would decode to other pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
