@@ -20,6 +20,7 @@ from fursure.images.tiff_deep import deep_page, open_deep
 from fursure.images.tiff_tags import BESIDE, Layout, Tag, Tags, count_pages, read_layout, read_tags
 from fursure.images.upright import MAX_XMP, orientation_of
 
+WEBP = 50001  # a compression that Pillow's own libtiff lacks
 MAX_CHANNELS = 6  # what Pillow decodes
 MAX_TILE = 4_096  # pixels a side, beyond the photo's own
 TYPES = {2: " signed", 3: " float", 5: " complex", 6: " complex"}
@@ -88,7 +89,7 @@ def _check_tiles(tags: Tags) -> None:
 
 def _check_kind(tags: Tags) -> None:
     compression = tags.one(Tag.COMPRESSION, 1)
-    if compression not in COMPRESSION_INFO:
+    if compression not in COMPRESSION_INFO or compression == WEBP:
         raise OtherKind("TIFF", f"compression {compression}")
     if tags.one(Tag.CHANNELS, 1) > MAX_CHANNELS:
         raise OtherKind("TIFF", f"{tags.one(Tag.CHANNELS, 1)} channels")

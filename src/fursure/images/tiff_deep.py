@@ -54,6 +54,11 @@ class Page:
         """Return the bytes from one pixel to the next, of a plane or of all."""
         return self.type.itemsize * (1 if self.planes else self.channels)
 
+    @property
+    def across(self) -> int:
+        """Return the number of tiles, or strips, side by side."""
+        return ceil(self.width / self.tile[0]) if self.tile else 1
+
 
 def deep_page(tags: Tags, order: str) -> Page | None:
     """Return the page that ``tags`` describe, None where it is not deep or not known here."""
@@ -130,15 +135,17 @@ def open_deep(data: bytes, page: Page) -> Image.Image:
 
 def _rows(data: bytes, page: Page) -> Rows:
     wanted = len(page.mode)
-    across = ceil(page.width / page.tile[0]) if page.tile else 1
     down = ceil(page.height / page.rows)
     group = 1 if page.tile else max(1, BAND // (page.width * page.rows))  # strips at once
-    if page.rows * page.step * (page.tile[0] * across if page.tile else page.width) > MAX_BLOCK:
+    if (
+        page.rows * page.step * (page.tile[0] * page.across if page.tile else page.width)
+        > MAX_BLOCK
+    ):
         raise OtherKind("TIFF", f"in strips of over {MAX_BLOCK // 10**6} MB")
     for first in range(0, down, group):
         top, bottom = first * page.rows, min((first + group) * page.rows, page.height)
         planes = [
-            _values(data, page, (plane * down + first) * across, bottom - top)
+            _values(data, page, (plane * down + first) * page.across, bottom - top)
             for plane in range(wanted if page.planes else 1)
         ]
         values_HWC = np.concatenate(planes, axis=-1) if page.planes else planes[0]
@@ -147,9 +154,8 @@ def _rows(data: bytes, page: Page) -> Rows:
 
 def _values(data: bytes, page: Page, first: int, height: int) -> NDArray[Any]:
     """Return the values (height, W, C) of the strips, or the row of tiles, from ``first`` on."""
-    across = ceil(page.width / page.tile[0]) if page.tile else 1
-    places = page.places[first : first + ceil(height / page.rows) * across]
-    if len(places) < ceil(height / page.rows) * across:
+    places = page.places[first : first + ceil(height / page.rows) * page.across]
+    if len(places) < ceil(height / page.rows) * page.across:
         raise EOFError("the TIFF lacks strips")
     strips = [data[start : start + length] for start, length in places]
     image = TiffImageFile(io.BytesIO(_as_bytes(page, strips, height)))
@@ -159,7 +165,7 @@ def _values(data: bytes, page: Page, first: int, height: int) -> NDArray[Any]:
         _undone(bytes_HW[:, left * page.step : (left + side) * page.step], page)
         for left in range(0, page.width, side)
     ]
-    return np.concatenate(tiles, axis=1)
+    return np.concatenate(tiles, axis=1)[:, : page.width]
 
 
 def _undone(bytes_HW: NDArray[np.uint8], page: Page) -> NDArray[Any]:
@@ -186,7 +192,7 @@ def _as_bytes(page: Page, strips: list[bytes], height: int) -> bytes:
     starts = np.cumsum([8, *map(len, strips)]).tolist()
     end = starts.pop()
     tags: list[tuple[int, list[int]]] = [
-        (Tag.WIDTH, [page.width * page.step]),
+        (Tag.WIDTH, [(page.tile[0] * page.across if page.tile else page.width) * page.step]),
         (Tag.HEIGHT, [height]),
         (Tag.BITS, [8]),
         (Tag.COMPRESSION, [page.compression]),
