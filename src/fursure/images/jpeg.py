@@ -15,7 +15,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
 from fursure.images.formats import OtherKind
-from fursure.images.jpeg_end import ended
+from fursure.images.jpeg_end import ended, has_end
 from fursure.images.jpeg_header import JpegHeader, read_jpeg_header, strip_jpeg
 from fursure.images.profile import to_srgb
 from fursure.images.upright import to_rgb
@@ -37,20 +37,17 @@ def read_jpeg(data: bytes, header: JpegHeader, scale: int) -> Image.Image:
 
     Raises:
         OtherKind: it is coded in a way that is not decoded.
-        OSError: pixels are missing.
+        EOFError: pixels are missing.
     """
     if header.coding in OTHER_CODINGS:
         raise OtherKind("JPEG", OTHER_CODINGS[header.coding])
+    if not has_end(data, header):
+        return ended(data, header, lambda file: _by_pillow(file, header, scale))
     plain = header.channels in {1, 3} and header.coding in {0xC0, 0xC1, 0xC2}
     if plain and jpeg_decoder() == "simplejpeg":
         with suppress(ValueError):  # it refuses blemishes that Pillow forgives; Pillow decides
             return to_srgb(_by_simplejpeg(data, header, scale), header.profile)
-    try:
-        return _by_pillow(data, header, scale)
-    except OSError:
-        if (whole := ended(data, header, lambda file: _by_pillow(file, header, scale))) is None:
-            raise
-        return whole
+    return _by_pillow(data, header, scale)
 
 
 @lru_cache(maxsize=1)

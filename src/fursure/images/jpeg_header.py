@@ -8,6 +8,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from fursure.images.formats import OtherKind
 from fursure.images.profile import MAX_PROFILE
 from fursure.images.upright import orientation_of
 
@@ -48,6 +49,8 @@ def read_jpeg_header(data: bytes) -> JpegHeader:
         body = start + 4
         if 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC} and frame is None:
             frame = marker, *struct.unpack_from(">BHHB", data, body)
+        elif marker == 0xF7:
+            raise OtherKind("JPEG", "JPEG-LS")
         elif marker == 0xE1 and data.startswith(EXIF, body):
             exif = exif or data[body:end]
         elif marker == 0xE1 and data.startswith(XMP, body):

@@ -61,7 +61,7 @@ def read_png_header(data: bytes) -> Header:
         elif kind == b"eXIf":
             exif = bytes(body)
         elif kind == b"iCCP":
-            profile = _unpacked(bytes(body).partition(b"\0")[2][1:], MAX_PROFILE)
+            profile = _unpacked(bytes(body).partition(b"\0")[2][1:], MAX_PROFILE + 1)
         elif kind in TEXTS and texts < MAX_TEXTS:
             texts += 1
             keyword, text = _text(kind, bytes(body[: 2 * MAX_XMP]))

@@ -25,7 +25,7 @@ ALIKE = 3  # levels; spellings of sRGB differ by up to 2
 
 def to_srgb(image: Image.Image, profile: bytes = b"") -> Image.Image:
     """Return an opaque image of mode L, RGB or CMYK as sRGB; an ``image`` that is so, itself."""
-    if profile:
+    if profile and len(profile) <= MAX_PROFILE:
         transform = _transform(profile, image.mode)
         if transform is None and image.mode == "L":  # a grey one beside the profile of a screen
             transform, image = _transform(profile, "RGB"), image.convert("RGB")
@@ -37,8 +37,7 @@ def to_srgb(image: Image.Image, profile: bytes = b"") -> Image.Image:
 @lru_cache(maxsize=8)
 def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
     """Return what brings an image of ``mode`` to sRGB, or None where nothing (sane) is to do."""
-    fits = profile[12:16] in CLASSES and MODES.get(profile[16:20]) == mode
-    if not fits or len(profile) > MAX_PROFILE:
+    if profile[12:16] not in CLASSES or MODES.get(profile[16:20]) != mode:
         return None
     try:
         from PIL import ImageCms
