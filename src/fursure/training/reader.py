@@ -29,7 +29,7 @@ from fursure.recipe import Engine
 from fursure.training.backbones import Backbone
 from fursure.training.cache import FACTS, FINGERPRINTS, VECTORS, DiskCache, Value
 
-DECODING = 2  # raised when the same bytes would decode to other pixels
+DECODING = 3  # raised when the same bytes would decode to other pixels
 
 
 @dataclass(frozen=True, slots=True)
