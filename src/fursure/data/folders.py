@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import final
 
 from fursure.data.listing import Source
+from fursure.data.naming import is_system_folder
 from fursure.errors import BadData, BadImage
 
 
@@ -90,11 +91,12 @@ def _leaves(name: str) -> bool:
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return "file", "folder", or why neither is to be opened."""
+    """Return "file", "folder", or under which name what is not to be opened is counted."""
     try:
         if entry.is_dir():
-            hidden = entry.name.startswith(".")
-            return "hidden folder" if hidden else "folder"
+            if is_system_folder(entry.name):
+                return entry.name
+            return "hidden folder" if entry.name.startswith(".") else "folder"
         if entry.is_file():
             return "file"
         return "broken link" if entry.is_symlink() else "not a regular file"

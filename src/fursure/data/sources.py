@@ -9,7 +9,7 @@ from typing import BinaryIO
 from fursure.data.archives import Archive, Index
 from fursure.data.folders import Folder
 from fursure.data.listing import Source
-from fursure.data.naming import PHOTO_SUFFIXES, TABLE_SUFFIXES
+from fursure.data.naming import PHOTO_SUFFIXES, RAW_SUFFIXES, TABLE_SUFFIXES
 from fursure.data.tables import Table
 from fursure.data.tars import COMPRESSIONS, decompressed, index_tar, is_tar
 from fursure.data.zips import index_zip
@@ -53,11 +53,41 @@ def open_source(path: str | PathLike[str]) -> Source:
     return _open_file(path, head)
 
 
+def holds_photos(path: Path) -> bool:
+    """Return whether ``path`` is a folder, an archive or a table, not one photo to be tried.
+
+    A photo's extension is believed; of any other file the content decides. What cannot even be
+    opened is to be tried as a photo: that says why.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) or path.suffix.lower() in PHOTO_SUFFIXES:
+            return stat.S_ISDIR(mode)
+        if path.suffix.lower() in TABLE_SUFFIXES:
+            return True
+        with path.open("rb") as file:
+            head = file.read(512)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False
+    return _is_zip(head) or head.startswith(tuple(COMPRESSIONS)) or is_tar(head)
+
+
+def is_camera_raw(path: Path) -> bool:
+    """Return whether a file is a camera's raw one: by its extension, unless it is a JPEG or PNG."""
+    try:
+        if path.suffix.lower() not in RAW_SUFFIXES or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return not file.read(8).startswith((b"\xff\xd8", b"\x89PNG"))
+    except (OSError, ValueError):
+        return False
+
+
 def _open_file(path: Path, head: bytes) -> Source:
     """Open the file that begins with ``head``."""
     if _is_photo(head):
         return Folder(path.parent, only=path.name)
-    if head.startswith((b"PK\3\4", b"PK\5\6")):  # the second one is an empty archive
+    if _is_zip(head):
         return _archive(path, path.open("rb"), index_zip)
     for magic in COMPRESSIONS:
         if head.startswith(magic):
@@ -79,6 +109,10 @@ def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index
     except BaseException:
         file.close()
         raise
+
+
+def _is_zip(head: bytes) -> bool:
+    return head.startswith((b"PK\3\4", b"PK\5\6"))  # the second one is an empty archive
 
 
 def _is_photo(head: bytes) -> bool:

@@ -207,10 +207,17 @@ def _read(path: Path) -> bytes:
     """Return the bytes of a file, refusing what is none or is too large to be a photo."""
     try:
         if not path.is_file():
-            reason = "a folder, not a photo" if path.is_dir() else "no such file"
-            raise BadImage(str(path), reason)
+            raise BadImage(str(path), _why_no_file(path))
         if path.stat().st_size > LIMITS.bytes:
             raise BadImage(str(path), f"larger than {LIMITS.bytes // 2**20} MiB")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise BadImage(str(path), f"cannot be read: {error}") from None
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_dir():
+        return "a folder, not a photo"
+    if path.is_symlink():
+        return "a broken link: the file it leads to is gone"
+    return "a device or a pipe, not a photo" if path.exists() else "no such file"
