@@ -408,3 +408,56 @@ def test_unusual_names_in_json_tables_reach_their_files(tmp_path: Path) -> None:
     text = "".join(json.dumps({"path": name, "label": "cat"}) + "\n" for name in names)
     (tmp_path / "t.jsonl").write_text(text)
     assert rows(tmp_path / "t.jsonl") == [(name, "cat", None, None) for name in names]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        *("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found", "#snapshot"),
+        *("System Volume Information", "Thumbs", ".thumbnails", "@Recycle", "RECYCLER"),
+    ],
+)
+def test_what_a_system_keeps_beside_photos_is_never_a_class(kept: str, tmp_path: Path) -> None:
+    pets = lay(
+        tmp_path / "pets",
+        [
+            "cat/1.jpg",
+            "dog/1.jpg",
+            f"{kept}/3.jpg",
+            f"cat/{kept}/1.jpg/4.jpg",
+            f"{kept}/bird/5.jpg",
+        ],
+    )
+    for path in (pets, zipped(pets)):
+        manifest = listed(path)
+        assert manifest.labels == ("cat", "dog")
+        assert len(manifest.photos) == 2
+        assert sum(manifest.skipped.values()) in {2, 3}
+
+
+@pytest.mark.parametrize("masks", ["annotations/trimaps", "masks", "SegmentationClass"])
+def test_masks_beside_images_are_no_class_and_names_give_the_labels(
+    masks: str, tmp_path: Path
+) -> None:
+    names = ["Abyssinian_1", "Abyssinian_2", "great_pyrenees_1"]
+    lay(tmp_path / "o" / "pets", [f"images/{name}.jpg" for name in names])
+    lay(tmp_path / "o" / "pets", [f"{masks}/{name}.png" for name in names])
+    manifest = listed(tmp_path / "o")
+    assert manifest.labels == ("Abyssinian", "great_pyrenees")
+    assert len(manifest.photos) == 3
+    assert manifest.skipped == {f"picture in {masks.split('/', maxsplit=1)[0]}/ beside images/": 3}
+
+
+def test_masks_beside_images_without_labels_are_a_refusal_that_says_so(tmp_path: Path) -> None:
+    lay(tmp_path, ["JPEGImages/2007_01.jpg", "SegmentationClass/2007_01.png"])
+    assert "picture in SegmentationClass/ beside JPEGImages/: 1" in problem(tmp_path, NoPhotos)
+
+
+def test_class_folders_below_images_are_classes_and_their_masks_are_not(tmp_path: Path) -> None:
+    lay(tmp_path, ["images/cat/1.jpg", "images/dog/1.jpg", "masks/cat/1.png", "masks/dog/1.png"])
+    assert labels(tmp_path) == {"images/cat/1.jpg": "cat", "images/dog/1.jpg": "dog"}
+
+
+def test_a_class_may_be_called_masks(tmp_path: Path) -> None:
+    lay(tmp_path, ["masks/1.jpg", "faces/1.jpg"])
+    assert listed(tmp_path).labels == ("faces", "masks")

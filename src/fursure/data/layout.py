@@ -16,6 +16,7 @@ from fursure.data.class_folders import (
     is_divided,
     settle_split,
     unwrapped,
+    without_annotations,
 )
 from fursure.data.listing import Contents, Source, contents_of
 from fursure.data.manifest import Manifest, Photo
@@ -77,11 +78,13 @@ def _found(
         raise _no_photos(source, contents)
     if not labelled:
         return [Photo(path=name) for name in contents.photos]
+    everything = contents
+    contents = without_annotations(contents, unwrapped(contents.photos, source.prefix))
     base = unwrapped(contents.photos, source.prefix)
     if label_of is not None:
         photos = _by_names(contents, base, label_of, every=True)
     else:
-        photos = _by_layout(source, contents, base)
+        photos = _by_layout(source, contents, base, lone_class=contents is everything)
     paths = {photo.path for photo in photos}
     contents.skipped[_UNLABELLED] += sum(name not in paths for name in contents.photos)
     if not photos:
@@ -89,8 +92,11 @@ def _found(
     return photos
 
 
-def _by_layout(source: Source, contents: Contents, base: str) -> list[Photo]:
-    """Return what the first layout that fits makes of the photos."""
+def _by_layout(source: Source, contents: Contents, base: str, *, lone_class: bool) -> list[Photo]:
+    """Return what the first layout that fits makes of the photos.
+
+    ``lone_class``: a folder that is the only one may be a class; ``images/`` beside masks is none.
+    """
     problems: list[BadData] = []
     photos = (
         by_split_folders(contents, base)
@@ -100,7 +106,7 @@ def _by_layout(source: Source, contents: Contents, base: str) -> list[Photo]:
     )
     if not photos and problems:
         raise problems[0]  # a folder beside a table is no class: it is the table that is wrong
-    return photos or by_class_folders(contents, base, fewest=1)
+    return photos or (by_class_folders(contents, base, fewest=1) if lone_class else [])
 
 
 def _no_photos(source: Source, contents: Contents) -> NoPhotos:

@@ -35,10 +35,11 @@ from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone, at_hand
+from fursure.training.classes import about_classes, check_classes
 from fursure.training.collect import Collected, collect
-from fursure.training.fit import check_classes
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
+from fursure.workflows.masks import about_masks
 from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
@@ -109,7 +110,7 @@ def train(
                 advance=advance,
             )
         _check(collected, data)
-        notes = tuple(_notes(collected, recipe, backbone))
+        notes = (*_notes(collected, recipe, backbone), *about_masks(source, collected.usable))
         known = {one.sha256 for one in collected.manifest.photos}
         listed = None if strangers is None else list_strangers(strangers, known)
         notes += listed.notes if listed else ()
@@ -245,6 +246,7 @@ def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator
     if spared:
         yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
     yield from about_copies(usable)
+    yield from about_classes(usable)
     if backbone.name == "tiny":
         stronger = [name for name, _ in at_hand() if name != "tiny"]
         if stronger:
