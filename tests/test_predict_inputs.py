@@ -282,3 +282,22 @@ def test_a_finished_table_is_done_and_another_one_is_refused(mixed: Path, tmp_pa
     more = fursure("predict", "--csv", table, mixed)
     assert more.returncode == 1
     assert "--overwrite" in more.stderr
+
+
+def test_an_encoding_of_zip_names_is_a_flag_of_every_command_that_reads_one() -> None:
+    from fursure.cli import cli
+
+    for name in ("train", "predict", "evaluate", "check", "split", "compare"):
+        command = cli.get_command(None, name)  # type: ignore[arg-type]
+        assert command is not None
+        assert "zip_encoding" in {one.name for one in command.params}
+
+
+def test_parts_of_a_split_archive_are_rows_that_say_so(tmp_path: Path) -> None:
+    for number, start in enumerate([b"PK\3\4" + bytes(90), bytes(90)], start=1):
+        (tmp_path / f"p.zip.00{number}").write_bytes(start)
+    rows, _ = listed(tmp_path / "p.zip.*")
+    assert [reason.split(";")[0] for reason in rows.values()] == [
+        "is part 1 of a split archive",
+        "is part 2 of a split archive",
+    ]

@@ -81,3 +81,10 @@ def test_a_class_of_masks_among_photos_is_told(tmp_path: Path) -> None:
 def test_classes_that_are_all_photos_are_not_told_of(tmp_path: Path) -> None:
     notes = train(draw_into(tmp_path / "d", count=6), tmp_path / "m.fursure", Recipe()).notes
     assert not [note for note in notes if "colours" in note]
+
+
+def test_validation_photos_that_are_trained_on_are_told(tmp_path: Path) -> None:
+    draw_into(tmp_path / "data" / "train", count=6)
+    draw_into(tmp_path / "data" / "val", count=2)
+    notes = train(tmp_path / "data", tmp_path / "m.fursure", Recipe()).notes
+    assert [note for note in notes if "4 photos given for validation are trained on" in note]

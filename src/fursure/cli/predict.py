@@ -30,6 +30,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
     "--sort-into", type=click.Path(path_type=Path, file_okay=False),
     help="Link the photos into DIR/answer/.", metavar="DIR",
 )  # fmt: skip
+@options.zip_encoding
 @options.max_error
 @options.engine
 @options.threads

@@ -58,6 +58,7 @@ class Tally:
 
 def about_inputs(inputs: "Photos") -> Iterator[str]:
     """Yield what was passed over, and where there was no photo at all."""
+    yield from inputs.notes
     if kinds := +inputs.passed_over:
         told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         yield f"passed over {told}; a file that is named itself is tried, whatever its ending"

@@ -34,6 +34,7 @@ from fursure.cli import options, overrides
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite

@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from fursure.data.columns import split_named
 from fursure.data.listing import Contents
 from fursure.data.manifest import Photo, Split
 from fursure.data.naming import label_from
-from fursure.data.tables import split_named
 from fursure.errors import TooFewPhotos
 
 # Folders of pictures, and of what people or programs drew over them; in lower case.

@@ -36,6 +36,7 @@ class Photos:
     stdin: BinaryIO | None = None  # read for the input "-"
     count: int = 0  # photos so far, those that cannot be read included
     passed_over: Counter[str] = field(default_factory=Counter)  # files in folders, by kind
+    notes: list[str] = field(default_factory=list)  # on how an archive or a table was read
     without: list[str] = field(default_factory=list)  # inputs in which there was no photo
 
     @property
@@ -81,8 +82,9 @@ class Photos:
             source = stack.enter_context(open_source(path))
             for member in iter_photos(source, self.passed_over):
                 yield _shown(name, source, member), partial(source.read, member, LIMITS.bytes)
+            self.notes += source.notes
         except FursureError as error:
-            yield name, BadImage(name, str(error))
+            yield name, BadImage(name, str(error).removeprefix(f"{name} "))
 
 
 def _expanded(written: str) -> Iterator[str]:

@@ -11,6 +11,7 @@ SHOWN = 5  # of a kind named one by one; the manifest lists all of them
 
 def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     """Yield what was skipped and what was left out; ``place`` is where the manifest lies."""
+    yield from manifest.notes
     if manifest.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
         yield f"skipped what is no photo: {kinds}"

@@ -110,7 +110,11 @@ def train(
                 advance=advance,
             )
         _check(collected, data)
-        notes = (*_notes(collected, recipe, backbone), *about_masks(source, collected.usable))
+        notes = (
+            *_about_validation(listing, collected),
+            *_notes(collected, recipe, backbone),
+            *about_masks(source, collected.usable),
+        )
         known = {one.sha256 for one in collected.manifest.photos}
         listed = None if strangers is None else list_strangers(strangers, known)
         notes += listed.notes if listed else ()
@@ -251,6 +255,16 @@ def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator
         stronger = [name for name, _ in at_hand() if name != "tiny"]
         if stronger:
             yield f"stronger backbones at hand: {', '.join(stronger)} (--backbone)"
+
+
+def _about_validation(listing: Manifest, collected: Collected) -> Iterator[str]:
+    """Yield a word where the user's validation photos became training photos."""
+    given = sum(photo.split == "val" for photo in listing.photos)
+    if given and not any(photo.split == "val" for photo in collected.usable):
+        yield (
+            f"the {given} photos given for validation are trained on as well: with so few the "
+            "figures come from cross-validation"
+        )
 
 
 def _proof_rows(collected: Collected) -> list[int]:
