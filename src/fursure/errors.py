@@ -24,6 +24,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def some(names: Iterable[str], *, most: int = 6, between: str = ", ") -> str:
+    """Return names in a line, with "…" where there are more than ``most``."""
+    listed = list(names)
+    return between.join([*listed[:most], *["…"] * (len(listed) > most)])
+
+
 class FursureError(Exception):
     """Base class: the message says what was found, what is needed, and the next step."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fursure.data.manifest import Split
 from fursure.data.naming import label_from
-from fursure.errors import BadData
+from fursure.errors import BadData, some
 
 # The first of these that a table has is taken.
 _PATHS = (
@@ -91,9 +91,9 @@ def columns_of(cells: Cells, table: Path, *, labelled: bool) -> Columns:
         for known in (_PATHS, _LABELS, _SPLITS)
     )
     if path is None or (labelled and label is None):
-        found = ", ".join(repr(name[:40]) for name in [*cells][:8])
+        found = some((repr(name[:40]) for name in cells), most=8)
         raise BadData(
-            f"{table} has the columns {found}{' …' if len(cells) > 8 else ''}; it needs "
+            f"{table} has the columns {found}; it needs "
             f"{'one of paths' if path is None else 'one of labels'}: name the columns "
             "'path' and 'label' in the first line."
         )
