@@ -154,9 +154,9 @@ def test_a_table_is_whole_and_is_not_overwritten(photos: Path, tmp_path: Path) -
     assert rows[0].keys() >= {"path", "answer", "confidence", "p_cat", "p_dog", "engine", "error"}
     assert sum(bool(row["error"]) for row in rows) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv"]
-    again = fursure("predict", "--csv", table, photos)
-    assert again.returncode == 1
-    assert "--overwrite" in again.stderr
+    other = fursure("predict", "--csv", table, photos / "cat0.jpg")
+    assert other.returncode == 1
+    assert "--overwrite" in other.stderr
     assert fursure("predict", "--csv", table, "--overwrite", "-q", photos).returncode == 3
 
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.errors import BadBundle, RiskNotCertified
+from fursure.errors import BadBundle, RiskNotCertified, some
 from fursure.files import replacing
 from fursure.images.preprocess import Preprocess
 from fursure.splice import spliced
@@ -181,7 +181,7 @@ def short_digests(digests: Iterable[str]) -> NDArray[np.uint64]:
     return np.sort(np.array([short_digest(digest) for digest in digests], np.uint64))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Bundle:
     """A model, wholly in memory and checked."""
 
@@ -191,6 +191,11 @@ class Bundle:
     seen: Seen
     golden: Golden
     card: str
+
+    def __repr__(self) -> str:
+        """Return what it is, on one line and without its weights."""
+        size = f"{len(self.model) / 1e6:.1f} MB"
+        return f"Bundle({self.meta.name!r}: {some(self.meta.labels)}; {self.meta.backbone}, {size})"
 
     @property
     def encoder_seen(self) -> frozenset[int]:

@@ -25,6 +25,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 
+def some(names: Iterable[str], *, most: int = 6, between: str = ", ") -> str:
+    """Return names in a line, with "…" where there are more than ``most``."""
+    listed = list(names)
+    return between.join([*listed[:most], *["…"] * (len(listed) > most)])
+
+
 class FursureError(Exception):
     """Base class: the message says what was found, what is needed, and the next step."""
 
@@ -62,11 +68,14 @@ class NoPhotos(BadData):
 
 
 class TooFewPhotos(BadData):
-    """A class too small for what was asked."""
+    """A class too small for what was asked; ``copies`` of its photos were not counted."""
 
-    def __init__(self, label: str, *, found: int, needed: int) -> None:
+    def __init__(self, label: str, *, found: int, needed: int, copies: int = 0) -> None:
+        others = f"{copies} other{' is a copy' if copies == 1 else 's are copies'} of "
+        others += "it" if found == 1 else "them"
         super().__init__(
-            f"class {label!r} has {found} usable photo{'' if found == 1 else 's'} and training "
+            f"class {label!r} has {found} usable photo{'' if found == 1 else 's'}"
+            f"{f' ({others})' if copies else ''} and training "
             f"needs {needed}; add {needed - found} more, or leave that class out."
         )
 

@@ -31,6 +31,7 @@ LONGEST = 40  # characters of a path in the table
 )  # fmt: skip
 @options.corrections
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite

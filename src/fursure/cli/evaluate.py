@@ -24,6 +24,7 @@ from fursure.report.text import printable
 )
 @options.max_error
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite

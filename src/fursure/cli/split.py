@@ -73,6 +73,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
     help="For npy: the last feature map (N, h, w, D), not its mean (N, D).",
 )  # fmt: skip
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite

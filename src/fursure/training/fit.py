@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fursure.data.manifest import Photo
 from fursure.data.split import folds, half
-from fursure.errors import BadData, TooFewPhotos
+from fursure.errors import BadData
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.recipe import LogisticRegression, Recipe
 from fursure.sureness.calibration import fit_temperature, softmax
@@ -112,22 +112,6 @@ def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
     """
     learned = sum(photo.reason is None and photo.split != "test" for photo in photos)
     return learned < recipe.cross_validate_below
-
-
-def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
-    """Refuse a data set that cannot be learned from.
-
-    Raises:
-        BadData: there are fewer than two classes.
-        TooFewPhotos: a class has too few photos that are not near-duplicates of each other.
-    """
-    if len(labels) < 2:
-        found = f"only one class, {labels[0]!r}" if labels else "no class"
-        raise BadData(f"there is {found}; a classifier needs photos of at least two.")
-    for label in labels:
-        groups = {photo.group for photo in photos if photo.label == label}
-        if len(groups) < SMALLEST_CLASS:
-            raise TooFewPhotos(label, found=len(groups), needed=SMALLEST_CLASS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,9 +17,10 @@ from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.plain import overlaid
 from fursure.report.ladder import draw
 from fursure.training.backbones import seen_by
+from fursure.training.classes import check_classes
 from fursure.training.collect import collect
 from fursure.training.combine import encoder_for
-from fursure.training.fit import check_classes, few
+from fursure.training.fit import few
 from fursure.training.seen import without_seen
 from fursure.workflows.ladder_folder import Knobs, check_place, claim, write_note
 from fursure.workflows.notes import about_copies, about_photos

@@ -20,7 +20,7 @@ from fursure.data.manifest import Manifest
 from fursure.data.sources import open_source
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import Outputs
-from fursure.errors import BadData, BadImage
+from fursure.errors import BadData, BadImage, some
 from fursure.images.decode import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
@@ -172,7 +172,7 @@ def _check_labels(listing: Manifest, bundle: Bundle, data: str) -> None:
     if unknown := [label for label in listing.labels if label not in known]:
         raise BadData(
             f"{data} has the label {unknown[0]!r}, which the model does not know; it "
-            f"knows {', '.join(known[:10])}. Rename that class, or leave it out."
+            f"knows {some(known, most=10)}. Rename that class, or leave it out."
         )
 
 

@@ -8,8 +8,6 @@ from fursure.data.split import leaks, spare
 from fursure.engine import selftest
 from fursure.engine.session import BULK
 from fursure.recipe import Engine
-from fursure.training.backbones import at_hand
-from fursure.training.measured import stronger
 from fursure.training.seen import SEEN
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
@@ -23,6 +21,7 @@ def about_engine(engine: str, model: bytes, *, asked: Engine, photos: int) -> It
 
 def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     """Yield what was skipped and what was left out; ``place`` is where the manifest lies."""
+    yield from manifest.notes
     if manifest.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
         yield f"skipped what is no photo: {kinds}"
@@ -44,6 +43,9 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
 
 def about_backbone(name: str) -> Iterator[str]:
     """Yield the backbones at hand that were measured to be stronger than the one used."""
+    from fursure.training.backbones import at_hand  # `predict` has words to say, but not these
+    from fursure.training.measured import stronger
+
     better = stronger(name, [backbone.name for backbone in at_hand()])
     if better:
         yield f"measured to be stronger, and at hand: --backbone {' or '.join(better)}"

@@ -28,8 +28,8 @@ from fursure.images.preprocess import COMMON_SIDE
 from fursure.recipe import Engine
 from fursure.training.arrays import Encoder, Rows, write_rows
 from fursure.training.backbones import load_backbone
+from fursure.training.classes import check_classes
 from fursure.training.collect import grouped
-from fursure.training.fit import check_classes
 from fursure.training.reader import fingerprints
 from fursure.workflows.notes import SHOWN, about_copies, about_photos
 from fursure.workflows.progress import Advance, Progress, silent

@@ -35,11 +35,12 @@ from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone
+from fursure.training.classes import about_classes, check_classes
 from fursure.training.collect import Collected, collect
-from fursure.training.fit import check_classes
 from fursure.training.seen import seen_among
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
+from fursure.workflows.masks import about_masks
 from fursure.workflows.notes import about_backbone, about_copies, about_engine, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
@@ -110,7 +111,11 @@ def train(
                 advance=advance,
             )
         _check(collected, data)
-        notes = tuple(_notes(collected, recipe, backbone, engine))
+        notes = (
+            *_about_validation(listing, collected),
+            *_notes(collected, recipe, backbone, engine),
+            *about_masks(source, collected.usable),
+        )
         known = {one.sha256 for one in collected.manifest.photos}
         listed = None if strangers is None else list_strangers(strangers, known)
         notes += listed.notes if listed else ()
@@ -251,6 +256,7 @@ def _notes(
         yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
     yield from _about_seen(usable, backbone)
     yield from about_copies(usable)
+    yield from about_classes(usable)
     yield from about_backbone(backbone.name)
 
 
@@ -268,6 +274,16 @@ def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
         )
     if trained := len(known) - chosen:
         yield f"{trained} photos that the encoder was trained on train only; none is measured on"
+
+
+def _about_validation(listing: Manifest, collected: Collected) -> Iterator[str]:
+    """Yield a word where the user's validation photos became training photos."""
+    given = sum(photo.split == "val" for photo in listing.photos)
+    if given and not any(photo.split == "val" for photo in collected.usable):
+        yield (
+            f"the {given} photos given for validation are trained on as well: with so few the "
+            "figures come from cross-validation"
+        )
 
 
 def _proof_rows(collected: Collected) -> list[int]:
