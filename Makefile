@@ -13,7 +13,7 @@ help:
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "make bench-small  do figures from few photos hold? on the same photos"
-	@echo "also: install test-slow format lock pets clean"
+	@echo "also: install test-slow format lock lite pets clean"
 
 $(UV):
 	python3 -m venv .venv
@@ -64,8 +64,11 @@ lock: $(UV)
 	$(UV) pip compile pyproject.toml --universal --all-extras --upgrade --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
 
+lite: .venv/dev-installed
+	$(BIN)/python -m scripts.build_lite
+
 pets: .venv/dev-installed
-	$(BIN)/python scripts/build_pets.py
+	$(BIN)/python -m scripts.build_pets
 
 clean:
 	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache

@@ -37,6 +37,7 @@ def collected(count: int, *, rare: int = 0) -> Collected:
         usable=tuple(photos),
         features_ND=features_ND,
         engine="onnxruntime 1 fp32",
+        caches=(),
     )
 
 

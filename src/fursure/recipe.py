@@ -78,7 +78,7 @@ class Recipe:
     """A complete experiment, from photos to bundle."""
 
     name: str = "linear-probe"
-    backbone: str | tuple[str, ...] = "tiny"
+    backbone: str | tuple[str, ...] = "lite0"
     # as `fursure backbones` explains; of several the features are concatenated
     head: Head = LogisticRegression()
     tune: FineTune | None = None  # None: the backbone stays frozen

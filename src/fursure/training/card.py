@@ -1,5 +1,7 @@
 """A bundle's facts → its model card, for people."""
 
+from collections.abc import Iterator
+
 from fursure.bundle import Meta
 from fursure.metrics.classification import Evaluation, doubt
 
@@ -45,6 +47,7 @@ def card(meta: Meta) -> str:
             f"seed {meta.recipe['seed']}, temperature {meta.temperature:.3f}",
             f"- Photos: digest {meta.data['digest'][:16]}, {meta.data['near_duplicates']} "
             f"near-duplicates kept in one split, {meta.data['left_out']} left out",
+            *_about_seen(meta),
             "",
             "| class | train | validation | test |",
             "|---|---|---|---|",
@@ -64,6 +67,11 @@ def card(meta: Meta) -> str:
             "",
         ]
     )
+
+
+def _about_seen(meta: Meta) -> Iterator[str]:
+    if count := meta.data.get("seen_by_encoder"):
+        yield f"- The encoder was trained on {count} of them; no figure is measured on those"
 
 
 def _listed(labels: tuple[str, ...]) -> str:
