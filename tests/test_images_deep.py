@@ -12,6 +12,7 @@ from handmade import Order, chunk, png, tiff
 from numpy.typing import NDArray
 from PIL import Image
 
+from fursure.errors import BadImage
 from fursure.images.decode import decode, from_pil
 from fursure.images.drawings import draw
 
@@ -134,11 +135,18 @@ def test_a_palette_of_eight_bits_has_its_colours() -> None:
         assert off(data, palette[:, GREY_HWC[..., 0]].transpose(1, 2, 0)) == 0
 
 
+@pytest.mark.parametrize("start", [0, 4])
+def test_what_has_its_pixels_in_the_head_of_the_file_is_damaged(start: int) -> None:
+    data = tiff(deep(RGB_HWC), more={273: (4, start.to_bytes(4, "little"))})
+    with pytest.raises(BadImage, match="damaged or truncated TIFF"):
+        decode(data)
+
+
 def test_what_lacks_a_strip_is_damaged() -> None:
     data = tiff(deep(RGB_HWC), rows=7)
     whole = data.replace(b"\x16\x01\x04\0\x01\0\0\0\x07", b"\x16\x01\x04\0\x01\0\0\0\x05")
     assert whole != data
-    with pytest.raises(Exception, match="damaged or truncated TIFF"):
+    with pytest.raises(BadImage, match="damaged or truncated TIFF"):
         decode(whole)
 
 
