@@ -40,6 +40,7 @@ OTHERS: tuple[tuple[bytes, str], ...] = (  # patterns of the first 1024 bytes
     (rb"\x1f\x8b", "a gzip archive, not a photo"),
     (rb"7z\xbc\xaf\x27\x1c", "a 7z archive, not a photo"),
     (rb"Rar!", "a RAR archive, not a photo"),
+    (rb"PAR1", "a Parquet table, not a photo"),
     (rb"\x7fELF|MZ", "a program, not a photo"),
     (rb"(?s)FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|.{4}ftypcrx ", f"{RAW}; export it as JPEG"),
     (rb"(?s)\x1a\x45\xdf\xa3|.{4}ftyp", "a video, not a photo"),
