@@ -40,7 +40,7 @@ from fursure.tensors import self_contained
 FORMAT = 1
 LIMITS = {  # bytes; a bundle holds exactly these members
     "model.onnx": 2**31 - 1,
-    "bundle.json": 2**20,
+    "bundle.json": 2**24,  # half a kilobyte a class
     "familiar.npz": 2**26,
     "golden.npz": 2**24,
     "card.md": 2**20,
@@ -212,9 +212,24 @@ class Bundle:
         return label if confidence >= threshold else "unsure"
 
     def write(self, path: Path) -> None:
-        """Write the bundle as one file, whole or not at all; same contents, same bytes."""
+        """Write the bundle as one file, whole or not at all; same contents, same bytes.
+
+        What is at ``path`` is replaced only by what `read` will take.
+
+        Raises:
+            BadBundle: it could not be read again.
+        """
+        members = self._members()
+        try:
+            for name, data in members.items():
+                _check_size(name, len(data))
+            self._parse(members)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadBundle(
+                path, f"it was not written, for it could not be read: {error}"
+            ) from None
         with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-            for name, data in self._members().items():
+            for name, data in members.items():
                 info = zipfile.ZipInfo(name)  # its default date is 1980: no clock in the file
                 info.external_attr = 0o644 << 16
                 archive.writestr(info, data)

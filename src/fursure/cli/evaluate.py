@@ -22,6 +22,7 @@ from fursure.report.text import printable
 )
 @options.max_error
 @options.label_regex
+@options.rename
 @options.zip_encoding
 @options.engine
 @options.threads
@@ -39,6 +40,7 @@ def evaluate(
     compare: str | None,
     max_error: float | None,
     label_regex: str | None,
+    rename: dict[str, str],
     engine: str,
     threads: int | None,
     overwrite: bool,
@@ -60,6 +62,7 @@ def evaluate(
         threads=threads,
         max_error=max_error,
         label_regex=label_regex,
+        rename=rename,
         report=None if no_report else report or Path(f"{_stem(model)}-{_stem(data)}.report.html"),
         overwrite=overwrite,
     )
