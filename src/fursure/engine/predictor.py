@@ -16,10 +16,10 @@ from PIL import Image
 from fursure.bundle import Bundle
 from fursure.data.parallel import chunked, in_order
 from fursure.engine.network import Network
-from fursure.engine.parity import check_parity
+from fursure.engine.parity import check_answers, check_pixels
 from fursure.engine.pictures import is_several, named, named_photo
-from fursure.engine.session import BULK, Outputs, available_threads, open_session
-from fursure.errors import BadImage
+from fursure.engine.session import BULK, Outputs, Session, available_threads, sessions
+from fursure.errors import BadImage, EngineFailed
 from fursure.images.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
 
@@ -105,8 +105,8 @@ class Predictor:
         """
         threads = threads or available_threads()
         threshold = bundle.threshold(max_error)
-        session = open_session(bundle.model, engine=engine, photos=photos, threads=threads)
-        check_parity(session, bundle)
+        check_pixels(bundle)
+        session = _proven(bundle, engine, photos, threads)
         network = Network(session, bundle.meta.preprocess)
         return cls(bundle, network, threshold, threads)
 
@@ -210,6 +210,27 @@ class Predictor:
                 "familiarity": float(familiarity),
                 "engine": self.network.session.engine,
             }
+
+
+def _proven(bundle: Bundle, engine: Engine, photos: int, threads: int) -> Session:
+    """Return the fastest session that gives the trainer's answers to the golden inputs."""
+    failures: list[EngineFailed] = []
+    for session in sessions(bundle.model, engine=engine, photos=photos, threads=threads):
+        try:
+            check_answers(session, bundle)
+            return session
+        except EngineFailed as error:
+            failures.append(error)
+            _distrust(bundle.model, session.engine)
+    raise failures[0]
+
+
+def _distrust(model: bytes, engine: str) -> None:
+    """Let OpenVINO run ``model`` in something slower from now on, if it was OpenVINO."""
+    from fursure.engine import selftest
+
+    if engine.startswith("openvino"):
+        selftest.distrust(model)
 
 
 def _reopened(

@@ -12,6 +12,7 @@ from fursure.engine.session import BULK
 from fursure.errors import NoPhotos
 from fursure.recipe import Engine
 from fursure.workflows.inputs import Photos
+from fursure.workflows.notes import about_engine
 
 
 def predict(
@@ -22,11 +23,13 @@ def predict(
     threads: int | None = None,
     max_error: float | None = None,
     skip: Callable[[str], bool] = lambda _name: False,
+    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each photo, in order, in flat memory.
 
-    ``skip`` says which names an interrupted run has already answered. A photo, a folder or an
-    archive that cannot be read is a row with its reason.
+    ``skip`` says which names an interrupted run has already answered; ``say`` hears what runs the
+    network, where there are many photos. A photo, a folder or an archive that cannot be read is a
+    row with its reason.
 
     Raises:
         NoPhotos: there is nothing at all to answer.
@@ -43,6 +46,9 @@ def predict(
         predictor = Predictor.open(
             bundle, engine=engine, photos=len(head), threads=threads, max_error=max_error
         )
+        name = predictor.network.session.engine
+        for sentence in about_engine(name, bundle.model, asked=engine, photos=len(head)):
+            say(sentence)
         yield from predictor.stream(chain(head, named))
 
 
