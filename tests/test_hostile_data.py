@@ -123,6 +123,7 @@ def test_a_class_too_small_is_named(count: int, words: tuple[str, ...], photos: 
 
 def test_three_photos_of_a_class_are_enough(photos: Path, tmp_path: Path) -> None:
     draw_into(photos, count=3, kinds=("stranger",))
+    (photos / "stranger").rename(photos / "thing")
     made = train(photos, tmp_path / "m.fursure", "-q", "--json")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["figures"]["n"] == 11
