@@ -7,12 +7,13 @@ import struct
 import zlib
 from collections.abc import Callable
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 Values = NDArray[Any]
+Order = Literal["<", ">"]  # of bytes: the smallest first, or the largest
 DEFLATE = 8
 TO_XYZ = np.array(  # linear sRGB → XYZ under D50 (Bradford), as in its ICC profiles
     [
@@ -30,7 +31,7 @@ def tiff(
     *,
     colours: int = 2,
     kind: int = 1,
-    order: str = "<",
+    order: Order = "<",
     planes: bool = False,
     compressed: bool = False,
     predictor: int = 1,
@@ -90,7 +91,7 @@ def _parts(layer_HWC: Values, rows: int, tile: tuple[int, int] | None) -> list[V
     ]
 
 
-def _block(part_HWC: Values, order: str, predictor: int) -> bytes:
+def _block(part_HWC: Values, order: Order, predictor: int) -> bytes:
     if predictor == 2:
         part_HWC = np.diff(part_HWC, axis=1, prepend=part_HWC.dtype.type(0))
     if predictor == 3:  # Adobe's: the bytes of a row by weight, highest first, as differences

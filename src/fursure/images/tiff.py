@@ -22,6 +22,7 @@ from fursure.images.upright import MAX_XMP, orientation_of
 
 WEBP = 50001  # a compression that Pillow's own libtiff lacks
 MAX_CHANNELS = 6  # what Pillow decodes
+HEAD = 8  # bytes of every TIFF that are no pixels
 MAX_TILE = 4_096  # pixels a side, beyond the photo's own
 TYPES = {2: " signed", 3: " float", 5: " complex", 6: " complex"}
 COLOURS = {4: "mask", 6: "YCbCr", 8: "Lab", 9: "ICCLab", 10: "ITULab", 32803: "raw sensor"}
@@ -72,11 +73,11 @@ def _metadata(tags: Tags, data: bytes, tag: Tag, limit: int) -> bytes:
 
 
 def _check_places(tags: Tags, size: int) -> None:
-    """Refuse a file that ends before its pixels do: they would be read from what we append."""
+    """Refuse pixels outside the file: they would be read from its head, or what we append."""
     for starts, lengths in ((Tag.STRIPS, Tag.STRIP_BYTES), (Tag.TILES, Tag.TILE_BYTES)):
-        ends = map(sum, zip(tags.many(starts), tags.many(lengths), strict=False))
-        if max(ends, default=0) > size:
-            raise EOFError("the TIFF ends before its pixels do")
+        for start, length in zip(tags.many(starts), tags.many(lengths), strict=False):
+            if start + length > size or (start < HEAD and length):
+                raise EOFError("the TIFF has pixels outside itself")
 
 
 def _check_tiles(tags: Tags) -> None:

@@ -141,7 +141,8 @@ def _familiar(
     """
     labels, photos, x_ND = collected.manifest.labels, collected.usable, collected.features_ND
     train_N = np.array([one.split == "train" for one in photos]) & ~found.held_out_N
-    labels_N = np.array([labels.index(one.label or "") for one in photos])
+    index = {label: number for number, label in enumerate(labels)}
+    labels_N = np.array([index[one.label or ""] for one in photos])
 
     def fitted(
         known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
