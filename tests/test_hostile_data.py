@@ -321,7 +321,7 @@ def _another_network(members: Members) -> None:
         (_flipped, "model.onnx in it is not what was written (its sha256 differs); copy it again"),
         (_missing, "golden.npz is missing; copy it again"),
         (_extra, "it also holds 'run.py', which no bundle has"),
-        (_newer, "its format is 99 and this fursure reads 2; upgrade fursure"),
+        (_newer, "its format is 99 and this fursure reads up to 2; upgrade fursure"),
         (_external, "model.onnx in it keeps weights in another file; train it again"),
         (_constant_elsewhere, "model.onnx in it keeps weights in another file; train it again"),
         (_no_network, "model.onnx in it is no ONNX network"),
