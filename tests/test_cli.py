@@ -154,9 +154,9 @@ def test_a_table_is_whole_and_is_not_overwritten(photos: Path, tmp_path: Path) -
     assert rows[0].keys() >= {"path", "answer", "confidence", "p_cat", "p_dog", "engine", "error"}
     assert sum(bool(row["error"]) for row in rows) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv"]
-    again = fursure("predict", "--csv", table, photos)
-    assert again.returncode == 1
-    assert "--overwrite" in again.stderr
+    other = fursure("predict", "--csv", table, photos / "cat0.jpg")
+    assert other.returncode == 1
+    assert "--overwrite" in other.stderr
     assert fursure("predict", "--csv", table, "--overwrite", "-q", photos).returncode == 3
 
 
@@ -308,9 +308,13 @@ def test_the_cache_is_listed_and_cleared(drawings: Path, tmp_path: Path) -> None
     assert fursure("cache", FURSURE_HOME=home).stdout == ""
 
 
-def test_backbones_at_hand_begin_with_the_one_in_the_wheel() -> None:
+def test_backbones_at_hand_begin_with_the_default_and_what_it_is_worth() -> None:
     run = fursure("backbones")
-    assert run.stdout.startswith("tiny ")
+    assert run.stdout.splitlines()[1].startswith("lite0 ")
+    rows = [json.loads(line) for line in fursure("backbones", "--json").stdout.splitlines()]
+    assert rows[0]["name"] == "lite0"
+    assert rows[0]["measured"]["torch_once"] is False
+    assert 0.98 < rows[0]["measured"]["accuracy"] < 1
 
 
 def test_nothing_touches_the_network(photos: Path, tmp_path: Path, drawings: Path) -> None:
@@ -339,3 +343,20 @@ def test_no_path_in_a_table_is_a_formula() -> None:
     assert cell("-1.jpg") == "./-1.jpg"
     assert cell("-") == "-"
     assert cell("cats/+1.jpg") == "cats/+1.jpg"
+
+
+def test_the_page_of_an_evaluation_lies_beside_the_model_or_where_told(
+    trained: Trained, drawings: Path, tmp_path: Path
+) -> None:
+    model, here = tmp_path / "models" / "m.fursure", tmp_path / "here"
+    model.parent.mkdir()
+    here.mkdir()
+    model.write_bytes(trained.path.read_bytes())
+    asked = ("evaluate", model, drawings, "--include-seen")
+    assert fursure(*asked, cwd=here).returncode == 0
+    assert list(model.parent.glob("m-*.report.html"))
+    assert fursure(*asked, "--report", "told.html", cwd=here).returncode == 0
+    run = fursure("evaluate", "pets", drawings, cwd=here)
+    assert run.returncode == 0
+    assert "--report FILE.html" in run.stderr
+    assert sorted(path.name for path in here.iterdir()) == ["told.html", "told.json"]

@@ -34,6 +34,8 @@ from fursure.cli import options, overrides
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.label_regex
+@options.rename
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite
@@ -46,6 +48,7 @@ def train(
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,
+    rename: dict[str, str],
     as_json: bool,
     quiet: bool,
     **knobs: Any,
@@ -71,6 +74,7 @@ def train(
         engine=knobs["engine"],
         threads=knobs["threads"],
         label_regex=knobs["label_regex"],
+        rename=rename,
         features_output=knobs["features_output"],
         overwrite=knobs["overwrite"],
         corrections=knobs["corrections"],
@@ -98,11 +102,13 @@ def train(
             )
         )
         return
+    from fursure.errors import some
     from fursure.metrics.classification import Evaluation, format_table
+    from fursure.training.card import explained
 
-    basis = meta.figures["basis"]
     evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
-    click.echo(f"{trained.path}: {' / '.join(meta.labels[:6])}, measured on {basis}")
+    how = explained(meta.figures["basis"], evaluation.n)
+    click.echo(f"{trained.path}: {some(meta.labels, between=' / ')}, {how}")
     click.echo(format_table(evaluation))
     if trained.new:
         options.say(f"done in {trained.seconds:.1f} s; next: fursure predict -m {trained.path} …")

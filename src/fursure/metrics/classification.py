@@ -1,15 +1,16 @@
 """Probabilities and labels → what a classifier is worth on one split, and that as a table.
 
-Dimension key: N photos, K classes, M columns, R resamples, B calibration bins.
+Dimension key: N photos, K classes, B calibration bins.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.metrics.figures import (
     brier_losses,
     calibration_error,
@@ -21,8 +22,16 @@ from fursure.metrics.figures import (
     top,
     validated,
 )
-from fursure.metrics.intervals import Estimate, bootstrap, proportion, resampled_means
+from fursure.metrics.intervals import (
+    Estimate,
+    cost_of_a_mistake,
+    mean_loss,
+    proportion,
+    reweighted,
+)
 
+TELLING = 0.05  # what a share may be off by, or else too few photos were measured
+WORST_BRIER = 2.0  # all probability on one wrong class
 SHOWN = 10  # classes in a table; of more, only the worst are listed
 
 
@@ -47,6 +56,15 @@ class ClassScores:
             "recall": _to_json(self.recall),
             "f1": _to_json(self.f1),
         }
+
+    def widened(self, times: float) -> Self:
+        """Return the scores with intervals so many times as wide."""
+        return replace(
+            self,
+            precision=self.precision and self.precision.widened(times),
+            recall=self.recall and self.recall.widened(times),
+            f1=self.f1 and self.f1.widened(times),
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -81,6 +99,7 @@ class Evaluation:
     calibration_error: Estimate  # of the top class, in [0, 1], 0 is perfect
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]  # photos; a row is a true class, a column an answer
+    confused: tuple[tuple[int, int, int], ...] = ()  # instead of it where there are many classes
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and finite numbers, ready for ``json.dumps``."""
@@ -98,7 +117,24 @@ class Evaluation:
             "calibration_error": self.calibration_error.to_json(),
             "classes": [scores.to_json() for scores in self.classes],
             "confusion": [list(row) for row in self.confusion],
+            "confused": [list(cell) for cell in self.confused],
         }
+
+    def widened(self, times: float) -> Self:
+        """Return the same figures with intervals so many times as wide."""
+        return replace(
+            self,
+            accuracy=self.accuracy.widened(times),
+            balanced_accuracy=self.balanced_accuracy.widened(times),
+            macro_precision=self.macro_precision.widened(times),
+            macro_f1=self.macro_f1.widened(times),
+            top5=self.top5 and self.top5.widened(times),
+            roc_auc=self.roc_auc and self.roc_auc.widened(times, top=1),
+            log_loss=self.log_loss.widened(times),
+            brier=self.brier.widened(times, top=WORST_BRIER),
+            calibration_error=self.calibration_error.widened(times),
+            classes=tuple(scores.widened(times) for scores in self.classes),
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -117,6 +153,7 @@ class Evaluation:
             calibration_error=Estimate.from_json(values["calibration_error"]),
             classes=tuple(ClassScores.from_json(scores) for scores in values["classes"]),
             confusion=tuple(tuple(map(int, row)) for row in values["confusion"]),
+            confused=tuple((int(a), int(b), int(n)) for a, b, n in values.get("confused", ())),
         )
 
 
@@ -139,7 +176,7 @@ def evaluate(
 
     A class without photos has undefined figures (``None``) and is left out of the macro ones.
     Counts get Wilson intervals; macro figures and areas Wilson's at their effective number of
-    trials; losses a bootstrap drawn from ``seed``.
+    trials; losses allow for a mistake that was not seen, with weights drawn from ``seed``.
 
     Raises:
         ValueError: the arrays do not fit together or hold no probabilities.
@@ -150,12 +187,11 @@ def evaluate(
         raise ValueError(f"{len(class_names)} class names do not fit {classes} classes.")
     predicted_N = probs_NK.argmax(axis=1)
     correct_N = predicted_N == labels_N
-    cells = np.bincount(labels_N * classes + predicted_N, minlength=classes**2)
-    confusion_KK = cells.reshape(classes, classes)
-    precision, recall, macro_f1 = macro(confusion_KK)
+    confusion = Confusion.of(labels_N, predicted_N, classes)
+    precision, recall, macro_f1 = macro(confusion)
     losses_N, squares_N = log_losses(probs_NK, labels_N), brier_losses(probs_NK, labels_N)
     gaps_NB = calibration_gaps(probs_NK.max(axis=1), correct_N)
-    means_RM = resampled_means(np.column_stack([losses_N, squares_N, gaps_NB]), seed=seed)
+    drawn = reweighted(np.column_stack([losses_N, squares_N, gaps_NB]), seed=seed)
     return Evaluation(
         labels=tuple(class_names),
         n=n,
@@ -165,20 +201,19 @@ def evaluate(
         macro_f1=macro_f1,
         top5=top(5, probs_NK, labels_N) if classes > 5 else None,
         roc_auc=roc_auc(probs_NK, labels_N),
-        log_loss=bootstrap(losses_N, means_RM[:, 0]),
-        brier=bootstrap(squares_N, means_RM[:, 1]),
-        calibration_error=calibration_error(gaps_NB, means_RM[:, 2:]),
-        classes=_class_scores(confusion_KK, class_names),
-        confusion=tuple(map(tuple, confusion_KK.tolist())),
+        log_loss=mean_loss(losses_N, cost_of_a_mistake(losses_N), drawn.of(slice(0, 1))),
+        brier=mean_loss(squares_N, WORST_BRIER, drawn.of(slice(1, 2))),
+        calibration_error=calibration_error(gaps_NB, drawn.of(slice(2, None))),
+        classes=_class_scores(confusion, class_names),
+        confusion=confusion.matrix() if classes <= MATRIX else (),
+        confused=confusion.largest() if classes > MATRIX else (),
     )
 
 
-def _class_scores(
-    confusion_KK: NDArray[np.int64], class_names: Sequence[str]
-) -> tuple[ClassScores, ...]:
-    hits_K: list[int] = confusion_KK.diagonal().tolist()
-    support_K: list[int] = confusion_KK.sum(axis=1).tolist()
-    predicted_K: list[int] = confusion_KK.sum(axis=0).tolist()
+def _class_scores(confusion: Confusion, class_names: Sequence[str]) -> tuple[ClassScores, ...]:
+    hits_K: list[int] = confusion.hits.tolist()
+    support_K: list[int] = confusion.support.tolist()
+    predicted_K: list[int] = confusion.predicted.tolist()
     return tuple(
         ClassScores(
             label=label,
@@ -208,7 +243,7 @@ def format_table(evaluation: Evaluation) -> str:
 def _figure_lines(e: Evaluation) -> str:
     area = "ROC AUC" if len(e.labels) > 2 else f"ROC AUC of {e.labels[1]}"
     figures: list[tuple[str, Estimate | None, str]] = [
-        ("accuracy", e.accuracy, f", n = {e.n}"),
+        ("accuracy", e.accuracy, f", n = {e.n}{doubt(e.accuracy)}"),
         ("balanced accuracy", e.balanced_accuracy, ""),
         ("top-5 accuracy", e.top5, ""),
         ("macro precision", e.macro_precision, ""),
@@ -216,10 +251,15 @@ def _figure_lines(e: Evaluation) -> str:
         (area, e.roc_auc, ""),
         ("log loss", e.log_loss, " nats per photo"),
         ("Brier score", e.brier, ""),
-        ("calibration error", e.calibration_error, ""),
+        ("calibration error", e.calibration_error, doubt(e.calibration_error)),
     ]
     width = max(len(name) for name, figure, _ in figures if figure)
     return "\n".join(f"{name:{width}}  {figure}{note}" for name, figure, note in figures if figure)
+
+
+def doubt(share: Estimate) -> str:
+    """Return what to add to a share that so few photos leave open by `TELLING` or more."""
+    return "; too few photos to tell more" if share.high - share.low > TELLING else ""
 
 
 def _class_lines(e: Evaluation) -> str:

@@ -20,7 +20,7 @@ from fursure.data.manifest import Manifest
 from fursure.data.sources import open_source
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import Outputs
-from fursure.errors import BadData, BadImage
+from fursure.errors import BadData, BadImage, some
 from fursure.images.decode import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
@@ -63,7 +63,7 @@ class Evaluated:
     answered_wrong: Estimate | None  # share of wrong labels among those; None: none was given
     strangers: Estimate  # share of photos called strangers
     engine: str
-    seen: int  # photos left out because the model was made from them
+    seen: int  # photos left out: the model or its encoder was made from them
     failed: tuple[Prediction, ...]  # photos that could not be used, with their errors
     skipped: dict[str, int]  # junk by kind
     rows: Rows
@@ -93,18 +93,20 @@ def evaluate_model(
     threads: int | None = None,
     max_error: float | None = None,
     label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Evaluated:
     """Classify the labelled photos in ``data`` and compare with their labels.
 
-    Photos the model was made from are left out and counted, unless ``include_seen``.
+    Photos the model or its encoder was made from are left out and counted, unless ``include_seen``.
+    Labels in ``rename`` become others.
 
     Raises:
         BadData: a label is not one of the model's, or nothing is left to evaluate.
         FursureError: the data or the engine cannot be used.
     """
     with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex)
+        listing = list_photos(source, label_regex=label_regex).renamed(rename or {})
         _check_labels(listing, bundle, fspath(data))
         photos = _Unseen(source, listing, bundle, include_seen)
         count = len(listing.photos)
@@ -172,7 +174,7 @@ def _check_labels(listing: Manifest, bundle: Bundle, data: str) -> None:
     if unknown := [label for label in listing.labels if label not in known]:
         raise BadData(
             f"{data} has the label {unknown[0]!r}, which the model does not know; it "
-            f"knows {', '.join(known[:10])}. Rename that class, or leave it out."
+            f"knows {some(known, most=10)}. Rename that class, or leave it out."
         )
 
 
@@ -196,7 +198,8 @@ def _measured(
             f"own (--include-seen) and {len(predictions)} cannot be used."
         )
     probs_NK = np.array([[one.probabilities[label] for label in labels] for one, _ in rows])
-    labels_N = np.array([labels.index(label) for _, label in rows])
+    index = {label: number for number, label in enumerate(labels)}
+    labels_N = np.array([index[label] for _, label in rows])
     answers = Counter(one.answer for one, _ in rows)
     given = [(one, label) for one, label in rows if one.answer not in {"unsure", "stranger"}]
     wrong = sum(one.answer != label for one, label in given)

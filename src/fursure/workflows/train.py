@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -16,7 +16,7 @@ from fursure.bundle import Bundle
 from fursure.data.corrections import read_corrections
 from fursure.data.layout import list_photos
 from fursure.data.listing import Source
-from fursure.data.manifest import Manifest, Split
+from fursure.data.manifest import Manifest, Photo, Split
 from fursure.data.sources import open_source
 from fursure.data.split import spare
 from fursure.errors import (
@@ -34,12 +34,14 @@ from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
-from fursure.training.backbones import Backbone, at_hand
+from fursure.training.backbones import Backbone
+from fursure.training.classes import about_classes, check_classes, refuse_reserved
 from fursure.training.collect import Collected, collect
-from fursure.training.fit import check_classes
+from fursure.training.seen import seen_among
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
-from fursure.workflows.notes import about_copies, about_engine, about_photos
+from fursure.workflows.masks import about_masks
+from fursure.workflows.notes import about_backbone, about_copies, about_engine, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
 
@@ -65,6 +67,7 @@ def train(
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
     features_output: str | None = None,
     overwrite: bool = False,
     division: Manifest | None = None,
@@ -78,11 +81,11 @@ def train(
 
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed.
-    A ``division`` says which photo is for what; without one the recipe's shares do. The file
-    ``corrections`` holds verdicts on photos, as a review writes them. Where the network itself
-    trains, ``say`` hears of each pass. Photos of ``strangers``, of none of the classes, sharpen
-    what counts as one: half of them teach, the others measure. A ``report`` is a page beside the
-    model.
+    Labels in ``rename`` become others. A ``division`` says which photo is for what; without one
+    the recipe's shares do. The file ``corrections`` holds verdicts on photos, as a review writes
+    them. Where the network itself trains, ``say`` hears of each pass. Photos of ``strangers``, of
+    none of the classes, sharpen what counts as one: half of them teach, the others measure. A
+    ``report`` is a page beside the model.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
@@ -93,7 +96,8 @@ def train(
     earlier = _earlier(path, overwrite)
     verdicts = () if corrections is None else read_corrections(corrections)
     with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex)
+        listing = list_photos(source, label_regex=label_regex).renamed(rename or {})
+        refuse_reserved(listing.labels)
         backbone = origin(recipe, features_output)
         with progress(READING, len(listing.photos)) as advance:
             collected = collect(
@@ -109,7 +113,11 @@ def train(
                 advance=advance,
             )
         _check(collected, data)
-        notes = tuple(_notes(collected, recipe, backbone, engine))
+        notes = (
+            *_about_validation(listing, collected),
+            *_notes(collected, recipe, backbone, engine),
+            *about_masks(source, collected.usable),
+        )
         known = {one.sha256 for one in collected.manifest.photos}
         listed = None if strangers is None else list_strangers(strangers, known)
         notes += listed.notes if listed else ()
@@ -158,6 +166,7 @@ def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Pat
     with replacing(_beside(path, "metrics.json")) as file:
         file.write(json.dumps(_metrics(bundle) | curves, indent=1).encode())
     bundle.write(path)  # last: a bundle that is there is complete
+    Bundle.read(path)  # a disk may keep other bytes than it was given
 
 
 def _report(bundle: Bundle, learned: Learned, data: str | PathLike[str], path: Path) -> str:
@@ -248,11 +257,36 @@ def _notes(
     spared = sum(map(spare, manifest.photos))
     if spared:
         yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
+    yield from _about_seen(usable, backbone)
     yield from about_copies(usable)
-    if backbone.name == "tiny":
-        stronger = [name for name, _ in at_hand() if name != "tiny"]
-        if stronger:
-            yield f"stronger backbones at hand: {', '.join(stronger)} (--backbone)"
+    yield from about_classes(usable)
+    yield from about_backbone(backbone.name)
+
+
+def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
+    """Yield what becomes of photos that the encoder was trained on and that are not left out."""
+    known = [
+        photo
+        for photo, is_known in zip(usable, seen_among(usable, backbone.seen), strict=True)
+        if is_known
+    ]
+    if chosen := sum(photo.split == "val" for photo in known):
+        yield (
+            f"the encoder was trained on {chosen} of the validation photos, all of a class among "
+            "them; the model may be surer than it is right: bring photos it has not seen"
+        )
+    if trained := len(known) - chosen:
+        yield f"{trained} photos that the encoder was trained on train only; none is measured on"
+
+
+def _about_validation(listing: Manifest, collected: Collected) -> Iterator[str]:
+    """Yield a word where the user's validation photos became training photos."""
+    given = sum(photo.split == "val" for photo in listing.photos)
+    if given and not any(photo.split == "val" for photo in collected.usable):
+        yield (
+            f"the {given} photos given for validation are trained on as well: with so few the "
+            "figures come from cross-validation"
+        )
 
 
 def _proof_rows(collected: Collected) -> list[int]:
