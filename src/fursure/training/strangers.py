@@ -20,7 +20,8 @@ from fursure.data.split import half
 from fursure.errors import BadData
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import LogisticRegression
-from fursure.sureness.familiarity import FEW, Familiar
+from fursure.sureness.familiarity import Familiar
+from fursure.sureness.ranks import FEW
 from fursure.sureness.readout import Readout
 from fursure.training.heads import candidates
 
