@@ -2,7 +2,7 @@
 
 Nothing of it is downloaded: it is drawn here, cut from this project's own pages, or ships in
 packages the development install has. Pictures cut from one page or photo resemble each other, so
-the intervals of those groups are too narrow. Even seeds are for choosing, odd ones for measuring.
+the intervals of those groups are too narrow. No method is chosen on them: they only measure.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ from fursure.images.drawings import draw
 from fursure.images.scenes import backdrop, box
 from fursure.images.things import BRIGHT
 
-COUNT = 60  # pictures of a group; half of them choose, half measure
+COUNT = 60  # pictures of a group
 SIDE = 448  # pixels
 PAGES = Path(__file__).parents[1] / "docs"
 WORDS = ("the", "of", "a", "photo", "light", "model", "answer", "paper", "street", "between",

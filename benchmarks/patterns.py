@@ -36,7 +36,7 @@ def noise(dice: Dice) -> Image.Image:
     draw = dice.generator
     match dice.pick(("uniform", "normal", "salt and pepper")):
         case "uniform":
-            small_HWC = draw.random((cells, cells, channels))
+            small_HWC: NDArray[np.floating] = draw.random((cells, cells, channels))
         case "normal":
             spread = dice.between(0.05, 0.3)
             small_HWC = dice.between(0.2, 0.8) + spread * draw.standard_normal(

@@ -17,8 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.sureness.ranks import FEW, KNOTS, STEPS, curve
-from fursure.sureness.readout import Readout
+from fursure.sureness.ranks import KNOTS, STEPS, curve
+from fursure.sureness.readout import FEW, Readout
 
 # Subtracting the mean feature takes away what is common to all photos of one origin, and some of
 # what is common to the classes. With a MobileNetV2, 0 calls one in five known photos of another

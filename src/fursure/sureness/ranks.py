@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 KNOTS = 1000  # of the ranks; the tail has its own
-TAIL = 20  # lowest photos, or the lowest fifth where that is fewer: below, ranks say too little
+TAIL = 20  # lowest photos, or the lowest fifth if that is fewer, but 2: too few for ranks to tell
 STEPS = 40  # knots of the tail
 RAREST = 1e-4  # share at which the tail ends: no known photo is expected below
-FEW = 20  # held-out photos; fewer cannot say how unlike them a known photo may be
+FEW = 10  # held-out photos; fewer cannot say how unlike them a known photo may be
 
 
 def curve(
@@ -31,8 +31,8 @@ def curve(
         start, share_Q = 0, np.zeros(1)
         depth_Q = np.maximum(ordered_N[:1] - lowest, 1e-6)
     else:
-        start = min(TAIL, n // 5)
-        depth_Q, share_Q = _tail(ordered_N[start] - ordered_N[:start], start / (n + 1))
+        start = min(TAIL, max(2, n // 5))
+        depth_Q, share_Q = _tail(ordered_N[start] - ordered_N[:start], (start + 1) / (n + 1))
     ranks_Q = np.unique(np.linspace(start + 1, n, min(n - start, KNOTS)).round().astype(np.int64))
     score_Q = np.concatenate([ordered_N[start] - depth_Q, ordered_N[ranks_Q - 1]])
     share_Q = np.concatenate([share_Q, ranks_Q[:-1] / (n + 1), [1.0]])
