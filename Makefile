@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-slow check format bench bench-sure lock pets clean
+.PHONY: help install demo test test-slow check format bench bench-sure bench-small lock pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -12,7 +12,8 @@ help:
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
-	@echo "also: install test-slow format lock pets clean"
+	@echo "make bench-small  do figures from few photos hold? on the same photos"
+	@echo "also: install test-slow format lock lite pets clean"
 
 $(UV):
 	python3 -m venv .venv
@@ -55,13 +56,19 @@ bench: .venv/dev-installed
 bench-sure: .venv/dev-installed
 	$(BIN)/python -m benchmarks.strangers $(BUNDLES)
 
+bench-small: .venv/dev-installed
+	$(BIN)/python -m benchmarks.small_data
+
 # The lock carries every package's hashes and no index address, so any mirror serves it.
 lock: $(UV)
 	$(UV) pip compile pyproject.toml --universal --all-extras --upgrade --generate-hashes \
 	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
 
+lite: .venv/dev-installed
+	$(BIN)/python -m scripts.build_lite
+
 pets: .venv/dev-installed
-	$(BIN)/python scripts/build_pets.py
+	$(BIN)/python -m scripts.build_pets
 
 clean:
 	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache

@@ -11,7 +11,7 @@ from fursure.data.layout import list_photos
 from fursure.data.scan import scan, views_of
 from fursure.data.sources import open_source
 from fursure.engine.session import available_threads
-from fursure.training.collect import fingerprints
+from fursure.training.reader import fingerprints
 
 
 def main(paths: list[str]) -> None:

@@ -1,36 +1,52 @@
-"""Train the bundle in the wheel: cats and dogs, on the encoder of ../shared/weights/tiny.
+"""Train the bundle in the wheel: cats and dogs, on the frozen encoder `lite0`.
 
-    make pets        (about half a minute on two cores, after one conversion with torch)
+    make pets        (about a minute and a half on two cores, without torch)
 
-FURSURE_DATA says where the photos and the weights are.
+FURSURE_DATA says where the photos are. The bundle in the wheel has the network less the weights of
+`lite0`, which come with their own package.
 """
 
+import io
 import os
-import shutil
 import sys
 import tempfile
+import zipfile
+from importlib.resources import files
 from pathlib import Path
 
+from fursure.bundle import Bundle
+from fursure.files import replacing
 from fursure.metrics.classification import Evaluation, format_table
 from fursure.recipe import Recipe
+from fursure.splice import PUBLISHED
 from fursure.workflows.train import train
+from scripts.cutting import cut, pieces_of
 
 SHARED = Path(os.environ.get("FURSURE_DATA", Path(__file__).parents[2] / "shared"))
 TARGET = Path(__file__).parents[1] / "src" / "fursure" / "models" / "pets.fursure"
 NOTE = (
-    "Trained on 12,000 photos of Kaggle's Dogs vs. Cats (200×200 px). Its encoder, `tiny`, was "
-    "trained from random weights on cats and dogs alone, and it has seen every photo these figures "
-    "are measured on, so they flatter the model: on 2,000 photos it had not seen, the encoder with "
-    "such a head was right on 95.8 % [94.8, 96.6]. It knows little beside cats and dogs, so it "
-    "calls few strangers strangers: most come out unsure."
+    "Trained on Kaggle's Dogs vs. Cats, 12,000 photos of 200×200 px, of which one fifth measured "
+    "it and one tenth chose and calibrated. The set's known flaws are among them: a few wrong "
+    "labels, and photos of neither. The encoder was trained on ImageNet by others and is frozen; "
+    "only the head, the calibration and the reference features were learnt here."
 )
-RECIPE = Recipe(
-    name="pets",
-    backbone=str(SHARED / "weights" / "tiny"),
-    precision="fp16",
-    test=0.2,
-    note=NOTE,
-)
+ENCODER = "lite0"
+RECIPE = Recipe(name="pets", backbone=ENCODER, test=0.2, note=NOTE)
+
+
+def without_weights(made: Path, name: str) -> bytes:
+    """Return the members of a bundle with its network cut: a stored zip, the same each time."""
+    weights = PUBLISHED[name].read()
+    encoder = (files("fursure") / "models" / f"{name}.splice").read_bytes()
+    splice = cut(Bundle.read(made).model, name, weights, pieces_of(encoder))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(made) as whole, zipfile.ZipFile(buffer, "w") as archive:
+        for entry in whole.infolist():
+            network = entry.filename == "model.onnx"
+            info = zipfile.ZipInfo("model.splice" if network else entry.filename)
+            info.external_attr = entry.external_attr
+            archive.writestr(info, splice if network else whole.read(entry))
+    return buffer.getvalue()
 
 
 def main() -> None:
@@ -45,8 +61,8 @@ def main() -> None:
             print(note, file=sys.stderr)
         figures = {k: v for k, v in trained.bundle.meta.figures.items() if k != "basis"}
         print(format_table(Evaluation.from_json(figures)))
-        TARGET.parent.mkdir(exist_ok=True)
-        shutil.copyfile(made, TARGET)
+        with replacing(TARGET) as file:
+            file.write(without_weights(made, ENCODER))
     print(f"{TARGET}: {TARGET.stat().st_size / 1e6:.2f} MB")
 
 

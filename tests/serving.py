@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,12 +84,21 @@ def received(link: socket.socket) -> Iterator[bytes]:
 
 
 @contextmanager
-def serving(log: Path, *args: str | Path, cwd: Path | None = None) -> Iterator[Service]:
-    """Run ``fursure serve`` on a free port until the end of the block."""
-    command = [sys.executable, "-m", "fursure", "serve", *map(str, args), "--port", "0"]
+def serving(
+    log: Path,
+    *args: str | Path,
+    cwd: Path | None = None,
+    python: Sequence[str | Path] = ("-m", "fursure"),
+    env: Mapping[str, str] | None = None,
+) -> Iterator[Service]:
+    """Run ``fursure serve`` on a free port until the end of the block.
+
+    ``python`` is what the interpreter runs instead of ``-m fursure``.
+    """
+    command = [sys.executable, *map(str, python), "serve", *map(str, args), "--port", "0"]
     with log.open("w") as errors:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=cwd
+            command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=cwd, env=env
         )
     try:
         assert process.stdout is not None

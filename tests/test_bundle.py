@@ -11,9 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fursure.bundle import LIMITS, Bundle, short_digests
+from fursure.bundle import LIMITS, Bundle, short_digest, short_digests
+from fursure.engine.session import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
 from fursure.recipe import Recipe
+from fursure.sureness.risk import RiskTable, risk_table
+from fursure.training.card import card
 from fursure.workflows.train import Trained, train
 
 Members = dict[str, bytes]
@@ -55,7 +58,7 @@ def test_a_bundle_comes_back_as_it_was_written(trained: Trained, tmp_path: Path)
 
 
 def test_a_bundle_holds_exactly_the_members_of_the_design(data: bytes) -> None:
-    assert set(members(data)) == set(LIMITS)
+    assert set(members(data)) == LIMITS.keys() - {"model.splice"}  # the network, or that
 
 
 def test_the_same_members_in_a_folder_are_a_bundle_too(data: bytes, tmp_path: Path) -> None:
@@ -117,15 +120,26 @@ def with_json(**change: object) -> Callable[[Members], Members]:
     return edit
 
 
+def lacking(name: str) -> Callable[[Members], Members]:
+    def edit(found: Members) -> Members:
+        values = {key: one for key, one in json.loads(found["bundle.json"]).items() if key != name}
+        return found | {"bundle.json": json.dumps(values).encode()}
+
+    return edit
+
+
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
         (without("golden.npz"), "golden.npz is missing"),
         (lambda found: found | {"evil.py": b"1"}, "also holds 'evil.py'"),
         (lambda found: found | {"../../evil": b"1"}, "also holds '../../evil'"),
-        (with_json(format=2), "format is 2 and this fursure reads 1; upgrade fursure"),
+        (with_json(format=3), "format is 3 and this fursure reads up to 2; upgrade fursure"),
         (with_json(format="x"), "format is 'x'"),
-        (with_json(surprise=1), "lacks or adds surprise"),
+        (with_json(format=True), "format is True, which no fursure wrote"),
+        (with_json(format=0), "format is 0, which no fursure wrote"),
+        (with_json(surprise=1), "holds surprise, which is unknown"),
+        (lacking("risks"), "bundle.json lacks risks"),
         (with_json(labels=["cat"]), "two different printable names"),
         (with_json(labels=["cat", "\u202edog"]), "two different printable names"),
         (with_json(temperature="hot"), "temperature in bundle.json is no number"),
@@ -218,3 +232,57 @@ def test_what_is_not_familiar_at_all_is_a_stranger_whatever_is_asked(
 
 def test_how_far_a_photo_is_decides_who_is_a_stranger_not_the_classifier(trained: Trained) -> None:
     assert trained.bundle.familiar.readout is None
+
+
+# Formats of older versions
+
+
+def test_a_bundle_of_format_1_is_read_and_answers_as_it_did() -> None:
+    bundle = Bundle.read(Path(__file__).parent / "data" / "format-1.fursure")
+    assert (bundle.meta.format, len(bundle.seen.training)) == (1, 8433)
+    assert bundle.encoder_seen == frozenset()
+    out = OnnxRuntime(bundle.model, threads=1)(bundle.golden.pixels_NHWC)
+    assert np.allclose(out["probs"], bundle.golden.probs_NK, atol=1e-5)
+
+
+def test_what_an_older_version_did_not_write_has_its_default(data: bytes, tmp_path: Path) -> None:
+    made = Bundle.read(rewritten(tmp_path, lacking("versions")(members(data))))
+    assert made.meta.versions == {}
+
+
+def test_before_format_2_a_tuned_encoder_has_seen_what_its_model_has(trained: Trained) -> None:
+    bundle = trained.bundle
+    tuned = replace(bundle.meta, recipe={**bundle.meta.recipe, "tune": {}})
+    old = replace(bundle, meta=replace(tuned, format=1))
+    everything = {*bundle.seen.training.tolist(), *bundle.seen.validation.tolist()}
+    assert old.encoder_seen == everything
+    assert replace(bundle, meta=tuned).encoder_seen == frozenset()
+
+
+def test_what_the_encoder_has_seen_is_kept_and_counts_as_seen(
+    trained: Trained, tmp_path: Path
+) -> None:
+    digests = [f"{number:064x}".replace("0", "f") for number in (1, 2)]
+    seen = replace(trained.bundle.seen, encoder=short_digests(digests))
+    path = tmp_path / "seen.fursure"
+    replace(trained.bundle, seen=seen).write(path)
+    again = Bundle.read(path)
+    assert again.encoder_seen == {short_digest(digest) for digest in digests}
+    assert all(digest in again.seen for digest in digests)
+
+
+def test_a_certificate_does_not_lower_the_bar_unasked(trained: Trained) -> None:
+    certified = risk_table(np.linspace(0.4, 1, 400), np.ones(400, bool))
+    assert certified.threshold_for(0.01) == 0  # it would answer everything
+    meta = replace(trained.bundle.meta, risks=certified, max_error=0.01)
+    bundle = replace(trained.bundle, meta=meta)
+    assert bundle.threshold() == meta.default_threshold == 0.9
+    assert "from confidence 0.9000 on" in card(meta)
+    assert bundle.threshold(0.01) == 0  # asked for, and promised
+
+
+def test_a_strict_certificate_raises_the_bar(trained: Trained) -> None:
+    [row] = risk_table(np.ones(400), np.ones(400, bool), risks=(0.01,)).rows
+    strict = RiskTable(rows=(replace(row, threshold=0.97),), n=400, delta=0.1)
+    meta = replace(trained.bundle.meta, risks=strict, max_error=0.01)
+    assert replace(trained.bundle, meta=meta).threshold() == 0.97

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fursure.cli import COMMANDS
+from fursure.engine.session import BULK
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
 
@@ -153,9 +154,9 @@ def test_a_table_is_whole_and_is_not_overwritten(photos: Path, tmp_path: Path) -
     assert rows[0].keys() >= {"path", "answer", "confidence", "p_cat", "p_dog", "engine", "error"}
     assert sum(bool(row["error"]) for row in rows) == 2
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.csv"]
-    again = fursure("predict", "--csv", table, photos)
-    assert again.returncode == 1
-    assert "--overwrite" in again.stderr
+    other = fursure("predict", "--csv", table, photos / "cat0.jpg")
+    assert other.returncode == 1
+    assert "--overwrite" in other.stderr
     assert fursure("predict", "--csv", table, "--overwrite", "-q", photos).returncode == 3
 
 
@@ -275,7 +276,17 @@ def test_the_doctor_finds_this_machine_well(tmp_path: Path) -> None:
     assert run.returncode == 0
     findings = {one["what"]: one for one in map(json.loads, run.stdout.splitlines())}
     assert findings["test photo"]["good"]
+    assert "onnxruntime" in findings["engines"]["found"]
     assert str(tmp_path / "home") in findings["caches"]["found"]
+
+
+def test_many_photos_tell_once_which_engine_runs_and_few_do_not(tmp_path: Path) -> None:
+    photo = jpeg(draw("cat", seed=1, size=64))
+    for number in range(BULK):
+        (tmp_path / f"{number}.jpg").write_bytes(photo)
+    assert fursure("predict", tmp_path).stderr.count("engine: ") == 1
+    assert "engine: " not in fursure("predict", "--quiet", tmp_path).stderr
+    assert "engine: " not in fursure("predict", tmp_path / "1.jpg").stderr
 
 
 def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
@@ -297,9 +308,13 @@ def test_the_cache_is_listed_and_cleared(drawings: Path, tmp_path: Path) -> None
     assert fursure("cache", FURSURE_HOME=home).stdout == ""
 
 
-def test_backbones_at_hand_begin_with_the_one_in_the_wheel() -> None:
+def test_backbones_at_hand_begin_with_the_default_and_what_it_is_worth() -> None:
     run = fursure("backbones")
-    assert run.stdout.startswith("tiny ")
+    assert run.stdout.splitlines()[1].startswith("lite0 ")
+    rows = [json.loads(line) for line in fursure("backbones", "--json").stdout.splitlines()]
+    assert rows[0]["name"] == "lite0"
+    assert rows[0]["measured"]["torch_once"] is False
+    assert 0.98 < rows[0]["measured"]["accuracy"] < 1
 
 
 def test_nothing_touches_the_network(photos: Path, tmp_path: Path, drawings: Path) -> None:

@@ -287,15 +287,17 @@ def test_a_table_from_a_spreadsheet_is_read(tmp_path: Path) -> None:
 def test_rows_that_lead_nowhere_or_outside_get_a_reason(tmp_path: Path) -> None:
     (tmp_path / "secret.jpg").touch()
     outside = ["../secret.jpg", "/etc/passwd", "C:\\x.jpg", "sub/../../secret.jpg"]
-    text = "path,label\ngone.jpg,cat\n1.jpg,dog\n" + "".join(f"{one},cat\n" for one in outside)
-    table = lay(tmp_path / "pets", ["1.jpg"], t__csv=text) / "t.csv"
+    text = "path,label\ngone.jpg,cat\n1.jpg,dog\n2.jpg,cat\n"
+    text += "".join(f"{one},cat\n" for one in outside)
+    folder = lay(tmp_path / "pets", ["1.jpg", "2.jpg"], t__csv=text)
     leaves = "path is absolute or leaves the folder of the table"
-    assert rows(table) == [
+    assert rows(folder) == [
         ("gone.jpg", "cat", None, "file is missing"),
         ("1.jpg", "dog", None, None),
+        ("2.jpg", "cat", None, None),
         *((one, "cat", None, leaves) for one in outside),
     ]
-    with open_source(table) as source:
+    with open_source(folder) as source:
         for name in ("gone.jpg", *outside):
             with pytest.raises(BadImage):
                 source.read(name, 100)
@@ -408,3 +410,124 @@ def test_unusual_names_in_json_tables_reach_their_files(tmp_path: Path) -> None:
     text = "".join(json.dumps({"path": name, "label": "cat"}) + "\n" for name in names)
     (tmp_path / "t.jsonl").write_text(text)
     assert rows(tmp_path / "t.jsonl") == [(name, "cat", None, None) for name in names]
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        *("@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found", "#snapshot"),
+        *("System Volume Information", "Thumbs", ".thumbnails", "@Recycle", "RECYCLER"),
+    ],
+)
+def test_what_a_system_keeps_beside_photos_is_never_a_class(kept: str, tmp_path: Path) -> None:
+    pets = lay(
+        tmp_path / "pets",
+        [
+            "cat/1.jpg",
+            "dog/1.jpg",
+            f"{kept}/3.jpg",
+            f"cat/{kept}/1.jpg/4.jpg",
+            f"{kept}/bird/5.jpg",
+        ],
+    )
+    for path in (pets, zipped(pets)):
+        manifest = listed(path)
+        assert manifest.labels == ("cat", "dog")
+        assert len(manifest.photos) == 2
+        assert sum(manifest.skipped.values()) in {2, 3}
+
+
+@pytest.mark.parametrize("masks", ["annotations/trimaps", "masks", "SegmentationClass"])
+def test_masks_beside_images_are_no_class_and_names_give_the_labels(
+    masks: str, tmp_path: Path
+) -> None:
+    names = ["Abyssinian_1", "Abyssinian_2", "great_pyrenees_1"]
+    lay(tmp_path / "o" / "pets", [f"images/{name}.jpg" for name in names])
+    lay(tmp_path / "o" / "pets", [f"{masks}/{name}.png" for name in names])
+    manifest = listed(tmp_path / "o")
+    assert manifest.labels == ("Abyssinian", "great_pyrenees")
+    assert len(manifest.photos) == 3
+    assert manifest.skipped == {f"picture in {masks.split('/', maxsplit=1)[0]}/ beside images/": 3}
+
+
+def test_masks_beside_images_without_labels_are_a_refusal_that_says_so(tmp_path: Path) -> None:
+    lay(tmp_path, ["JPEGImages/2007_01.jpg", "SegmentationClass/2007_01.png"])
+    assert "picture in SegmentationClass/ beside JPEGImages/: 1" in problem(tmp_path, NoPhotos)
+
+
+def test_class_folders_below_images_are_classes_and_their_masks_are_not(tmp_path: Path) -> None:
+    lay(tmp_path, ["images/cat/1.jpg", "images/dog/1.jpg", "masks/cat/1.png", "masks/dog/1.png"])
+    assert labels(tmp_path) == {"images/cat/1.jpg": "cat", "images/dog/1.jpg": "dog"}
+
+
+def test_a_class_may_be_called_masks(tmp_path: Path) -> None:
+    lay(tmp_path, ["masks/1.jpg", "faces/1.jpg"])
+    assert listed(tmp_path).labels == ("faces", "masks")
+
+
+def test_a_table_that_the_user_named_may_lead_anywhere(tmp_path: Path) -> None:
+    lay(tmp_path, ["photos/1.jpg", "photos/2.jpg", "tables/near/3.jpg"])
+    paths = [
+        *(tmp_path / "photos" / "1.jpg", "../photos/2.jpg"),
+        *(tmp_path / "tables" / "near" / "3.jpg", "../tables/near/3.jpg", "/none/4.jpg"),
+    ]
+    text = "path,label\n" + "".join(f"{one},{row}\n" for row, one in enumerate(paths))
+    (tmp_path / "tables" / "t.csv").write_text(text)
+    away = (tmp_path / "photos").as_posix()
+    assert [(one[0], one[3]) for one in rows(tmp_path / "tables" / "t.csv")] == [
+        (f"{away}/1.jpg", None),
+        (f"{away}/2.jpg", None),
+        ("near/3.jpg", "listed with different labels or splits"),
+        ("/none/4.jpg", "file is missing"),
+    ]
+    with open_source(tmp_path / "tables" / "t.csv") as source:
+        assert source.read(f"{away}/1.jpg", 100) == b""
+        assert source.has("near/3.jpg")
+        assert not source.has("near/3.jpg\0")
+
+
+def test_a_table_in_an_archive_leads_nowhere_else(tmp_path: Path) -> None:
+    (tmp_path / "secret.jpg").touch()
+    text = f"path,label\n1.jpg,cat\n2.jpg,dog\n{tmp_path}/secret.jpg,cat\n../secret.jpg,cat\n"
+    pets = zipped(lay(tmp_path / "pets", ["1.jpg", "2.jpg"], t__csv=text))
+    assert [reason for *_, reason in rows(pets)[2:]] == [
+        "path is absolute or leaves the folder of the table"
+    ] * 2
+
+
+@pytest.mark.parametrize(("yes", "no"), [("True", "False"), ("1", "0"), ("yes", "no"), ("1.0", "")])
+def test_fastais_column_of_validation_photos_is_a_split(yes: str, no: str, tmp_path: Path) -> None:
+    text = f"name,label,is_valid\n1.jpg,cat,{no}\n2.jpg,dog,{no}\n3.jpg,cat,{yes}\n"
+    table = lay(tmp_path, ["1.jpg", "2.jpg", "3.jpg"], t__csv=text) / "t.csv"
+    assert [split for _, _, split, _ in rows(table)] == ["train", "train", "val"]
+    (tmp_path / "t.csv").write_text(text.replace(f"cat,{yes}", "cat,maybe"))
+    assert "line 4: 'maybe' in the column 'is_valid'; write True or False." in problem(table)
+
+
+def test_yes_and_no_in_json_are_a_split_too(tmp_path: Path) -> None:
+    lines = '{"path":"1.jpg","label":"cat","is_valid":false,"is_test":true}\n'
+    lines += '{"path":"2.jpg","label":"dog","is_valid":true,"is_test":false}\n'
+    table = lay(tmp_path, ["1.jpg", "2.jpg"], t__jsonl=lines) / "t.jsonl"
+    assert [split for _, _, split, _ in rows(table)] == ["test", "val"]
+
+
+def test_a_column_of_flags_that_are_all_no_divides_nothing(tmp_path: Path) -> None:
+    text = "name,label,is_valid\n1.jpg,cat,False\n2.jpg,dog,False\n"
+    table = lay(tmp_path, ["1.jpg", "2.jpg"], t__csv=text) / "t.csv"
+    assert [split for _, _, split, _ in rows(table)] == [None, None]
+
+
+def test_columns_of_a_split_that_are_not_followed_are_named(tmp_path: Path) -> None:
+    text = "name,label,fold,is_valid,split\n1.jpg,cat,0,True,train\n2.jpg,dog,1,False,test\n"
+    table = lay(tmp_path, ["1.jpg", "2.jpg"], t__csv=text) / "t.csv"
+    for path in (table, tmp_path, zipped(tmp_path)):
+        notes = listed(path).notes
+        assert [note.split("'")[1] for note in notes] == ["fold", "is_valid"]
+    assert [split for _, _, split, _ in rows(table)] == ["train", "test"]
+
+
+def test_a_label_that_is_no_utf_8_says_so(tmp_path: Path) -> None:
+    lay(tmp_path, ["1.jpg"])
+    (tmp_path / "t.csv").write_bytes("path,label\n1.jpg,chaton é\n".encode("cp1252"))
+    found = problem(tmp_path / "t.csv")
+    assert "line 2: the label chaton \\udce9 is no UTF-8 text; save the table as UTF-8." in found

@@ -602,3 +602,89 @@ def test_a_disk_that_fails_while_reading_spoils_single_photos_only(
             patch.setattr(os, "open", broken)
             patch.setattr(os, "pread", broken, raising=False)
             assert reason(source, name) == "cannot be read: Input/output error"
+
+
+def zip_written_in(path: Path, encoding: str, *names: str, extra: bool = False) -> Path:
+    """Write a zip as old programs do: names in their own encoding, and not a word of which."""
+    members, central = b"", b""
+    for name in names:
+        raw, crc = name.encode(encoding), zlib.crc32(JPEG)
+        told = struct.pack("<BI", 1, zlib.crc32(raw)) + name.encode()
+        field = struct.pack("<HH", 0x7075, len(told)) + told if extra else b""
+        at, sizes = len(members), (crc, len(JPEG), len(JPEG), len(raw), 0)
+        members += struct.pack("<4sHHHHHIIIHH", b"PK\3\4", 20, 0, 0, 0, 33, *sizes) + raw + JPEG
+        sizes = (crc, len(JPEG), len(JPEG), len(raw), len(field))
+        central += struct.pack(
+            "<4sHHHHHHIIIHHHHHII", b"PK\1\2", 20, 20, 0, 0, 0, 33, *sizes, 0, 0, 0, 0, at
+        )
+        central += raw + field
+    end = struct.pack(
+        "<4sHHHHIIH", b"PK\5\6", 0, 0, *[len(names)] * 2, len(central), len(members), 0
+    )
+    path.write_bytes(members + central + end)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("encoding", "label"),
+    [("gbk", "狗"), ("cp932", "ねこ"), ("cp866", "кошка"), ("cp1252", "chaton é")],
+)
+def test_names_in_no_known_encoding_are_told_and_the_user_says_which(
+    encoding: str, label: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = zip_written_in(tmp_path / "p.zip", encoding, f"{label}/1.jpg", "dog/1.jpg")
+    with open_source(path) as source:
+        assert f"p.zip!{label}/1.jpg" not in list(iter_photos(source))
+        assert "1 names in p.zip are in no known encoding" in source.notes[0]
+        assert "--zip-encoding" in source.notes[0]
+    monkeypatch.setenv("FURSURE_ZIP_ENCODING", encoding)
+    with open_source(path) as source:
+        assert set(iter_photos(source)) == {f"p.zip!{label}/1.jpg", "p.zip!dog/1.jpg"}
+        assert source.read(f"p.zip!{label}/1.jpg", LIMIT) == JPEG
+        assert not source.notes
+
+
+def test_a_name_that_is_utf_8_by_chance_is_read_like_the_others(tmp_path: Path) -> None:
+    path = zip_written_in(tmp_path / "p.zip", "gbk", "猫/1.jpg", "狗/1.jpg")  # one is C3 A8
+    with open_source(path) as source:
+        assert "2 names in p.zip are in no known encoding" in source.notes[0]
+
+
+def test_a_zip_that_says_how_its_names_are_written_is_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FURSURE_ZIP_ENCODING", "gbk")
+    field = zip_written_in(tmp_path / "field.zip", "cp866", "кот/1.jpg", extra=True)
+    for path in (make_zip(tmp_path / "flag.zip", {"кот/1.jpg": JPEG}), field):
+        with open_source(path) as source:
+            assert list(iter_photos(source)) == [f"{path.name}!кот/1.jpg"]
+            assert not source.notes
+
+
+def test_utf_8_that_is_not_marked_is_found_out(tmp_path: Path) -> None:
+    with open_source(zip_written_in(tmp_path / "mac.zip", "utf-8", "кот/1.jpg")) as source:
+        assert list(iter_photos(source)) == ["mac.zip!кот/1.jpg"]
+        assert not source.notes
+
+
+def test_an_encoding_that_does_not_exist_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FURSURE_ZIP_ENCODING", "klingon")
+    with pytest.raises(BadData, match="no encoding 'klingon'"):
+        open_source(make_zip(tmp_path / "p.zip"))
+
+
+@pytest.mark.parametrize("name", ["p.zip.001", "p.z01", "p.tar.gz.00", "p.7z.002", "p.part1.rar"])
+def test_a_part_of_a_split_archive_is_named_so(name: str, tmp_path: Path) -> None:
+    whole = make_zip(tmp_path / "whole.zip").read_bytes()
+    starts = {"p.7z.002": whole[len(whole) // 2 :], "p.part1.rar": b"Rar!\x1a\7\1\0"}
+    (tmp_path / name).write_bytes(starts.get(name, whole[: len(whole) // 2]))
+    with pytest.raises(BadData, match=r"is part \d of a split archive; join the parts first"):
+        open_source(tmp_path / name)
+
+
+def test_a_parquet_table_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "t.parquet").write_bytes(b"PAR1" + bytes(200) + b"PAR1")
+    with pytest.raises(BadData, match=r"a Parquet table \(write its rows as a \.csv"):
+        open_source(tmp_path / "t.parquet")

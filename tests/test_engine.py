@@ -13,12 +13,13 @@ from fursure.data.parallel import chunked, in_order
 from fursure.engine import selftest
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, installed_version
-from fursure.engine.parity import check_parity, largest_deviation
+from fursure.engine.parity import check_answers, check_pixels, largest_deviation
 from fursure.engine.predictor import Predictor
 from fursure.engine.session import BATCH, BULK, OnnxRuntime, available_threads, open_session
 from fursure.errors import EngineFailed
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
+from fursure.workflows.notes import about_engine
 from fursure.workflows.train import Trained
 
 needs_openvino = pytest.mark.skipif(
@@ -111,8 +112,6 @@ def test_paths_bytes_pictures_and_arrays_are_answered_alike(bundle: Bundle, tmp_
         (".", "a folder, not a photo"),
         (b"", "empty"),
         (b"plain text", "text"),
-        (42, "a int is no path, bytes, image or array"),
-        (np.zeros((2, 2), np.float32), "uint8"),
     ],
 )
 def test_a_bad_photo_is_a_row_with_its_error(
@@ -160,7 +159,7 @@ def test_a_network_that_answers_otherwise_is_refused(bundle: Bundle) -> None:
 
     assert largest_deviation(Wrong(), bundle) == pytest.approx(0.01, abs=1e-6)
     with pytest.raises(EngineFailed, match=r"off by 0\.01.*--engine"):
-        check_parity(Wrong(), bundle)
+        check_answers(Wrong(), bundle)
 
 
 def test_pixels_prepared_otherwise_are_refused(bundle: Bundle) -> None:
@@ -170,7 +169,7 @@ def test_pixels_prepared_otherwise_are_refused(bundle: Bundle) -> None:
     other = replace(other, crop=0.5, mode="crop")
     changed = replace(bundle, meta=replace(bundle.meta, preprocess=other))
     with pytest.raises(EngineFailed, match="prepares photos differently"):
-        check_parity(OnnxRuntime(bundle.model, threads=1), changed)
+        check_pixels(changed)
 
 
 def test_a_broken_network_is_refused_in_a_sentence() -> None:
@@ -186,11 +185,15 @@ def test_auto_takes_openvino_for_many_photos_only() -> None:
     assert many.engine.startswith("openvino")
 
 
+def child(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
+    """Let ``code`` be the self-test's child."""
+    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", code])
+
+
 @needs_openvino
 def test_a_crash_in_the_self_test_costs_only_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = encoder_graph(seed=11)  # another model, so that no verdict is kept yet
-    crash = "import os, signal; os.kill(os.getpid(), signal.SIGFPE)"
-    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", crash])
+    child(monkeypatch, "import os, signal; os.kill(os.getpid(), signal.SIGFPE)")
     session = open_session(graph, photos=BULK)
     assert session.engine.startswith("onnxruntime")
     with pytest.raises(EngineFailed, match=r"died of signal 8.*--engine onnxruntime"):
@@ -198,12 +201,43 @@ def test_a_crash_in_the_self_test_costs_only_speed(monkeypatch: pytest.MonkeyPat
 
 
 @needs_openvino
+def test_a_crash_in_bf16_leaves_openvino_in_f32(monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = encoder_graph(seed=14)
+    crash = "import os, sys; 'bf16' in sys.argv and os.abort(); print('[\"f32\", \"\"]')"
+    child(monkeypatch, crash)
+    assert open_session(graph, photos=BULK).engine.endswith("fp32")
+    assert selftest.verdict(graph) == selftest.Verdict("f32", "bf16: it died of signal 6")
+
+
+@needs_openvino
+def test_what_only_bf16_gets_wrong_runs_in_f32(monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = 'print(\'["bf16", "too rough"]\'); print(\'["f32", ""]\')'
+    child(monkeypatch, wrong)
+    verdict = selftest.verdict(encoder_graph(seed=15))
+    assert verdict == selftest.Verdict("f32", "bf16: too rough")
+
+
+@needs_openvino
 def test_a_verdict_is_kept_and_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = encoder_graph(seed=12)
-    assert selftest.problem(graph) is None
-    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", "raise SystemExit('asked')"])
-    assert selftest.problem(graph) is None
-    assert "asked" in (selftest.problem(encoder_graph(seed=13)) or "")
+    first = selftest.verdict(graph)
+    assert first.precision is not None
+    child(monkeypatch, "raise SystemExit('asked')")
+    assert selftest.verdict(graph) == first
+    assert "asked" in selftest.verdict(encoder_graph(seed=13)).reason
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    "text", ["{", "[]", '{"2 | x": "passed"}', '{"2 | x": {"precision": "i4"}}']
+)
+def test_damaged_verdicts_are_found_again(
+    text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("FURSURE_HOME", str(tmp_path))
+    (tmp_path / "selftest.json").write_text(text)
+    child(monkeypatch, 'print(\'["bf16", ""]\')')
+    assert selftest.verdict(encoder_graph()) == selftest.Verdict("bf16")
 
 
 def test_threads_respect_the_processors_allowed() -> None:
@@ -238,3 +272,44 @@ threads = [threading.Thread(target=work) for _ in range(4)]
     for _ in range(6):
         command = [sys.executable, "-c", code]
         subprocess.run(command, input=encoder_graph(), check=True, timeout=30)
+
+
+@needs_openvino
+def test_a_model_whose_golden_answers_fail_in_bf16_runs_in_f32_and_says_so(
+    bundle: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fursure.engine import predictor as module
+
+    def check(session: OnnxRuntime, bundle: Bundle) -> None:
+        if session.engine.endswith("bf16"):
+            raise EngineFailed("off by 0.4")
+        check_answers(session, bundle)
+
+    monkeypatch.setattr(module, "check_answers", check)
+    selftest.vouch(bundle.model, "bf16")
+    opened = Predictor.open(bundle, photos=BULK)
+    engine = opened.network.session.engine
+    assert engine.startswith("openvino")
+    assert engine.endswith("fp32")
+    told = selftest.about(engine, bundle.model)
+    assert told == f"engine: {engine} (bf16: its golden answers come out otherwise)"
+    selftest.vouch(bundle.model, "bf16")
+
+
+@needs_openvino
+def test_what_runs_many_photos_is_told_once_and_why_nothing_faster_does() -> None:
+    graph = encoder_graph(seed=16)
+    selftest.vouch(graph, "f32", "bf16: too rough")
+    (sentence,) = about_engine("openvino 1 fp32", graph, asked="auto", photos=BULK)
+    assert sentence == "engine: openvino 1 fp32 (bf16: too rough)"
+    assert not list(about_engine("onnxruntime 1 fp32", graph, asked="auto", photos=BULK - 1))
+    assert not list(about_engine("onnxruntime 1 fp32", graph, asked="onnxruntime", photos=BULK))
+
+
+@needs_openvino
+def test_the_self_test_imports_nothing_from_the_current_folder(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "numpy.py").write_text("raise SystemExit('code of a stranger')")
+    monkeypatch.chdir(tmp_path)
+    assert "stranger" not in selftest.verdict(encoder_graph(seed=17)).reason

@@ -1,7 +1,11 @@
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from fursure import files
 from fursure.files import home, offline, replacing
 
 
@@ -48,3 +52,59 @@ def test_either_variable_forbids_the_network(
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv(name, value)
     assert offline() is expected
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    """Be a user without HOME and without a name; return the folder of temporary files."""
+
+    def unknown(_cls: type[Path]) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("FURSURE_HOME", "XDG_CACHE_HOME", "HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(unknown))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files._temporary_home.cache_clear()
+    yield tmp_path
+    files._temporary_home.cache_clear()
+
+
+def test_where_nobody_has_a_home_a_temporary_folder_is_it_and_that_is_said_once(
+    nobody: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    first = home()
+    assert first.parent == nobody
+    assert home() == first
+    assert [record.getMessage().count(str(first)) for record in caplog.records] == [1]
+    files._temporary_home.cache_clear()
+    assert home() == first  # the next process finds the same caches
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX modes")
+def test_a_temporary_home_that_others_could_write_to_is_not_taken(nobody: Path) -> None:
+    planted = nobody / f"fursure-{os.getuid()}"
+    planted.mkdir()
+    planted.chmod(0o777)
+    assert home() != planted
+    assert home().parent == nobody
+
+
+def test_a_home_that_cannot_be_written_is_replaced(
+    nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nobody / "file").write_text("no folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(nobody / "file"))
+    assert home().parent == nobody
+
+
+def test_a_tilde_where_nobody_has_a_home_is_a_name(
+    nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(_path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", unknown)
+    monkeypatch.setenv("FURSURE_HOME", "~/caches")
+    assert home() == Path("~/caches")
+    assert nobody.exists()

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import subprocess
 import sys
 import time
 import zlib
@@ -10,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from handmade import matrix_profile, with_table
+from handmade import tiff as tiff_of
 from PIL import Image, features
 
 from fursure.errors import BadImage
@@ -208,3 +212,110 @@ def test_limits_are_the_callers() -> None:
     )
     assert reason(encoded("PNG"), limits=Limits(side=100)).endswith("the limit is 100 a side")
     assert reason(encoded("PNG"), limits=Limits(pixels=9_000)).endswith("limit is 0.009 megapixels")
+
+
+# Tables that ask for more memory than their picture needs
+
+
+@pytest.mark.parametrize("sides", [(32, 22_000_000), (22_000_000, 32), (60_000, 60_000)])
+def test_tiles_far_larger_than_the_photo_are_refused(sides: tuple[int, int]) -> None:
+    number = [struct.pack("<I", side) for side in sides]
+    pixels_HWC = np.zeros((64, 64, 3), np.uint8)
+    data = tiff_of(pixels_HWC, tile=(64, 64), more={322: (4, number[0]), 323: (4, number[1])})
+    with no_more_memory_than(20 * MEGABYTE):
+        found = reason(data)
+    assert f"in tiles of {sides[0]:,} × {sides[1]:,} pixels" in found
+
+
+def test_a_tile_that_reaches_over_the_edge_is_fine() -> None:
+    pixels_HWC = np.asarray(PHOTO)
+    data = tiff_of(pixels_HWC, tile=(512, 512))
+    assert decode(data).image.tobytes() == pixels_HWC.tobytes()
+
+
+def flat_tiff(width: int, height: int, bits: int, kind: int, channels: int = 1) -> bytes:
+    """Return a TIFF of zeros, deflated in strips of 16 rows: small, however large it says it is."""
+    strip = zlib.compress(bytes(width * bits // 8 * channels * 16), 9)
+    strips = height // 16
+    places = (
+        struct.pack(f"<{strips}I", *[8] * strips),
+        struct.pack(f"<{strips}I", *[len(strip)] * strips),
+    )
+    short = struct.Struct("<H").pack
+    tags = {
+        256: (4, struct.pack("<I", width)),
+        257: (4, struct.pack("<I", height)),
+        258: (3, short(bits) * channels),
+        259: (3, short(8)),
+        262: (3, short(2 if channels == 3 else 1)),
+        273: (4, places[0]),
+        277: (3, short(channels)),
+        278: (4, struct.pack("<I", 16)),
+        279: (4, places[1]),
+        339: (3, short(kind) * channels),
+    }
+    return with_table(strip, tags, "<")
+
+
+def memory_to_decode(data: bytes, folder: Path) -> int:
+    """Return by how much the high-water mark of a process grows that decodes ``data``."""
+    path = folder / "photo"
+    path.write_bytes(data)
+    code = """
+import sys
+from pathlib import Path
+from fursure.images.decode import decode
+from fursure.images.drawings import draw
+def most(): return int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024
+data = Path(sys.argv[1]).read_bytes()
+before = most()
+photo = decode(data)
+print(most() - before, photo.width, photo.height)
+"""
+    command = [sys.executable, "-c", code, str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return int(run.stdout.split()[0])
+
+
+def page_at_600_dpi() -> bytes:
+    """Return an A4 page as scanners write it: 4,960 × 7,016 pixels, not compressed."""
+    return tiff_of(np.full((7_016, 4_960, 3), 250, np.uint8), rows=16)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the high-water mark from /proc")
+@pytest.mark.parametrize(
+    ("data", "limit"),
+    [
+        (lambda: flat_tiff(8_000, 8_000, 32, 3), 120),
+        (lambda: flat_tiff(6_500, 6_400, 16, 1, 3), 330),
+        (lambda: flat_tiff(8_000, 8_000, 8, 1), 120),
+        (page_at_600_dpi, 400),
+    ],
+    ids=["float", "deep", "grey", "page"],
+)
+def test_the_largest_photos_take_so_many_megabytes(data: Any, limit: int, tmp_path: Path) -> None:
+    assert memory_to_decode(data(), tmp_path) < limit * MEGABYTE
+
+
+def test_a_page_scanned_at_600_dpi_is_a_photo() -> None:
+    photo = decode(page_at_600_dpi())
+    assert (photo.width, photo.height) == (4_960, 7_016)
+    assert "the limit is 42.67 megapixels" in reason(flat_tiff(8_000, 8_000, 16, 1, 3))
+
+
+# Profiles
+
+
+def test_a_thousand_different_profiles_are_not_kept() -> None:
+    photos = [
+        encoded(
+            "PNG",
+            PHOTO.resize((8, 8)),
+            icc_profile=matrix_profile(gamma=1 + at / 300) + bytes(MEGABYTE),
+        )
+        for at in range(100)
+    ]
+    with no_more_memory_than(60 * MEGABYTE):
+        for photo in photos:
+            decode(photo)

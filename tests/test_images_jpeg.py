@@ -16,8 +16,8 @@ from PIL import Image
 from fursure.images import jpeg as jpeg_module
 from fursure.images.decode import decode, jpeg_decoder
 from fursure.images.drawings import draw
-from fursure.images.headers import read_jpeg_header
 from fursure.images.jpeg import reduction
+from fursure.images.jpeg_header import read_jpeg_header
 
 PHOTO = draw("cat", seed=3)
 DATA = Path(os.environ.get("FURSURE_DATA", Path(__file__).parents[2] / "shared"))

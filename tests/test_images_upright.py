@@ -1,11 +1,13 @@
 """Every mode and every orientation decodes to the same upright RGB picture."""
 
 import io
+import zlib
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageChops, features
+from handmade import chunk, inserted, tiff, with_segment
+from PIL import Image, ImageChops, ImageOps, features
 
 from fursure.images.decode import decode, from_pil
 from fursure.images.drawings import draw
@@ -190,3 +192,78 @@ def test_an_orientation_is_read_in_either_byte_order(order: str, prefix: bytes) 
 def test_damaged_exif_is_no_reason_to_refuse_a_photo(damage: bytes) -> None:
     data = encoded("JPEG", exif=b"Exif\0\0" + damage + b"\x01\x12\0\x03")
     assert distance(decode(data).image, decode(encoded("JPEG")).image) == 0
+
+
+XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+XMP_ELEMENT = b"<x:xmpmeta><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>"
+UPRIGHT = PHOTO.crop((0, 0, 160, 256))
+LYING = stored_for(6, UPRIGHT)
+
+
+def exif_of(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+def raw_profile(exif: bytes) -> bytes:
+    """Return EXIF as ImageMagick keeps it in a PNG's text."""
+    digits = exif.hex()
+    lines = "\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    return f"\nexif\n{len(exif):8d}\n{lines}\n".encode()
+
+
+def text_chunks(keyword: bytes, text: bytes) -> dict[str, bytes]:
+    return {
+        "tEXt": chunk(b"tEXt", keyword + b"\0" + text),
+        "zTXt": chunk(b"zTXt", keyword + b"\0\0" + zlib.compress(text)),
+        "iTXt": chunk(b"iTXt", keyword + b"\0\0\0\0\0" + text),
+        "packed iTXt": chunk(b"iTXt", keyword + b"\0\1\0\0\0" + zlib.compress(text)),
+    }
+
+
+BESIDE = {
+    **{
+        f"raw profile in {kind}": inserted(encoded("PNG", LYING), text)
+        for kind, text in text_chunks(b"Raw profile type exif", raw_profile(exif_of(6))).items()
+    },
+    **{
+        f"XMP in {kind}": inserted(encoded("PNG", LYING), text)
+        for kind, text in text_chunks(b"XML:com.adobe.xmp", XMP).items()
+        if "iTXt" in kind
+    },
+    "XMP in JPEG": with_segment(
+        encoded("JPEG", LYING, quality=95), 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP
+    ),
+    "XMP as an element": with_segment(
+        encoded("JPEG", LYING, quality=95), 0xE1, b"http://ns.adobe.com/xap/1.0/\0" + XMP_ELEMENT
+    ),
+    "XMP in WebP": encoded("WEBP", LYING, lossless=True, xmp=XMP),
+    "XMP in TIFF": tiff(np.asarray(LYING), more={700: (1, XMP)}),
+}
+
+
+@pytest.mark.parametrize("kind", BESIDE)
+def test_an_orientation_that_stands_elsewhere_is_applied_as_pillow_does(kind: str) -> None:
+    data = BESIDE[kind]
+    pillow = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
+    for photo in (decode(data), from_pil(Image.open(io.BytesIO(data)))):
+        assert (photo.width, photo.height) == pillow.size == (160, 256)
+        assert distance(photo.image, UPRIGHT) <= (4 if "JPEG" in kind or "element" in kind else 0)
+
+
+def test_exif_counts_before_xmp() -> None:
+    xmp = b"http://ns.adobe.com/xap/1.0/\0" + XMP
+    straight = with_segment(encoded("JPEG", UPRIGHT, exif=exif_of(1)), 0xE1, xmp)
+    assert decode(straight).image.size == (160, 256)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [b"", b"\nexif\n      12\nno digits", b"\nexif\n       4\n4949", b"\xff\xfe" * 40],
+)
+def test_a_damaged_raw_profile_is_no_reason_to_refuse_a_photo(text: bytes) -> None:
+    for kind in text_chunks(b"Raw profile type exif", text).values():
+        assert decode(inserted(encoded("PNG", UPRIGHT), kind)).image.size == (160, 256)
+    broken = chunk(b"zTXt", b"Raw profile type exif\0\0" + b"not deflated")
+    assert decode(inserted(encoded("PNG", UPRIGHT), broken)).image.size == (160, 256)

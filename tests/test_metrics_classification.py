@@ -151,7 +151,10 @@ def test_the_table_of_two_classes_reads_like_this() -> None:
     probs = np.array([[0.9, 0.1]] * 40 + [[0.2, 0.8]] * 60)
     table = format_table(evaluate(probs, np.repeat([0, 1], [41, 59]), NAMES[:2]))
     lines = table.splitlines()
-    assert lines[0] == "accuracy           99.00% [94.55%, 99.82%], n = 100"
+    assert (
+        lines[0]
+        == "accuracy           99.00% [94.55%, 99.82%], n = 100; too few photos to tell more"
+    )
     assert lines[4].startswith("ROC AUC of dog     0.98")
     assert lines[5].endswith("nats per photo")
     assert lines[10].startswith("cat        41  100.0% [91.2%, 100.0%]")
@@ -160,6 +163,35 @@ def test_the_table_of_two_classes_reads_like_this() -> None:
         "cat                   40    1",
         "dog                    0   59",
     ]
+
+
+def test_enough_photos_are_told_without_a_doubt() -> None:
+    probs = np.array([[0.99, 0.01]] * 2000 + [[0.01, 0.99]] * 2000)
+    assert "too few" not in format_table(evaluate(probs, np.repeat([0, 1], 2000), NAMES[:2]))
+
+
+def test_a_spotless_sample_promises_no_spotless_future() -> None:
+    probs = np.tile([0.999, 0.001], (48, 1))  # the page said: log loss 0.0055 [0.0018, 0.0201]
+    e = evaluate(probs, np.zeros(48, int), NAMES[:2])
+    assert e.log_loss.high > 0.063  # what 2,000 unseen photos gave
+    assert e.accuracy.low < 0.9785
+    assert e.brier.high > 0.03
+    assert e.calibration_error.high > 0.05
+
+
+def test_wider_figures_are_wider_and_stay_within_their_range() -> None:
+    e = evaluate(*drawn(60, 7), NAMES)
+    wide = e.widened(1.5)
+    for name in ("accuracy", "macro_f1", "roc_auc", "log_loss", "brier", "calibration_error"):
+        one, other = getattr(e, name), getattr(wide, name)
+        assert other.value == one.value
+        assert 0 <= other.low <= one.low
+        assert other.high >= one.high
+        assert other.high - other.low > 1.2 * (one.high - one.low) or name == "calibration_error"
+    for scores in wide.classes:
+        assert scores.recall is None or scores.recall.high <= 1
+    assert wide.roc_auc is not None
+    assert wide.roc_auc.high <= 1
 
 
 def test_the_table_of_many_classes_shows_the_worst_ten_and_says_so() -> None:

@@ -18,7 +18,7 @@ from fursure.metrics.figures import (
     roc_auc,
     top,
 )
-from fursure.metrics.intervals import Estimate, proportion, resampled_means
+from fursure.metrics.intervals import Estimate, proportion, reweighted
 
 
 def two_columns(second_N: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -27,7 +27,7 @@ def two_columns(second_N: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def ece(confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_]) -> Estimate:
     gaps_NB = calibration_gaps(confidence_N, correct_N)
-    return calibration_error(gaps_NB, resampled_means(gaps_NB))
+    return calibration_error(gaps_NB, reweighted(gaps_NB))
 
 
 def test_the_area_counts_pairs_in_order_and_ties_by_half() -> None:
@@ -160,6 +160,20 @@ def test_intervals_of_the_calibration_error_reach_zero_for_a_calibrated_model() 
         assert found.low <= found.value <= found.high
         reached += found.low == 0
     assert reached >= 52  # 57 or more expected, 3 standard deviations are 5
+
+
+def test_few_photos_share_fewer_bins() -> None:
+    rng = np.random.default_rng(0)
+    for count, bins in ((10, 1), (48, 2), (100, 5), (300, 15), (3000, 15)):
+        gaps = calibration_gaps(rng.random(count), rng.random(count) < 0.5)
+        assert np.count_nonzero(np.abs(gaps).sum(axis=0)) == bins
+
+
+def test_no_mistake_among_few_photos_proves_no_calibration() -> None:
+    found = ece(np.full(48, 0.97), np.ones(48, bool))
+    assert found.low == 0  # a calibrated model makes no mistake in 48 one time in four
+    assert found.high > 0.07  # nor is one that errs in 7 % ruled out
+    assert ece(np.full(4800, 0.97), np.ones(4800, bool)).low > 0.02  # of so many, it is too timid
 
 
 def test_intervals_of_the_calibration_error_cover_overconfidence() -> None:

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fursure.metrics.intervals import Estimate, bootstrap, bounded, proportion, resampled_means
+from fursure.metrics.intervals import (
+    Estimate,
+    bootstrap,
+    bounded,
+    cost_of_a_mistake,
+    mean_loss,
+    proportion,
+    resampled_means,
+    reweighted,
+)
 
 
 def test_a_proportion_prints_as_percentages_with_its_interval() -> None:
@@ -102,3 +111,46 @@ def test_a_constant_loss_has_no_width() -> None:
 
 def test_one_photo_is_its_own_interval() -> None:
     assert bootstrap(np.array([0.7])).high == 0.7
+
+
+@pytest.mark.parametrize(("errors", "trials"), [(0, 48), (2, 100), (30, 300)])
+def test_losses_of_all_or_nothing_have_clopper_pearson_bounds(errors: int, trials: int) -> None:
+    losses = np.where(np.arange(trials) < errors, 4.0, 0.0)
+    found = mean_loss(losses, 4.0, reweighted(losses[:, None], draws=40_000))
+    exact = stats.binomtest(errors, trials).proportion_ci(method="exact")
+    assert found.value == pytest.approx(4 * errors / trials)
+    assert (found.low, found.high) == pytest.approx((4 * exact.low, 4 * exact.high), rel=0.03)
+
+
+def test_losses_with_a_rare_mistake_are_covered_where_a_bootstrap_fails() -> None:
+    rng = np.random.default_rng(0)
+    truth = 0.985 * 0.02 + 0.015 * 5
+    old = new = 0
+    for run in range(200):
+        losses = np.where(rng.random(60) < 0.015, 5.0, 0.02 * rng.exponential(size=60))
+        found = mean_loss(losses, cost_of_a_mistake(losses), seed=run)
+        new += found.low <= truth <= found.high
+        plain = bootstrap(losses, seed=run)
+        old += plain.low <= truth <= plain.high
+    assert new >= 184  # 190 or more expected, 3 standard deviations are 9 below
+    assert old < 130  # four samples in ten show no mistake
+
+
+def test_many_photos_make_the_unseen_mistake_cheap() -> None:
+    losses = np.random.default_rng(0).exponential(size=4000)
+    found, plain = mean_loss(losses, 9.0), bootstrap(losses)
+    assert found.high - found.low == pytest.approx(plain.high - plain.low, rel=0.15)
+
+
+def test_being_wrong_costs_the_larger_of_two_losses() -> None:
+    losses = -np.log([0.9, 0.2])
+    assert cost_of_a_mistake(losses) == pytest.approx(-np.log([0.1, 0.2]).mean())
+    assert cost_of_a_mistake(np.zeros(3)) == pytest.approx(np.log(1e6))
+
+
+def test_an_estimate_is_widened_about_its_value_and_within_its_range() -> None:
+    share = Estimate(0.98, 0.95, 0.995).widened(2)
+    assert (share.value, share.low, share.high) == (0.98, pytest.approx(0.92), 1.0)
+    loss = Estimate(0.5, 0.1, 2.0, percent=False)
+    assert loss.widened(2) == Estimate(0.5, 0.0, 3.5, percent=False)
+    assert isnan(proportion(0, 0).widened(2).value)

@@ -27,7 +27,7 @@ def answers(*wrong: range, loss: float = 0.1) -> Answers:
 def rung(name: str, found: Answers, *, minutes: float, curve: tuple[Point, ...] = ()) -> Rung:
     return Rung(
         name=name,
-        backbone="tiny",
+        backbone="lite0",
         answers=found,
         seconds=60 * minutes,
         megabytes=1.0,

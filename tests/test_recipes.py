@@ -174,7 +174,7 @@ def test_knobs_that_are_not_set_are_lines_to_uncomment() -> None:
         ('[tune]\naugment = "lots"', "has to be \"none\", \"classic\" or \"strong\"."),
         ('resize = "Crop"', "resize is 'Crop' and has to be \"crop\", \"squash\" or \"pad\"."),
         ("backbone = []", "backbone is [] and has to be text of 1 to 1000 characters, or a list"),
-        ('backbone = ["tiny", 3]', "backbone is ['tiny', 3] and has to be text"),
+        ('backbone = ["lite0", 3]', "backbone is ['lite0', 3] and has to be text"),
         ('name = "a\\nb"', "name is 'a\\nb' and has to be text of 1 to 100 characters."),
         ("head = 3", "head is 3 and has to be a table of knobs."),
         ('[head]\nkind = "svm"', 'has to be "logistic-regression" or "mlp".'),

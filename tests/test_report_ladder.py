@@ -23,7 +23,7 @@ def answers(wrong: int) -> Answers:
 
 LINEAR = Rung(
     name="linear-probe",
-    backbone="tiny",
+    backbone="lite0",
     answers=answers(20),
     seconds=27,
     megabytes=1.06,

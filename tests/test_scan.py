@@ -62,9 +62,9 @@ class Scan:
 
     def chunks(self, names: Iterable[str], *, threads: int = 1, encode: bool = True) -> Any:
         photos = [Photo(path=name) for name in names]
-        encoding = Encoding(self.encoder, self.cache) if encode else None
+        encodings = [Encoding(self.encoder, self.cache, 64)] if encode else []
         source = open_source(self.folder)
-        return scan(source, photos, self.known, encoding=encoding, min_side=64, threads=threads)
+        return scan(source, photos, self.known, encodings=encodings, min_side=64, threads=threads)
 
     def __call__(self, names: Iterable[str], **knobs: Any) -> list[Scanned]:
         return [row for chunk in self.chunks(names, **knobs) for row in chunk]
@@ -206,24 +206,71 @@ def _most_memory() -> int:
     return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
 
-def test_facts_are_measured_on_the_same_decode_and_kept(
-    photos: Scan, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    decoded: list[str] = []
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return the names of the photos decoded so far, each time anew."""
+    names: list[str] = []
 
     def counting(data: bytes, *, name: str, min_side: int) -> Decoded:
-        decoded.append(name)
+        names.append(name)
         return decode(data, name=name, min_side=min_side)
 
     monkeypatch.setattr("fursure.data.scan.decode", counting)
+    return names
+
+
+def both(photos: Scan, *others: tuple[Encoder, Memory[Vector], int]) -> list[Scanned]:
+    """Return the photos scanned for the scan's own encoder, at 64 pixels, and for others."""
+    encodings = [Encoding(photos.encoder, photos.cache, 64), *(Encoding(*one) for one in others)]
+    listed = [Photo(path=path.name) for path in sorted(photos.folder.iterdir())]
+    source = open_source(photos.folder)
+    chunks = scan(source, listed, photos.known, encodings=encodings, min_side=64)
+    return [row for chunk in chunks for row in chunk]
+
+
+def test_two_encoders_share_one_decode_and_their_features_lie_side_by_side(
+    photos: Scan, decoded: list[str]
+) -> None:
+    other: tuple[Encoder, Memory[Vector], int] = (Encoder(), Memory(), 40)
+    rows = both(photos, other)
+    assert sorted(decoded) == [f"{seed}.jpg" for seed in range(5)]
+    for row in rows:
+        parts = [cache.held[row.photo.sha256] for cache in (photos.cache, other[1])]
+        assert row.features_D is not None
+        assert np.array_equal(row.features_D, np.concatenate(parts))
+
+
+def test_an_encoder_whose_features_are_cached_is_not_asked_again(
+    photos: Scan, decoded: list[str]
+) -> None:
+    photos([f"{seed}.jpg" for seed in range(5)])
+    asked = len(photos.encoder.sizes)
+    other: tuple[Encoder, Memory[Vector], int] = (Encoder(), Memory(), 64)
+    both(photos, other)
+    assert (len(photos.encoder.sizes), len(other[0].sizes)) == (asked, 5)
+    both(photos, other)
+    assert (len(other[0].sizes), len(decoded)) == (5, 10)
+
+
+def test_what_ran_beside_an_encoder_does_not_change_what_it_sees(tmp_path: Path) -> None:
+    (tmp_path / "large.jpg").write_bytes(jpeg(draw("cat", 0, size=300)))
+    beside, alone = Scan(tmp_path), Scan(tmp_path)
+    other: tuple[Encoder, Memory[Vector], int] = (Encoder(), Memory(), 200)
+    both(beside, other)
+    both(alone)
+    assert beside.encoder.sizes == alone.encoder.sizes == [(75, 75)]
+    assert other[0].sizes == [(300, 300)]
+
+
+def test_facts_are_measured_on_the_same_decode_and_kept(photos: Scan, decoded: list[str]) -> None:
     facts: Memory[Facts] = Memory()
     names = [f"{seed}.jpg" for seed in range(5)]
     source = open_source(photos.folder)
 
     def scanned() -> list[Scanned]:
         listed = [Photo(path=name) for name in names]
-        encoding = Encoding(photos.encoder, photos.cache)
-        chunks = scan(source, listed, photos.known, encoding=encoding, facts=facts, min_side=64)
+        encodings = [Encoding(photos.encoder, photos.cache, 64)]
+        chunks = scan(source, listed, photos.known, encodings=encodings, facts=facts, min_side=64)
         return [row for chunk in chunks for row in chunk]
 
     first = scanned()

@@ -54,7 +54,14 @@ def brief(name: str, backbone: Path | str) -> Recipe:
     if settings is not None:
         stages = tuple(replace(stage, epochs=1) for stage in settings.stages)
         settings = replace(settings, stages=stages, batch=16)
-    return replace(recipe, backbone=str(backbone), tune=settings, validation=0.2, test=0.2)
+    return replace(
+        recipe,
+        backbone=str(backbone),
+        tune=settings,
+        validation=0.2,
+        test=0.2,
+        cross_validate_below=0,
+    )
 
 
 @pytest.mark.slow

@@ -19,11 +19,19 @@ from select import select
 import pytest
 from serving import Service, form, received, serving, until
 
+from fursure.engine.openvino import installed_version
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
 
 CAT = jpeg(draw("cat", seed=1))
 FAST = ["--engine", "onnxruntime", "--threads", "1"]
+ENGINES = [
+    "onnxruntime",
+    pytest.param(
+        "openvino",
+        marks=pytest.mark.skipif(installed_version() is None, reason="no OpenVINO (extra fast)"),
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -337,10 +345,13 @@ def test_sigterm_finishes_what_was_accepted_and_ends_with_zero(tmp_path: Path) -
         assert "Traceback" not in service.log.read_text()
 
 
-def test_sighup_takes_a_new_model_and_refuses_a_bad_one(trained: Trained, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_sighup_takes_a_new_model_and_refuses_a_bad_one(
+    trained: Trained, tmp_path: Path, engine: str
+) -> None:
     path = tmp_path / "model.fursure"
     trained.bundle.write(path)
-    with serving(tmp_path / "log", path, *FAST) as service:
+    with serving(tmp_path / "log", path, "--engine", engine, "--threads", "1") as service:
         before = service("GET", "/v1/model").json
         from fursure.bundle import shipped
 
@@ -356,6 +367,17 @@ def test_sighup_takes_a_new_model_and_refuses_a_bad_one(trained: Trained, tmp_pa
         assert (
             'fursure_swaps_total{result="refused"} 1.0' in service("GET", "/metrics").body.decode()
         )
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_service_outlives_many_reloads(trained: Trained, tmp_path: Path, engine: str) -> None:
+    """With a Core for each OpenVINO session, the second reload was a segmentation fault."""
+    log = tmp_path / "log"
+    with serving(log, trained.path, "--engine", engine, "--threads", "1") as service:
+        for number in range(1, 7):
+            service.process.send_signal(signal.SIGHUP)
+            assert until(lambda: log.read_text().count("read again") == number, seconds=60)  # noqa: B023
+            assert service("POST", "/v1/predict", CAT).json["engine"].startswith(engine)
 
 
 def test_many_mixed_requests_leave_memory_threads_and_files_as_they_were(door: Service) -> None:

@@ -51,7 +51,29 @@ def test_the_temperature_minimises_loss_and_prior() -> None:
 
 def test_perfect_answers_do_not_make_a_model_infinitely_sure() -> None:
     logits = np.tile([6.0, 0.0], (200, 1))
-    assert 0.5 < fit_temperature(logits, np.zeros(200, int)) < 1.5
+    assert fit_temperature(logits, np.zeros(200, int)) == 1.0
+
+
+@pytest.mark.parametrize("count", [20, 100, 500])
+def test_chance_alone_does_not_sharpen(count: int) -> None:
+    rng = np.random.default_rng(count)
+    below = 0
+    for _ in range(40):
+        logits = 2 * rng.normal(size=(count, 2))
+        labels = (rng.random(count) > softmax(logits)[:, 0]).astype(int)
+        below += fit_temperature(logits, labels) < 1
+    assert below <= 3  # two of forty are its 2.5 %
+
+
+def test_photos_without_a_mistake_do_not_sharpen_and_those_beyond_doubt_do() -> None:
+    logits = np.tile([2.0, 0.0], (1000, 1))  # 88 % sure, each time right
+    assert fit_temperature(logits[:20], np.zeros(20, int)) == 1.0
+    assert fit_temperature(logits, np.zeros(1000, int)) < 0.5
+
+
+def test_few_mistakes_do_soften() -> None:
+    logits = np.tile([6.0, 0.0], (50, 1))
+    assert fit_temperature(logits, np.r_[np.zeros(45, int), np.ones(5, int)]) > 1.5
 
 
 def test_hopeless_logits_end_at_the_bounds() -> None:

@@ -15,7 +15,7 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
-from samples import SIDE, WIDTH
+from samples import FORMAT_1, SIDE, WIDTH
 
 from fursure.bundle import shipped
 from fursure.engine.session import OnnxRuntime
@@ -191,8 +191,8 @@ def test_a_network_that_cannot_be_an_encoder_says_why(
 
 
 def test_an_unknown_name_suggests_the_nearest(home: Path) -> None:
-    with pytest.raises(UnknownBackbone, match=r"no backbone 'tinny'.*Did you mean 'tiny'\?"):
-        load_backbone("tinny")
+    with pytest.raises(UnknownBackbone, match=r"no backbone 'light0'.*Did you mean 'lite0'\?"):
+        load_backbone("light0")
     with pytest.raises(UnknownBackbone, match="`fursure backbones` lists those at hand"):
         load_backbone("resnet50")
 
@@ -214,25 +214,26 @@ def test_a_folder_without_safetensors_says_so(tmp_path: Path) -> None:
         load_backbone(str(tmp_path))
 
 
-def test_tiny_is_the_encoder_of_the_bundle_in_the_wheel() -> None:
-    found, bundle = load_backbone("tiny"), shipped("pets")
+def test_lite0_is_the_encoder_of_the_bundle_in_the_wheel() -> None:
+    found, bundle = load_backbone("lite0"), shipped("pets")
     assert found.onnx == encoder_of(bundle.model)
     assert found.preprocess == bundle.meta.preprocess
     assert features(found, 2).shape == (2, bundle.meta.features)
 
 
 def test_the_encoder_of_a_bundle_keeps_its_size() -> None:
-    size = shipped("pets").meta.preprocess.size
-    assert load_backbone("tiny", image_size=size).preprocess.size == size
-    with pytest.raises(BadBackbone, match=rf"of tiny takes {size} px and no other size; leave"):
-        load_backbone("tiny", image_size=size + 32)
+    size = 160
+    assert load_backbone(str(FORMAT_1), image_size=size).preprocess.size == size
+    words = rf"of {FORMAT_1.name} takes {size} px and no other size; leave"
+    with pytest.raises(BadBackbone, match=words):
+        load_backbone(str(FORMAT_1), image_size=size + 32)
 
 
 def test_looking_for_a_backbone_loads_no_torch(tmp_path: Path) -> None:
     path = network_in(tmp_path)
     code = (
         "import sys; from fursure.training.backbones import at_hand, load_backbone\n"
-        f"list(at_hand()); load_backbone('tiny'); load_backbone({str(path)!r})\n"
+        f"list(at_hand()); load_backbone('lite0'); load_backbone({str(path)!r})\n"
         "print([m for m in ('torch', 'timm', 'safetensors') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -375,8 +376,8 @@ def test_a_kept_conversion_is_at_hand_by_its_name(
     kept_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without_torch(monkeypatch)
-    about = dict(at_hand())
-    assert about["convnet"].startswith("64 px, ")
+    sizes = {backbone.name: backbone.size for backbone in at_hand()}
+    assert sizes["convnet"] == 64
     assert load_backbone("convnet").preprocess.size == 64
     with pytest.raises(UnknownBackbone):
         load_backbone("convnet", image_size=96)
@@ -401,7 +402,7 @@ def test_a_damaged_conversion_is_made_anew(
             note.write_text('{"name": "convnet", "preprocess": {"size": 64}, "licence": "x"}')
     with pytest.raises(UnknownBackbone):
         load_backbone("convnet")
-    assert all(about for _, about in at_hand())  # listed or not, but not a traceback
+    assert all(backbone.name for backbone in at_hand())  # listed or not, but not a traceback
     asked = []
 
     def export(net: Any, preprocess: Preprocess, name: str) -> bytes:

@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
-from samples import SIDE, WIDTH, encoder_graph, network_into
+from samples import FORMAT_1, SIDE, WIDTH, encoder_graph, network_into
 
 from fursure.engine.session import OnnxRuntime, Outputs
 from fursure.errors import BadBackbone, UnknownBackbone
+from fursure.images.drawings import draw
 from fursure.images.preprocess import RESAMPLING, Interpolation, Preprocess
 from fursure.recipe import Recipe
 from fursure.training.backbones import Backbone, load_backbone
@@ -233,15 +234,45 @@ def test_one_backbone_named_alone_is_itself(tmp_path: Path) -> None:
 
 def test_every_network_keeps_its_size_and_the_first_ones_way_of_resizing(tmp_path: Path) -> None:
     path = network_into(tmp_path / "net", interpolation="bilinear", crop_pct=0.5)
-    tiny, net = load_backbone("tiny"), load_backbone(path)
-    for names, first in ((("tiny", path), tiny), ((path, "tiny"), net)):
+    lite0, net = load_backbone("lite0"), load_backbone(path)
+    for names, first in ((("lite0", path), lite0), ((path, "lite0"), net)):
         found = encoder_for(Recipe(backbone=names))
-        assert found.preprocess == replace(first.preprocess, size=160)
-        features_ND = answers(found, pixels(1, 160))["features"]
-        wanted_ND = answers(tiny, pixels(1, 160))["features"]
+        assert found.preprocess == replace(first.preprocess, size=224, crop=lite0.preprocess.crop)
+        features_ND = answers(found, pixels(1, 224))["features"]
+        wanted_ND = answers(lite0, pixels(1, 224))["features"]
         width = wanted_ND.shape[1]
-        same = features_ND[:, :width] if first is tiny else features_ND[:, -width:]
+        same = features_ND[:, :width] if first is lite0 else features_ND[:, -width:]
         assert np.allclose(same, wanted_ND, atol=1e-4)
+
+
+def test_every_network_sees_the_crop_it_was_trained_with(tmp_path: Path) -> None:
+    wide = load_backbone(network_into(tmp_path / "wide", crop_pct=1.0, input_size=[3, 64, 64]))
+    narrow = load_backbone(network_into(tmp_path / "narrow", seed=1, crop_pct=0.5))
+    both = side_by_side([narrow, wide])
+    assert (both.preprocess.size, both.preprocess.crop) == (64, 1.0)
+    photo = draw("cat", 5, size=64)
+    found = answers(both, both.preprocess(photo)[None])["features"]
+    for part, columns in ((narrow, slice(None, WIDTH)), (wide, slice(WIDTH, None))):
+        alone = answers(part, part.preprocess(photo)[None])["features"]
+        assert np.allclose(found[:, columns], alone, atol=0.02)
+
+
+def test_only_a_part_that_takes_the_whole_view_is_itself(tmp_path: Path) -> None:
+    wide = load_backbone(network_into(tmp_path / "wide", input_size=[3, 32, 32]))
+    other = load_backbone(network_into(tmp_path / "other", seed=1, input_size=[3, 32, 32]))
+    small = load_backbone(network_into(tmp_path / "small", seed=2))
+    narrow = replace(small, preprocess=replace(small.preprocess, crop=0.5))
+    assert side_by_side([wide, other]).parts == (wide, other)
+    for less in (small, narrow):
+        both = side_by_side([less, wide])
+        assert wide in both.parts
+        assert both.parts[0].digest != less.digest
+
+
+def test_where_crops_differ_no_network_gets_fewer_pixels_than_it_needs(tmp_path: Path) -> None:
+    large = load_backbone(network_into(tmp_path / "large", crop_pct=0.5, input_size=[3, 32, 32]))
+    small = load_backbone(network_into(tmp_path / "small", seed=1, crop_pct=1.0))
+    assert side_by_side([small, large]).preprocess.size == 64
 
 
 def test_an_image_size_is_for_all(tmp_path: Path) -> None:
@@ -250,8 +281,8 @@ def test_an_image_size_is_for_all(tmp_path: Path) -> None:
     for size, wanted in ((None, 32), (24, 24)):
         found = encoder_for(Recipe(backbone=(small, large), image_size=size))
         assert found.preprocess.size == wanted
-    with pytest.raises(BadBackbone, match="tiny takes 160 px and no other size; leave --image-siz"):
-        encoder_for(Recipe(backbone=(small, "tiny"), image_size=SIDE))
+    with pytest.raises(BadBackbone, match="takes 160 px and no other size; leave --image-siz"):
+        encoder_for(Recipe(backbone=(small, str(FORMAT_1)), image_size=SIDE))
 
 
 def test_flips_and_resize_apply_to_the_whole(tmp_path: Path) -> None:
@@ -267,7 +298,7 @@ def test_flips_and_resize_apply_to_the_whole(tmp_path: Path) -> None:
 def test_no_name_and_a_wrong_name_are_told() -> None:
     with pytest.raises(BadBackbone, match="no backbone is named; name one at least"):
         encoder_for(Recipe(backbone=()))
-    with pytest.raises(UnknownBackbone, match="no backbone 'tinny'"):
-        encoder_for(Recipe(backbone=("tiny", "tinny")))
-    with pytest.raises(BadBackbone, match="tiny is named twice"):
-        encoder_for(Recipe(backbone=("tiny", "tiny")))
+    with pytest.raises(UnknownBackbone, match="no backbone 'light0'"):
+        encoder_for(Recipe(backbone=("lite0", "light0")))
+    with pytest.raises(BadBackbone, match="lite0 is named twice"):
+        encoder_for(Recipe(backbone=("lite0", "lite0")))

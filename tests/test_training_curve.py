@@ -10,7 +10,7 @@ from fursure.recipe import LogisticRegression, Recipe
 from fursure.training.collect import Collected
 from fursure.training.curve import for_test, learning_curve
 
-RECIPE = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), cross_validate_below=60)
+RECIPE = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), cross_validate_below=120)
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "val", "test")
 
 
@@ -37,6 +37,7 @@ def collected(count: int, *, rare: int = 0) -> Collected:
         usable=tuple(photos),
         features_ND=features_ND,
         engine="onnxruntime 1 fp32",
+        caches=(),
     )
 
 

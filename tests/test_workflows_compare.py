@@ -229,14 +229,14 @@ def test_photos_that_changed_since_they_were_divided_are_refused(
 
 
 def test_a_backbone_and_a_budget_reach_only_who_has_them() -> None:
-    tuned = on_ground(FINE_TUNE, backbone="tiny", minutes=5)
-    assert tuned.backbone == "tiny"
+    tuned = on_ground(FINE_TUNE, backbone="lite0", minutes=5)
+    assert tuned.backbone == "lite0"
     assert tuned.tune is not None
     assert tuned.tune.minutes == 5
     assert tuned.tune.stages == (FINE_TUNE.tune.stages if FINE_TUNE.tune else ())
     assert on_ground(LIGHT, minutes=5) == LIGHT
     scratch = RECIPES["scratch-cnn"]
-    assert on_ground(scratch, backbone="tiny") == scratch
+    assert on_ground(scratch, backbone="lite0") == scratch
 
 
 def test_without_matplotlib_there_is_a_note_and_a_table(

@@ -382,7 +382,7 @@ def test_a_row_is_what_training_sees_of_that_photo(drawings: Path, tmp_path: Pat
     from fursure.training.backbones import load_backbone
 
     split(drawings, tmp_path / "out", {"train": 12}, form=Arrays())
-    backbone = load_backbone("tiny")
+    backbone = load_backbone("lite0")
     network = Network(open_session(backbone.onnx), backbone.preprocess)
     paths = (tmp_path / "out" / "files_train.txt").read_text().splitlines()
     images = [decode((drawings / path).read_bytes()).image for path in paths]

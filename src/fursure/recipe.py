@@ -78,7 +78,7 @@ class Recipe:
     """A complete experiment, from photos to bundle."""
 
     name: str = "linear-probe"
-    backbone: str | tuple[str, ...] = "tiny"
+    backbone: str | tuple[str, ...] = "lite0"
     # as `fursure backbones` explains; of several the features are concatenated
     head: Head = LogisticRegression()
     tune: FineTune | None = None  # None: the backbone stays frozen
@@ -90,7 +90,7 @@ class Recipe:
     validation: float = 0.1  # share of the photos
     test: float = 0.1  # share of the photos
     known_lost: float = 0.01  # share of known photos that may be called strangers
-    cross_validate_below: int = 200  # photos of the smallest class; fewer: figures from folds
+    cross_validate_below: int = 2000  # usable photos in all; fewer: figures from folds
     folds: int = 5
     seed: int = 0
     note: str = ""  # what the model card should say besides

@@ -96,12 +96,28 @@ def cli(ctx: click.Context, debug: bool) -> None:
 def main(args: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     from fursure.cli.options import say
-    from fursure.errors import FursureError
+    from fursure.cli.streams import prepare
 
+    prepare()
     args = sys.argv[1:] if args is None else args
-    debug = "--debug" in args
     if hasattr(signal, "SIGPIPE"):
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe ends us without a word
+    try:
+        code = _run(args)
+        sys.stdout.flush()
+    except OSError as error:  # the disk behind standard output is full, for one
+        if "--debug" in args:
+            raise
+        say(f"fursure: {error.filename or 'input or output'}: {error.strerror or error}.")
+        code = 1
+    sys.exit(code)
+
+
+def _run(args: list[str]) -> int:
+    """Run one command and return its exit code; what goes wrong is one sentence."""
+    from fursure.cli.options import say
+    from fursure.errors import FursureError
+
     try:
         code: Any = cli.main(args, prog_name="fursure", standalone_mode=False)
     except click.ClickException as error:
@@ -111,19 +127,13 @@ def main(args: list[str] | None = None) -> None:
         click.echo("interrupted; the same command continues where it stopped", err=True)
         code = 130
     except FursureError as error:
-        if debug:
+        if "--debug" in args:
             raise
         say(f"fursure: {error}")
         code = 1
-    except OSError as error:
-        if debug:
-            raise
-        say(f"fursure: {error.filename or 'input or output'}: {error.strerror or error}.")
-        code = 1
     except MemoryError:
-        if debug:
+        if "--debug" in args:
             raise
         click.echo("fursure: out of memory; try --threads 1, or fewer or smaller photos.", err=True)
         code = 1
-    sys.stdout.flush()
-    sys.exit(code if isinstance(code, int) else 0)
+    return code if isinstance(code, int) else 0

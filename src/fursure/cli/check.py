@@ -26,11 +26,12 @@ LONGEST = 40  # characters of a path in the table
     help="Findings shown as pictures on the page.",
 )  # fmt: skip
 @click.option(
-    "--backbone", default="tiny", show_default=True,
+    "--backbone", default="lite0", show_default=True,
     help="Whose features tell what photos show; as for train.",
 )  # fmt: skip
 @options.corrections
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite

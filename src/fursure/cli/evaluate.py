@@ -11,7 +11,9 @@ from fursure.report.text import printable
 @click.command()
 @click.argument("model")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--include-seen", is_flag=True, help="Also count photos the model was made from.")
+@click.option(
+    "--include-seen", is_flag=True, help="Also count photos the model or its encoder was made from."
+)
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE.html",
     help="Where the page goes. [default: MODEL-DATA.report.html in this folder]",
@@ -22,6 +24,7 @@ from fursure.report.text import printable
 )
 @options.max_error
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite

@@ -1,5 +1,6 @@
 """Options that several commands share, and how progress looks on a terminal."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from fursure.report.text import printable
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
+ZIP_ENCODING = "FURSURE_ZIP_ENCODING"  # what `fursure.data.zips` reads
 REPORT_EVERY = 10.0  # seconds between lines where standard error is no terminal
 
 engine: Decorator = click.option(
@@ -38,6 +40,20 @@ max_error: Decorator = click.option(
     type=click.FloatRange(0, 1, min_open=True),
     metavar="SHARE",
     help="Wrong answers accepted among those given, e.g. 0.01. [default: the model's]",
+)
+
+
+def _say_zip_encoding(_ctx: click.Context, _option: click.Parameter, value: str | None) -> None:
+    if value:
+        os.environ[ZIP_ENCODING] = value  # child processes open the same archives
+
+
+zip_encoding: Decorator = click.option(
+    "--zip-encoding",
+    metavar="NAME",
+    expose_value=False,
+    callback=_say_zip_encoding,
+    help="How names in a zip are written that does not say so, e.g. gbk, cp932 or cp866.",
 )
 corrections: Decorator = click.option(
     "--corrections",

@@ -48,8 +48,9 @@ FLAGS: tuple[Decorator, ...] = (
     ),
     click.option(
         "--backbone", multiple=True,
-        help="tiny, timm:NAME, hub:ORG/REPO, or a path: .fursure, .onnx, or a folder of weights. "
-        f"Several, each with its own --backbone, give their features together. {UNSAID}",
+        help="lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or a path: .fursure, .onnx, or a "
+        "folder of weights. Several, each with its own --backbone, give their features together. "
+        f"{UNSAID}",
     ),
     click.option(
         "--head", type=click.Choice(list(HEADS)),

@@ -1,7 +1,7 @@
 """``fursure predict``: photos → answers."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
     "--sort-into", type=click.Path(path_type=Path, file_okay=False),
     help="Link the photos into DIR/answer/.", metavar="DIR",
 )  # fmt: skip
+@options.zip_encoding
 @options.max_error
 @options.engine
 @options.threads
@@ -54,57 +55,70 @@ def predict(
     The answer is a label, "unsure" where the model would be wrong too often, or "stranger" for a
     photo unlike those it was trained on. A photo that cannot be read is a row with its error.
     """
-    from fursure.workflows.predict import Photos, Sorter, find_model, predict
+    from fursure.cli.tally import Tally, about_inputs
+    from fursure.workflows.inputs import Photos
+    from fursure.workflows.predict import Sorter, find_model, predict
 
     bundle = find_model(model)
-    inputs = Photos(photos, sys.stdin.buffer)
-    failed = 0
+    inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
+    made_by = _made_by(bundle, photos, knobs)
+    if csv_path is not None and not overwrite and _is_done(csv_path, made_by):
+        click.echo(str(csv_path))
+        options.say(f"{csv_path} was made from the same photos and model: nothing to do.")
+        return
+    tally = Tally(Sorter(sort_into) if sort_into else None)
     with ExitStack() as stack:
-        table = _table(bundle, csv_path, overwrite, photos, knobs["max_error"], knobs["engine"])
-        skip = table.done.__contains__ if table else lambda _name: False
-        sort = Sorter(sort_into) if sort_into else None
-        predictions: Iterable[Prediction] = predict(bundle, inputs, skip=skip, **knobs)
+        table = _table(csv_path, bundle, made_by, overwrite)
+        skip = table.has if table else lambda _name: False
+        predictions: Iterable[Prediction] = predict(
+            bundle, inputs, skip=skip, say=(lambda _: None) if quiet else options.say, **knobs
+        )
         if table:
             stack.enter_context(table)
-            if table.done and not quiet:
-                options.say(f"continuing after {len(table.done)} rows")
+            if table.rows_before and not quiet:
+                options.say(f"continuing after {table.rows_before} rows")
             if not quiet:
                 predictions = _counted(predictions, stack)
+        line = (lambda one: options.to_json(one.to_json())) if as_json else _row_of(bundle)
         for number, one in enumerate(predictions, 1):
-            failed += one.error is not None
-            if sort:
-                sort(one)
-            if table:
-                table(one)
-                if number % FLUSH_EVERY == 0:
-                    table.flush()
+            tally(one)
+            if table is None:
+                click.echo(line(one))
             else:
-                click.echo(options.to_json(one.to_json()) if as_json else _line(one, bundle))
+                table(one, flush=number % FLUSH_EVERY == 0)
     if table:
         click.echo(str(csv_path))
-        failed += table.failed_before
-    if failed:
-        ctx.exit(3)
+        tally.failed_before = table.failed_before
+    for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
+        options.say(sentence)
+    ctx.exit(0 if tally.all_good and inputs.all_good else 3)
+
+
+def _made_by(bundle: "Bundle", photos: tuple[str, ...], knobs: dict[str, Any]) -> dict[str, Any]:
+    """Return what a table depends on."""
+    asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
+    return {"model": bundle.digest, "photos": list(photos), **asked}
+
+
+def _is_done(path: Path, made_by: dict[str, Any]) -> bool:
+    """Return whether an earlier run of the same command has made this table."""
+    from fursure.report.receipt import is_finished
+    from fursure.workflows.inputs import Photos
+
+    if not path.exists() or "-" in made_by["photos"]:  # standard input is another each time
+        return False
+    with ExitStack() as stack:
+        names = (name for name, _ in Photos(made_by["photos"]).opened_on(stack))
+        return is_finished(path, made_by, names)
 
 
 def _table(
-    bundle: "Bundle",
-    path: Path | None,
-    overwrite: bool,
-    photos: tuple[str, ...],
-    max_error: float | None,
-    engine: str,
+    path: Path | None, bundle: "Bundle", made_by: dict[str, Any], overwrite: bool
 ) -> "CsvTable | None":
     if path is None:
         return None
     from fursure.report.table import CsvTable
 
-    made_by = {
-        "model": bundle.digest,
-        "photos": list(photos),
-        "max_error": max_error,
-        "engine": engine,
-    }
     return CsvTable(path, bundle.meta.labels, made_by=made_by, overwrite=overwrite)
 
 
@@ -115,9 +129,13 @@ def _counted(predictions: Iterable["Prediction"], stack: ExitStack) -> Iterator[
         advance(1)
 
 
-def _line(one: "Prediction", bundle: "Bundle") -> str:
-    """Return one row of the table a person reads."""
+def _row_of(bundle: "Bundle") -> "Callable[[Prediction], str]":
+    """Return what makes a row of the table that a person reads."""
     width = max(8, *(len(label) for label in bundle.meta.labels))
+    return lambda one: _row(one, width)
+
+
+def _row(one: "Prediction", width: int) -> str:
     path = printable(one.path)
     if one.error is not None:
         return f"{'error':{width}}  {'':12}  {path}: {printable(one.error)}"

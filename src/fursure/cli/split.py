@@ -63,7 +63,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
     "--link", type=click.Choice(["hard", "symbolic", "copy"]),
     help="How the photos get there; copied where a link cannot be. [default: hard]",
 )  # fmt: skip
-@click.option("--backbone", help="For npy, as for train. [default: tiny]")
+@click.option("--backbone", help="For npy, as for train. [default: lite0]")
 @click.option(
     "--image-size", type=click.IntRange(32, 1024),
     help="For npy: pixels, side of the network's input. [default: the backbone's]",
@@ -73,6 +73,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
     help="For npy: the last feature map (N, h, w, D), not its mean (N, D).",
 )  # fmt: skip
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite
@@ -154,7 +155,7 @@ def _form(knobs: dict[str, Any]) -> "Form":
     if knobs["form"] == "folders":
         return Folders(knobs["link"] or "hard")
     return Arrays(
-        backbone=knobs["backbone"] or "tiny", image_size=knobs["image_size"], maps=knobs["maps"]
+        backbone=knobs["backbone"] or "lite0", image_size=knobs["image_size"], maps=knobs["maps"]
     )
 
 

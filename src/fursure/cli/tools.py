@@ -11,15 +11,37 @@ from fursure.report.text import printable
 def backbones(as_json: bool) -> None:
     """List the encoders at hand.
 
-    Others: timm:NAME for any network timm has (needs the extra torch), hub:ORG/REPO, any bundle,
-    a folder with config.json and model.safetensors, an .onnx file with such a config.json.
+    Those whose worth was measured come first. Others: timm:NAME for any network timm has (needs
+    the extra torch), hub:ORG/REPO, any bundle, a folder with config.json and model.safetensors,
+    an .onnx file with such a config.json.
     """
-    from fursure.training.backbones import at_hand
+    from dataclasses import asdict
 
-    for name, about in at_hand():
-        click.echo(
-            options.to_json({"name": name, "about": about}) if as_json else f"{name:32} {about}"
+    from fursure.training.backbones import at_hand
+    from fursure.training.measured import MEASURED, SET
+
+    ready = sorted(at_hand(), key=lambda backbone: backbone.name not in MEASURED)  # stable
+    if as_json:
+        for backbone in ready:
+            figures = MEASURED.get(backbone.name)
+            row = asdict(backbone) | {"measured": figures.to_json() if figures else None}
+            click.echo(options.to_json(row))
+        return
+    click.echo(
+        f"{'name':28} {'pixels':>6} {'MB':>5}  {'right':>7} {'log loss':>8} {'speed':>6}  licence"
+    )
+    for backbone in ready:
+        figures = MEASURED.get(backbone.name)
+        worth = (
+            f"{figures.accuracy:7.2%} {figures.log_loss:8.4f} {figures.speed:5.2f}x"
+            if figures
+            else f"{'not measured':>23}"
         )
+        size = f"{backbone.size:6} {backbone.megabytes:5.1f}"
+        click.echo(f"{backbone.name:28} {size}  {worth}  {backbone.licence}")
+    options.say(
+        f"right and log loss: {SET}; speed: photos a second against lite0. None needs torch."
+    )
 
 
 @click.command()

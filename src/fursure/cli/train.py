@@ -34,6 +34,7 @@ from fursure.cli import options, overrides
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.label_regex
+@options.zip_encoding
 @options.engine
 @options.threads
 @options.overwrite
@@ -98,11 +99,13 @@ def train(
             )
         )
         return
+    from fursure.errors import some
     from fursure.metrics.classification import Evaluation, format_table
+    from fursure.training.card import explained
 
-    basis = meta.figures["basis"]
     evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
-    click.echo(f"{trained.path}: {' / '.join(meta.labels[:6])}, measured on {basis}")
+    how = explained(meta.figures["basis"], evaluation.n)
+    click.echo(f"{trained.path}: {some(meta.labels, between=' / ')}, {how}")
     click.echo(format_table(evaluation))
     if trained.new:
         options.say(f"done in {trained.seconds:.1f} s; next: fursure predict -m {trained.path} …")

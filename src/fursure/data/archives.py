@@ -39,6 +39,7 @@ class Index:
     members: dict[str, Member] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
 
     def add(self, name: str, member: Member | None) -> None:
         """Note a member, or a folder where there is none, unless its name is an attack."""
@@ -57,6 +58,7 @@ class Archive(Source):
 
     def __init__(self, path: Path, file: BinaryIO, index: Index) -> None:
         self.path, self.root, self.prefix = path, path.parent, f"{path.name}!"
+        self.notes = index.notes
         self._file, self._lock, self._index = file, threading.Lock(), index
         # By parts, so that a folder lists the same zipped and unzipped.
         self._names = sorted([*index.members, *index.folders], key=lambda name: name.split("/"))

@@ -7,11 +7,21 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from fursure.data.columns import split_named
 from fursure.data.listing import Contents
 from fursure.data.manifest import Photo, Split
 from fursure.data.naming import label_from
-from fursure.data.tables import split_named
 from fursure.errors import TooFewPhotos
+
+# Folders of pictures, and of what people or programs drew over them; in lower case.
+_HOMES = frozenset(
+    {"images", "image", "imgs", "img", "photos", "photo", "pictures", "pics", "jpegimages"}
+)
+_NOTES = frozenset(
+    {"annotations", "annotation", "annots", "trimaps", "trimap", "masks", "mask", "labels"}
+    | {"segmentations", "segmentation", "segmentationclass", "segmentationobject", "segs"}
+    | {"groundtruth", "ground_truth", "gt", "bboxes", "boxes", "xmls", "keypoints", "depth"}
+)
 
 
 def by_split_folders(contents: Contents, base: str) -> list[Photo]:
@@ -62,6 +72,23 @@ def unwrapped(photos: Iterable[str], base: str) -> str:
         if len(loose) >= len(photos) or "" in by_top(photos, deeper):
             return base
         base = deeper
+
+
+def without_annotations(contents: Contents, base: str) -> Contents:
+    """Return the contents without masks and label maps that lie in a folder beside the photos'.
+
+    Oxford's pets are ``images/`` beside ``annotations/``: two folders and no class. Both are told
+    by their names, and only together, since ``masks`` may well be a class.
+    """
+    tops = by_top(contents.photos, base)
+    homes = [top for top in tops if top.casefold() in _HOMES]
+    others = [top for top in tops if top and top not in homes]
+    if len(homes) != 1 or not others or any(top.casefold() not in _NOTES for top in others):
+        return contents
+    for top in others:
+        contents.skipped[f"picture in {top}/ beside {homes[0]}/"] += len(tops[top])
+    kept = {*tops.get("", []), *tops[homes[0]]}
+    return replace(contents, photos=[name for name in contents.photos if name in kept])
 
 
 def by_top(photos: Iterable[str], base: str) -> dict[str, list[str]]:

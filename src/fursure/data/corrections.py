@@ -18,7 +18,7 @@ from typing import Literal, get_args
 
 from fursure.data.manifest import Photo
 from fursure.data.naming import label_from
-from fursure.errors import BadData
+from fursure.errors import BadData, some
 
 Verdict = Literal["keep", "relabel", "drop"]
 COLUMNS = ("path", "sha256", "verdict", "label")
@@ -58,7 +58,7 @@ def read_corrections(path: str | PathLike[str]) -> tuple[Correction, ...]:
     number, head = next(rows, (1, []))
     names = [name.strip().lower() for name in head]
     if missing := [name for name in COLUMNS if name not in names]:
-        found = ", ".join(repr(name[:40]) for name in head[:8]) or "nothing"
+        found = some((repr(name[:40]) for name in head), most=8) or "nothing"
         raise BadData(
             f"{path}, line {number}: found the columns {found}; it needs {', '.join(COLUMNS)}, "
             f"and lacks {missing[0]!r}."
@@ -84,7 +84,7 @@ def corrected(
     """
     for one in corrections:
         if one.label is not None and one.label not in labels:
-            known = ", ".join(map(repr, labels[:10]))
+            known = some(map(repr, labels), most=10)
             raise BadData(f"{one.place}: no photo has the label {one.label!r}; there are {known}.")
     by_photo = {(comparable(one.path), one.sha256): one for one in corrections}
     result: list[Photo] = []

@@ -8,17 +8,21 @@ from pathlib import Path
 from typing import final
 
 from fursure.data.listing import Source
+from fursure.data.naming import is_system_folder
 from fursure.errors import BadData, BadImage
 
 
 @final
 class Folder(Source):
-    """A folder of files, or just ``only`` that one of them."""
+    """A folder of files, or just ``only`` that one of them.
+
+    ``anywhere``: a name may lead out of the folder, because the user wrote it himself.
+    """
 
     prefix = ""
 
-    def __init__(self, root: Path, *, only: str | None = None) -> None:
-        self.root, self._only = root, only
+    def __init__(self, root: Path, *, only: str | None = None, anywhere: bool = False) -> None:
+        self.root, self._only, self._anywhere = root, only, anywhere
         self.path = root / only if only else root
 
     def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:
@@ -56,11 +60,11 @@ class Folder(Source):
 
     def has(self, name: str) -> bool:
         """Return whether a regular file of that name lies in the folder."""
-        return not _leaves(name) and os.path.isfile(self.root / name)  # noqa: PTH113 - never raises
+        return not self._refused(name) and os.path.isfile(self.root / name)  # noqa: PTH113 - never raises
 
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of a regular file, which may have changed since it was listed."""
-        if _leaves(name):
+        if self._refused(name):
             raise BadImage(name, "the path leaves the folder")
         try:
             with open(self.root / name, "rb", opener=_without_waiting) as file:
@@ -77,6 +81,9 @@ class Folder(Source):
             raise BadImage(name, f"larger than {limit:,} bytes")
         return data
 
+    def _refused(self, name: str) -> bool:
+        return "\0" in name or (not self._anywhere and _leaves(name))
+
 
 def _without_waiting(path: str, flags: int) -> int:
     """Open a file; a pipe that took its place would else wait for somebody to write."""
@@ -86,15 +93,16 @@ def _without_waiting(path: str, flags: int) -> int:
 def _leaves(name: str) -> bool:
     """Return whether ``name`` would lead out of the folder, by this system's rules."""
     path = Path(name)
-    return path.is_absolute() or bool(path.drive) or ".." in path.parts or "\0" in name
+    return path.is_absolute() or bool(path.drive) or ".." in path.parts
 
 
 def _kind(entry: os.DirEntry[str]) -> str:
-    """Return "file", "folder", or why neither is to be opened."""
+    """Return "file", "folder", or under which name what is not to be opened is counted."""
     try:
         if entry.is_dir():
-            hidden = entry.name.startswith(".")
-            return "hidden folder" if hidden else "folder"
+            if is_system_folder(entry.name):
+                return entry.name
+            return "hidden folder" if entry.name.startswith(".") else "folder"
         if entry.is_file():
             return "file"
         return "broken link" if entry.is_symlink() else "not a regular file"

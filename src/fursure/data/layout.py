@@ -16,11 +16,13 @@ from fursure.data.class_folders import (
     is_divided,
     settle_split,
     unwrapped,
+    without_annotations,
 )
+from fursure.data.columns import split_named
 from fursure.data.listing import Contents, Source, contents_of
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.naming import LabelOf, junk, numbered, searching, suffix
-from fursure.data.tables import Table, split_named
+from fursure.data.tables import Table
 from fursure.errors import BadData, NoPhotos
 
 _UNLABELLED = "photo without a label"
@@ -57,15 +59,18 @@ def list_photos(
         BadData: the pattern, a table or the name of a class cannot be used.
     """
     label_of = searching(label_regex) if label_regex is not None else None
+    notes: list[str] = []
     if isinstance(source, Table):
         photos, skipped = _listed(source, label_of, labelled=labelled)
     else:
         contents = contents_of(source)
         photos, skipped = _found(source, contents, label_of, labelled=labelled), contents.skipped
+        notes = contents.notes
     return Manifest(
         root=str(source.root.absolute()),
         photos=tuple(photos),
         skipped=dict(sorted((+skipped).items())),
+        notes=(*source.notes, *notes),
     )
 
 
@@ -77,11 +82,13 @@ def _found(
         raise _no_photos(source, contents)
     if not labelled:
         return [Photo(path=name) for name in contents.photos]
+    everything = contents
+    contents = without_annotations(contents, unwrapped(contents.photos, source.prefix))
     base = unwrapped(contents.photos, source.prefix)
     if label_of is not None:
         photos = _by_names(contents, base, label_of, every=True)
     else:
-        photos = _by_layout(source, contents, base)
+        photos = _by_layout(source, contents, base, lone_class=contents is everything)
     paths = {photo.path for photo in photos}
     contents.skipped[_UNLABELLED] += sum(name not in paths for name in contents.photos)
     if not photos:
@@ -89,8 +96,11 @@ def _found(
     return photos
 
 
-def _by_layout(source: Source, contents: Contents, base: str) -> list[Photo]:
-    """Return what the first layout that fits makes of the photos."""
+def _by_layout(source: Source, contents: Contents, base: str, *, lone_class: bool) -> list[Photo]:
+    """Return what the first layout that fits makes of the photos.
+
+    ``lone_class``: a folder that is the only one may be a class; ``images/`` beside masks is none.
+    """
     problems: list[BadData] = []
     photos = (
         by_split_folders(contents, base)
@@ -100,7 +110,7 @@ def _by_layout(source: Source, contents: Contents, base: str) -> list[Photo]:
     )
     if not photos and problems:
         raise problems[0]  # a folder beside a table is no class: it is the table that is wrong
-    return photos or by_class_folders(contents, base, fewest=1)
+    return photos or (by_class_folders(contents, base, fewest=1) if lone_class else [])
 
 
 def _no_photos(source: Source, contents: Contents) -> NoPhotos:
@@ -121,26 +131,28 @@ def _by_table(
 
     What is wrong with tables that may not even be meant goes to ``problems``.
     """
-    useful: dict[str, tuple[list[Photo], Counter[str]]] = {}
+    useful: dict[str, tuple[list[Photo], Counter[str], Table]] = {}
     for name in contents.tables:
         home = name[: name.rfind("/") + 1] or source.prefix
         if not base.startswith(home):
             continue
         folders = [f"{top}/" for top in by_top(contents.photos, home) if top]
+        table = Table(source, name, folders)
         try:
-            photos, skipped = _listed(Table(source, name, folders), None, labelled=True)
+            photos, skipped = _listed(table, None, labelled=True)
         except BadData as error:
             problems.append(error)
             continue
         # One label for all is a form to be filled in, such as Kaggle's sampleSubmission.csv.
         if len({photo.label for photo in photos if photo.reason is None}) > 1:
-            useful[name] = photos, skipped
+            useful[name] = photos, skipped, table
     if len(useful) > 1:
         tables = " and ".join(repr(name.removeprefix(source.prefix)) for name in useful)
         raise BadData(
             f"{source.path} holds {tables}, which all label photos; give the one you mean."
         )
-    for name, (photos, skipped) in useful.items():
+    for name, (photos, skipped, table) in useful.items():
+        contents.notes.extend(table.notes)
         contents.skipped.update(skipped)
         contents.skipped[suffix(name)] -= 1  # counted as junk, and read after all
         return photos
@@ -190,9 +202,12 @@ def _listed(
         found = f"{_UNLABELLED}: {skipped[_UNLABELLED]}" if skipped else "no rows"
         raise NoPhotos(table.path, found, "it needs rows with a path and a label.")
     first = next(iter(photos.values()))
+    if labelled:
+        photos = dict(zip(photos, settle_split([*photos.values()]), strict=True))
     if all(photo.reason is not None for photo in photos.values()):
+        instead = "" if table.anywhere or table.prefix else ", or name the table itself"
         raise BadData(
             f"{table.path} lists no photo that can be used ({first.path!r}: {first.reason}); "
-            "write paths relative to the folder of the table."
+            f"write paths relative to the folder of the table{instead}."
         )
     return list(photos.values()), skipped

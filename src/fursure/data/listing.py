@@ -1,7 +1,7 @@
 """What lies in a data set: the one view of folders, tables and archives."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +20,7 @@ class Source(Protocol):
     path: Path  # what the user named
     root: Path  # the folder its names are relative to
     prefix: str  # "archive.zip!" before the names of an archive's members, else ""
+    notes: Sequence[str] = ()  # what is worth telling of it, in sentences, once it was listed
 
     def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:
         """Yield every file, and every folder with a final '/', each folder's entries sorted.
@@ -66,6 +67,7 @@ class Contents:
     folders: set[str] = field(default_factory=set)
     occupied: set[str] = field(default_factory=set)  # folders with a file that somebody put there
     skipped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)  # on how a table in it was read
 
 
 def contents_of(source: Source) -> Contents:

@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -41,6 +41,7 @@ class Manifest:
     root: str  # the folder that paths are relative to
     photos: tuple[Photo, ...]
     skipped: Mapping[str, int]  # files that are no photos, by kind: {".txt": 3, "Thumbs.db": 1}
+    notes: tuple[str, ...] = field(default=(), compare=False)  # of how it was read; not saved
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -8,7 +8,11 @@ from fursure.errors import BadData
 
 PHOTO_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".heic", ".heif"}
+    | {".heic", ".heif", ".hif", ".mpo"}
+)
+RAW_SUFFIXES = frozenset(  # a TIFF reader would take the thumbnail in many of them for the photo
+    {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".orf", ".rw2", ".raf"}
+    | {".pef", ".srw", ".x3f", ".3fr", ".iiq", ".erf", ".mrw", ".kdc", ".dcr", ".mos", ".rwl"}
 )
 TABLE_SUFFIXES = frozenset({".csv", ".tsv", ".jsonl"})
 ARCHIVE_SUFFIXES = frozenset(
@@ -16,6 +20,14 @@ ARCHIVE_SUFFIXES = frozenset(
 )
 
 _SYSTEM_FILES = frozenset({"thumbs.db", "desktop.ini", ".ds_store"})
+# What systems, boxes in the network and programs keep beside photos: copies, thumbnails, refuse.
+_SYSTEM_FOLDERS = frozenset(
+    {"__macosx", "network trash folder", "temporary items"}  # macOS
+    | {"$recycle.bin", "recycler", "recycled", "system volume information", "found.000"}  # Windows
+    | {"lost+found", "@eadir", "@tmp", "#recycle", "#snapshot"}  # Linux; Synology
+    | {"@recycle", "@recently-snapshot", "@__thumb"}  # QNAP
+    | {"thumbs", "_thumbs", "thumbnails", "_thumbnails", "__pycache__"}
+)
 _PLAIN_TEXTS = frozenset({"license", "licence", "readme", "copying", "notice", "makefile"})
 _LONGEST_NAME = 4096  # characters; what Linux allows a path
 
@@ -32,8 +44,8 @@ LabelOf = Callable[[str], str | None]  # the name of a photo -> its label, or no
 def junk(name: str) -> str | None:
     """Return what kind of junk the file ``name`` is, ``None`` for one that may be a photo."""
     *folders, file = name.split("/")
-    if "__MACOSX" in folders:
-        return "__MACOSX"
+    if kept := next(filter(is_system_folder, folders), None):
+        return kept
     if file.lower() in _SYSTEM_FILES:
         return file
     if file.startswith(".") or any(folder.startswith(".") for folder in folders):
@@ -42,7 +54,7 @@ def junk(name: str) -> str | None:
     if kind in PHOTO_SUFFIXES:
         return None
     if kind:
-        plain = re.fullmatch(r"\.(?!\d+$)[a-z0-9]{1,6}", kind)  # for kinds are printed
+        plain = re.fullmatch(r"\.(?!\d+$)[a-z0-9_]{1,10}", kind)  # for kinds are printed
         return kind if plain else "other file"
     return file if file.lower() in _PLAIN_TEXTS else None
 
@@ -50,6 +62,11 @@ def junk(name: str) -> str | None:
 def is_left_by_a_system(name: str) -> bool:
     """Return whether an operating system, not the user, put the file ``name`` there."""
     return name.startswith(".") or name.lower() in _SYSTEM_FILES
+
+
+def is_system_folder(name: str) -> bool:
+    """Return whether a folder of that name is a system's or a program's own, and never a class."""
+    return name.casefold() in _SYSTEM_FOLDERS
 
 
 def suffix(name: str) -> str:

@@ -1,15 +1,17 @@
 """Listed photos → fingerprinted photos, and on the same decode whatever else wants the pixels.
 
 A photo is read once and decoded at most once: its digest says what is known already, and the
-decoded pixels go to the fingerprint and, when asked for, to the encoder.
+decoded pixels go to the fingerprint and, when asked for, to every encoder that lacks it. Only a
+large photo that two encoders need at different scales is decoded for each, so that what an
+encoder's cache holds does not depend on what ran beside it.
 
 Dimension key: N photos, V views of a photo, D features.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +24,8 @@ from fursure.data.parallel import chunked, in_order
 from fursure.errors import BadImage
 from fursure.images.decode import LIMITS, Decoded, decode
 from fursure.images.facts import Facts, measure
+from fursure.images.jpeg import reduction
+from fursure.images.preprocess import COMMON_SIDE
 
 Value = TypeVar("Value")
 Vector = NDArray[np.float32]  # (D,)
@@ -56,10 +60,11 @@ class Store(Protocol[Value]):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """The encoder's side of a scan: what turns photos into features, and what it has already."""
+    """An encoder's side of a scan: what turns photos into features, and what it has already."""
 
     encode: Callable[[Sequence[Image.Image]], NDArray[np.float32]]  # photos -> (N, D)
     cache: Store[Vector]
+    min_side: int = COMMON_SIDE  # pixels that the decoding of its photos keeps
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ class Scanned:
 
     photo: Photo
     fingerprint: Fingerprint | None = None
-    features_D: Vector | None = None  # None too where nothing encodes
+    features_D: Vector | None = None  # of all encoders, side by side; None too where there are none
     facts: Facts | None = None  # None too where nobody asked
 
 
@@ -77,20 +82,51 @@ def scan(
     photos: Sequence[Photo],
     known: Store[Fingerprint],
     *,
-    encoding: Encoding | None = None,
+    encodings: Sequence[Encoding] = (),
     facts: Store[Facts] | None = None,
-    min_side: int = 256,
+    min_side: int = COMMON_SIDE,
     threads: int = 2,
 ) -> Iterator[list[Scanned]]:
     """Yield ``photos`` in order, chunk by chunk, with digest, size, fingerprint and features.
 
-    What is found is stored in ``known``, in the encoder's cache and in ``facts`` (without which
+    What is found is stored in ``known``, in the encoders' caches and in ``facts`` (without which
     none are measured) before its chunk is yielded, so an interrupted scan continues where it
     stopped.
     """
-    worker = _Worker(source, known, encoding, facts, min_side)
+    worker = _Worker(source, known, encodings, facts, min_side)
     # One thread more than cores: while one waits for the disk or for Python, the others compute.
     yield from in_order(worker, chunked(photos, CHUNK), threads=threads + 1)
+
+
+@final
+class _Pictures:
+    """The photos of a chunk, decoded when they are asked for, each once a scale."""
+
+    def __init__(self, data: Mapping[str, bytes], names: Mapping[str, str]) -> None:
+        self._data, self._names = data, names
+        self._made: dict[str, dict[int, Decoded]] = {digest: {} for digest in data}  # by scale
+        self.bad: dict[str, str] = {}  # why a photo cannot be decoded, by digest
+
+    def lacking(self, held: Container[str], min_side: int) -> dict[str, Decoded]:
+        """Return the photos that are not ``held``, by digest, without the bad ones."""
+        pictures = {key: self._at(key, min_side) for key in self._data if key not in held}
+        return {key: picture for key, picture in pictures.items() if picture is not None}
+
+    def _at(self, digest: str, min_side: int) -> Decoded | None:
+        made = self._made[digest]
+        for picture in made.values():
+            scale = reduction((picture.width, picture.height), min_side)
+            if scale in made:
+                return made[scale]
+        if digest in self.bad:
+            return None
+        try:
+            picture = decode(self._data[digest], name=self._names[digest], min_side=min_side)
+        except BadImage as error:
+            self.bad[digest] = error.reason
+            return None
+        made[reduction((picture.width, picture.height), min_side)] = picture
+        return picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,32 +135,18 @@ class _Worker:
 
     source: Source
     known: Store[Fingerprint]
-    encoding: Encoding | None
+    encodings: Sequence[Encoding]
     facts: Store[Facts] | None
-    min_side: int  # pixels that a photo's reduced decoding keeps
+    min_side: int  # pixels that the decoding keeps for fingerprints and facts
 
     def __call__(self, photos: list[Photo]) -> list[Scanned]:
         rows, data = self._read(photos)
+        pictures = _Pictures(data, {row.sha256: row.path for row in rows})
         prints = self.known.many(data)
-        features = self.encoding.cache.many(data) if self.encoding else {}
-        facts = self.facts.many(data) if self.facts is not None else {}
-        lacking = {
-            digest: one
-            for digest, one in data.items()
-            if digest not in prints
-            or (self.encoding and digest not in features)
-            or (self.facts is not None and digest not in facts)
-        }
-        decoded, bad = self._decode(lacking, {row.sha256: row.path for row in rows})
-        prints |= self._fingerprint({key: one for key, one in decoded.items() if key not in prints})
-        features |= self._encode({key: one for key, one in decoded.items() if key not in features})
-        facts |= self._measure({key: one for key, one in decoded.items() if key not in facts}, data)
-        return [
-            Scanned(replace(row, reason=bad[row.sha256]))
-            if row.sha256 in bad
-            else _scanned(row, prints, features, facts)
-            for row in rows
-        ]
+        prints |= self._fingerprint(pictures.lacking(prints, self.min_side))
+        features = [_features(encoding, data, pictures) for encoding in self.encodings]
+        facts = self._facts(data, pictures)
+        return [_scanned(row, pictures.bad, prints, features, facts) for row in rows]
 
     def _read(self, photos: list[Photo]) -> tuple[list[Photo], dict[str, bytes]]:
         """Return the photos with their digests, and the bytes of each digest."""
@@ -143,19 +165,6 @@ class _Worker:
             rows.append(replace(photo, sha256=digest))
         return rows, data
 
-    def _decode(
-        self, data: Mapping[str, bytes], names: Mapping[str, str]
-    ) -> tuple[dict[str, Decoded], dict[str, str]]:
-        """Return the decoded photos, and of the others the reason, by digest."""
-        decoded: dict[str, Decoded] = {}
-        bad: dict[str, str] = {}
-        for digest, content in data.items():
-            try:
-                decoded[digest] = decode(content, name=names[digest], min_side=self.min_side)
-            except BadImage as error:
-                bad[digest] = error.reason
-        return decoded, bad
-
     def _fingerprint(self, decoded: Mapping[str, Decoded]) -> dict[str, Fingerprint]:
         if not decoded:
             return {}
@@ -168,33 +177,45 @@ class _Worker:
         self.known.update(found)
         return found
 
-    def _encode(self, decoded: Mapping[str, Decoded]) -> dict[str, Vector]:
-        if self.encoding is None or not decoded:
+    def _facts(self, data: Mapping[str, bytes], pictures: _Pictures) -> dict[str, Facts]:
+        if self.facts is None:
             return {}
-        features_ND = self.encoding.encode([one.image for one in decoded.values()])
-        # Rounded as the cache keeps them, so that a resumed run goes on with the same bits.
-        rounded_ND = features_ND.astype(np.float16).astype(np.float32)
-        found = dict(zip(decoded, rounded_ND, strict=True))
-        self.encoding.cache.update(found)
-        return found
+        held = self.facts.many(data)
+        decoded = pictures.lacking(held, self.min_side)
+        made = {digest: measure(one, len(data[digest])) for digest, one in decoded.items()}
+        if made:
+            self.facts.update(made)
+        return held | made
 
-    def _measure(
-        self, decoded: Mapping[str, Decoded], data: Mapping[str, bytes]
-    ) -> dict[str, Facts]:
-        if self.facts is None or not decoded:
-            return {}
-        found = {digest: measure(one, len(data[digest])) for digest, one in decoded.items()}
-        self.facts.update(found)
-        return found
+
+def _features(
+    encoding: Encoding, data: Mapping[str, bytes], pictures: _Pictures
+) -> dict[str, Vector]:
+    """Return one encoder's features of a chunk's photos, encoding those that its cache lacks."""
+    held = encoding.cache.many(data)
+    decoded = pictures.lacking(held, encoding.min_side)
+    if not decoded:
+        return held
+    features_ND = encoding.encode([one.image for one in decoded.values()])
+    # Rounded as the cache keeps them, so that a resumed run goes on with the same bits.
+    rounded_ND = features_ND.astype(np.float16).astype(np.float32)
+    made = dict(zip(decoded, rounded_ND, strict=True))
+    encoding.cache.update(made)
+    return held | made
 
 
 def _scanned(
     row: Photo,
+    bad: Mapping[str, str],
     prints: Mapping[str, Fingerprint],
-    features: Mapping[str, Vector],
+    features: Sequence[Mapping[str, Vector]],
     facts: Mapping[str, Facts],
 ) -> Scanned:
+    if row.sha256 in bad:
+        return Scanned(replace(row, reason=bad[row.sha256]))
     if (found := prints.get(row.sha256)) is None:
         return Scanned(row)
     sized = replace(row, width=found.width, height=found.height)
-    return Scanned(sized, found, features.get(row.sha256), facts.get(row.sha256))
+    vectors = [part[row.sha256] for part in features]
+    joined_D = np.concatenate(vectors) if vectors else None
+    return Scanned(sized, found, joined_D, facts.get(row.sha256))

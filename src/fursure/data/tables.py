@@ -3,33 +3,23 @@
 import csv
 import io
 import json
-import re
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import final
 
+from fursure.data.columns import Cells, Columns, columns_of, label_of, text_of
 from fursure.data.listing import Source
 from fursure.data.manifest import Split
-from fursure.data.naming import PHOTO_SUFFIXES, label_from, suffix, tidy
+from fursure.data.naming import PHOTO_SUFFIXES, suffix, tidy
 from fursure.errors import BadData, BadImage
 
 _LARGEST = 64 << 20  # bytes of one table: about a million rows
 _LONGEST_PATH = 4096  # characters, what Linux allows
 _TRIED = (".jpg", ".jpeg", ".png", ".webp")  # where a table gives a photo's id instead of its name
 
-# The first of these that a table has is taken.
-_PATHS = (
-    *("path", "file_path", "filepath", "file_name", "filename", "file", "image_path", "img_path"),
-    *("image_name", "image_file", "image", "img", "photo", "image_id", "name", "id"),
-)
-_LABELS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y")
-_SPLITS = ("split", "subset", "partition", "set")
-_SPLIT = re.compile(
-    r"(train|val|test)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images?|imgs?))?\d*", re.IGNORECASE
-)
-
-Cells = Mapping[str, object]  # one row by the names of its columns
 Bad = Callable[[int, str], BadData]  # (line, reason) -> what to raise
 
 
@@ -43,29 +33,22 @@ class Row:
     reason: str | None  # why this photo cannot be used
 
 
-def split_named(name: str) -> Split | None:
-    """Return the split meant by a folder or a cell called ``name``.
-
-    Besides the plain words: ``valid``, ``training_set``, ``test1``, ``train_images`` and their
-    like, which competitions use.
-    """
-    if (match := _SPLIT.fullmatch(name.strip())) is None:
-        return None
-    kinds: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
-    return kinds[match[1].lower()]
-
-
 @final
 class Table(Source):
     """A table in a source; what it lists, and nothing else, belongs to it.
 
     A path is relative to the table's own folder. One that leads nowhere is also looked for in
     ``folders`` beside the table, and with a photo's extension added, because many tables beside
-    a folder ``images`` hold bare names or ids.
+    a folder ``images`` hold bare names or ids. Only with ``anywhere`` does it lead out of the
+    folder: the user named this very table, and it lies in no archive.
     """
 
-    def __init__(self, inner: Source, name: str, folders: Sequence[str] = ()) -> None:
+    def __init__(
+        self, inner: Source, name: str, folders: Sequence[str] = (), *, anywhere: bool = False
+    ) -> None:
         self._inner, self._name, self._folders = inner, name, ("", *folders)
+        self.anywhere = anywhere
+        self.notes: list[str] = []
         self._home = name[: name.rfind("/") + 1].removeprefix(inner.prefix)
         self.root, self.prefix = inner.root, inner.prefix
         self.path = inner.root / name
@@ -92,11 +75,13 @@ class Table(Source):
         Raises:
             BadData: the table is malformed, or lacks a column of paths or (if ``labelled``) labels.
         """
-        columns = None
+        columns: Columns | None = None
         for line, cells in self._records():
-            columns = columns or self._columns(cells, labelled)
+            if columns is None:
+                columns = columns_of(cells, self.path, labelled=labelled)
+                self.notes[:] = columns.notes(self.path.name)
             try:
-                yield self._row(cells, *columns)
+                yield self._row(cells, columns)
             except (ValueError, BadData) as error:
                 raise self._bad(line, str(error)) from None
 
@@ -113,47 +98,29 @@ class Table(Source):
         records = _json_lines if suffix(self._name) == ".jsonl" else _separated
         yield from records(text, self._bad)
 
-    def _columns(self, cells: Cells, labelled: bool) -> tuple[str, str | None, str | None]:
-        """Return which columns hold path, label and split."""
-        names = {
-            re.sub(r"[\s-]", "_", name.strip().lower()): name for name in reversed(list(cells))
-        }
-        path, label, split = (
-            next((names[name] for name in known if name in names), None)
-            for known in (_PATHS, _LABELS, _SPLITS)
-        )
-        if path is None or (labelled and label is None):
-            found = ", ".join(repr(name[:40]) for name in [*cells][:8])
-            raise BadData(
-                f"{self.path} has the columns {found}{' …' if len(cells) > 8 else ''}; it needs "
-                f"{'one of paths' if path is None else 'one of labels'}: name the columns "
-                "'path' and 'label' in the first line."
-            )
-        return path, label, split
-
-    def _row(self, cells: Cells, path: str, label: str | None, split: str | None) -> Row:
-        written = _text(cells.get(path))
+    def _row(self, cells: Cells, columns: Columns) -> Row:
+        written = text_of(cells.get(columns.path))
         if not written:
             raise ValueError("no path; give every photo one, or remove the line.")
         if len(written) > _LONGEST_PATH:
             raise ValueError(
                 f"a path of {len(written)} characters; at most {_LONGEST_PATH} can be."
             )
-        subset = _text(cells.get(split)) if split else ""
-        if subset and split_named(subset) is None:
-            raise ValueError(f"the split {subset[:40]!r}; write train, val or test.")
         found, reason = self._found(written)
         return Row(
             path=found,
-            label=(label_from(_text(cells.get(label))) or None) if label else None,
-            split=split_named(subset),
+            label=label_of(cells.get(columns.label)) if columns.label else None,
+            split=columns.split_of(cells),
             reason=reason,
         )
 
     def _found(self, written: str) -> tuple[str, str | None]:
         """Return the path of the file meant by ``written``, or it and why there is none."""
         if (path := tidy(written)) is None:
-            return written, "path is absolute or leaves the folder of the table"
+            if not self.anywhere:
+                return written, "path is absolute or leaves the folder of the table"
+            path = self._elsewhere(written)
+            return path, None if self.has(path) else "file is missing"
         home = self.prefix + self._home
         if self.has(home + path):
             return home + path, None
@@ -166,6 +133,12 @@ class Table(Source):
                 return home + path, "file is missing"
             case _:
                 return home + path, "several files have this name"
+
+    def _elsewhere(self, written: str) -> str:
+        """Return a path that leads out of the folder, relative to it where it comes back."""
+        root = self.root.absolute()
+        path = Path(os.path.normpath(root / written.replace("\\", "/")))
+        return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
     def _bad(self, line: int, reason: str) -> BadData:
         return BadData(f"{self.path}, line {line}: {reason}")
@@ -195,16 +168,3 @@ def _json_lines(text: io.StringIO, bad: Bad) -> Iterator[tuple[int, Cells]]:
             if not isinstance(cells, dict):
                 raise bad(number, "no JSON object; write one a line, such as {…}.")
             yield number, cells
-
-
-def _text(cell: object) -> str:
-    """Return a cell as text, "" for an empty one."""
-    match cell:
-        case None:
-            return ""
-        case str():
-            return cell.strip()
-        case int() | float() if not isinstance(cell, bool):
-            return str(cell)
-        case _:
-            raise ValueError(f"{str(cell)[:40]!r} is neither text nor a number.")

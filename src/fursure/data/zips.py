@@ -4,10 +4,14 @@ The standard library reads the central directory; members are read here, because
 makes threads wait for each other and keeps half a kilobyte a member.
 """
 
+import codecs
+import os
 import stat
 import struct
 import zipfile
 import zlib
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -17,6 +21,8 @@ from fursure.errors import BadData, BadImage
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra (APPNOTE 4.3.7)
 _ENCRYPTED = 0x1  # general purpose bit 0 (APPNOTE 4.4.4)
 _UTF8 = 0x800  # general purpose bit 11
+_UNICODE_PATH = 0x7075  # extra field (APPNOTE 4.6.9)
+ENCODING = "FURSURE_ZIP_ENCODING"
 
 
 class _Zipped(NamedTuple):
@@ -71,8 +77,8 @@ def index_zip(path: Path, file: BinaryIO) -> Index:
             f"({error}); it may be incomplete: copy or download it again."
         ) from None
     index = Index()
-    for info in members:
-        name = _name(info)
+    names, unknown = _names(members)
+    for name, info in zip(names, members, strict=True):
         if stat.S_ISLNK(info.external_attr >> 16):
             index.skipped["link in the archive"] += 1
         elif name.endswith(("/", "\\")):
@@ -89,14 +95,68 @@ def index_zip(path: Path, file: BinaryIO) -> Index:
                 info.flag_bits,
             )
             index.add(name, member)
+    if unknown:
+        index.notes.append(
+            f"{unknown} names in {path.name} are in no known encoding and are read as cp437; "
+            "labels may come from them: --zip-encoding gbk says which, or cp932, cp866 …"
+        )
     return index
 
 
-def _name(info: zipfile.ZipInfo) -> str:
-    """Return the name as it was typed: macOS writes UTF-8 and forgets to say so."""
-    if info.flag_bits & _UTF8:
-        return info.orig_filename
+def zip_encoding() -> str | None:
+    """Return the encoding that the user says names are in: `ENCODING`, an environment variable.
+
+    Raises:
+        BadData: there is no such encoding.
+    """
+    if not (chosen := os.environ.get(ENCODING)):
+        return None
     try:
-        return info.orig_filename.encode("cp437").decode("utf-8")
-    except UnicodeError:
-        return info.orig_filename
+        codecs.lookup(chosen)
+    except LookupError:
+        raise BadData(
+            f"there is no encoding {chosen!r}; names in a zip are often in gbk, cp932, big5, "
+            "cp949, cp866 or cp1252."
+        ) from None
+    return chosen
+
+
+def _names(members: Sequence[zipfile.ZipInfo]) -> tuple[list[str], int]:
+    """Return the names as they were typed, and how many of them nobody says how to read.
+
+    macOS writes UTF-8 and forgets to say so; then every name is UTF-8, while a word in GBK may be
+    UTF-8 by chance.
+    """
+    names = [_told(info) for info in members]
+    written = {
+        row: info.orig_filename.encode("cp437")
+        for row, info in enumerate(members)
+        if names[row] is None
+    }
+    for encoding in (zip_encoding(), "utf-8"):
+        if encoding is not None:
+            with suppress(UnicodeError):
+                read = {row: name.decode(encoding) for row, name in written.items()}
+                return [read.get(row) or name or "" for row, name in enumerate(names)], 0
+    raw = (info.orig_filename for info in members)
+    return [name or other for name, other in zip(names, raw, strict=True)], len(written)
+
+
+def _told(info: zipfile.ZipInfo) -> str | None:
+    """Return a name whose encoding the archive states, in one of two ways."""
+    name = info.orig_filename
+    if info.flag_bits & _UTF8 or name.isascii():
+        return name
+    return _unicode_path(info.extra, name.encode("cp437"))
+
+
+def _unicode_path(extra: bytes, written: bytes) -> str | None:
+    """Return the name in Info-ZIP's Unicode Path field, if it belongs to the one ``written``."""
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        body, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == _UNICODE_PATH and len(body) > 5:
+            with suppress(UnicodeError):
+                if int.from_bytes(body[1:5], "little") == zlib.crc32(written):
+                    return body[5:].decode()
+    return None

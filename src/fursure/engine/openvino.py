@@ -7,11 +7,18 @@ import threading
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from fursure.engine.libraries import openvino
 from fursure.engine.session import BATCH, Outputs, Pixels
+
+Precision = Literal["bf16", "f32"]
+NAMES = {"bf16": "bf16", "f32": "fp32"}  # OpenVINO's word -> the one in every answer
+
+_making = threading.Lock()
+_cores: list[Any] = []  # one, once it is made
 
 
 def installed_version() -> str | None:
@@ -20,6 +27,24 @@ def installed_version() -> str | None:
         return version("openvino")
     except PackageNotFoundError:
         return None
+
+
+def core() -> Any:
+    """Return OpenVINO's ``Core``: one for the whole process, kept until that ends.
+
+    Its CPU plugin gives the thread that makes the first one a stack for signal handlers, and frees
+    it with the last one. Where another thread drops that, the next signal that is handled writes
+    into freed memory (openvinotoolkit/openvino#11894): a service died of its second reload.
+    """
+    with _making:
+        if not _cores:
+            _cores.append(openvino().Core())
+        return _cores[0]
+
+
+def has_bf16() -> bool:
+    """Return whether this processor computes in bf16 itself."""
+    return "BF16" in core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVino:
@@ -31,28 +56,25 @@ class OpenVino:
 
     bulk = True
 
-    def __init__(self, model: bytes, *, threads: int) -> None:
-        import openvino as ov
-
-        self._core, self._model, self._threads = ov.Core(), model, threads
-        self._bf16 = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    def __init__(self, model: bytes, *, threads: int, precision: Precision = "bf16") -> None:
+        self._model, self._threads, self._precision = model, threads, precision
         self._lock = threading.Lock()
         self._local = threading.local()  # an infer request serves one caller at a time
-        self.engine = f"openvino {installed_version()} {'bf16' if self._bf16 else 'fp32'}"
+        self.engine = f"openvino {installed_version()} {NAMES[precision]}"
 
     @cached_property
     def _compiled(self) -> Any:
         """Compile the network: only when the first photo comes, for there may be none to run."""
-        graph = self._core.read_model(self._model, b"")
+        graph = core().read_model(self._model, b"")
         graph.reshape({0: [BATCH, *graph.inputs[0].partial_shape[1:]]})
-        return self._core.compile_model(
+        return core().compile_model(
             graph,
             "CPU",
             {
                 "PERFORMANCE_HINT": "THROUGHPUT",
                 "NUM_STREAMS": self._threads,
                 "INFERENCE_NUM_THREADS": self._threads,
-                "INFERENCE_PRECISION_HINT": "bf16" if self._bf16 else "f32",
+                "INFERENCE_PRECISION_HINT": self._precision,
             },
         )
 
@@ -97,11 +119,9 @@ class _Slot:
     @classmethod
     def of(cls, compiled: Any) -> "_Slot":
         """Create a request and run it once."""
-        import openvino as ov
-
         request = compiled.create_infer_request()
         pixels_BHWC = np.zeros(tuple(compiled.inputs[0].shape), np.uint8)
-        request.set_input_tensor(ov.Tensor(pixels_BHWC, shared_memory=True))
+        request.set_input_tensor(openvino().Tensor(pixels_BHWC, shared_memory=True))
         request.infer()
         outputs = {output.get_any_name(): request.get_tensor(output) for output in compiled.outputs}
         return cls(request, pixels_BHWC, outputs)

@@ -19,11 +19,11 @@ def largest_deviation(session: Session, bundle: Bundle) -> float:
     return float(np.abs(session(golden.pixels_NHWC)["probs"] - golden.probs_NK).max())
 
 
-def check_parity(session: Session, bundle: Bundle) -> None:
-    """Decode, prepare and classify the golden inputs.
+def check_pixels(bundle: Bundle) -> None:
+    """Decode and prepare the golden photo.
 
     Raises:
-        EngineFailed: the pixels or the answers are not those the trainer saw.
+        EngineFailed: the pixels are not those the trainer saw.
     """
     golden = bundle.golden
     photo = decode(golden.jpeg, name="golden", min_side=bundle.meta.preprocess.min_side)
@@ -35,6 +35,14 @@ def check_parity(session: Session, bundle: Bundle) -> None:
                 f"this machine prepares photos differently: a golden pixel is off by {gap} of 255. "
                 "Install the Pillow that this version of fursure is locked to."
             )
+
+
+def check_answers(session: Session, bundle: Bundle) -> None:
+    """Classify the golden inputs.
+
+    Raises:
+        EngineFailed: the answers are not those the trainer saw.
+    """
     bound = SAME if session.engine.endswith("fp32") else max(SAME, bundle.meta.engine_gap)
     try:
         gap = largest_deviation(session, bundle)

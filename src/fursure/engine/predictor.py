@@ -4,10 +4,10 @@ Dimension key: N photos, K classes, h w cells of a class activation map.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +16,24 @@ from PIL import Image
 from fursure.bundle import Bundle
 from fursure.data.parallel import chunked, in_order
 from fursure.engine.network import Network
-from fursure.engine.parity import check_parity
-from fursure.engine.session import Outputs, available_threads, open_session
-from fursure.errors import BadImage
+from fursure.engine.parity import check_answers, check_pixels
+from fursure.engine.pictures import is_several, named, named_photo
+from fursure.engine.session import BULK, Outputs, Session, available_threads, sessions
+from fursure.errors import BadImage, EngineFailed
 from fursure.images.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
 
-Many = list[Any] | tuple[Any, ...]  # of `PhotoLike`
 CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
-PhotoLike = str | PathLike[str] | bytes | Image.Image | NDArray[Any]
+
+
+class SupportsRead(Protocol):
+    """An open file."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes."""
+
+
+PhotoLike = str | PathLike[str] | bytes | SupportsRead | Image.Image | NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +72,12 @@ def _nobody(predictions: Sequence[Prediction], outputs: Outputs) -> None:
     """Watch nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Predictor:
-    """A bundle opened for prediction; safe to share between threads."""
+    """A bundle opened for prediction; safe to share between threads.
+
+    A pickled one opens a session of its own where it is unpickled.
+    """
 
     bundle: Bundle
     network: Network
@@ -93,24 +105,38 @@ class Predictor:
         """
         threads = threads or available_threads()
         threshold = bundle.threshold(max_error)
-        session = open_session(bundle.model, engine=engine, photos=photos, threads=threads)
-        check_parity(session, bundle)
+        check_pixels(bundle)
+        session = _proven(bundle, engine, photos, threads)
         network = Network(session, bundle.meta.preprocess)
         return cls(bundle, network, threshold, threads)
 
-    @overload
-    def predict(self, photos: PhotoLike) -> Prediction: ...
-    @overload
-    def predict(self, photos: Many) -> list[Prediction]: ...
-    def predict(self, photos: PhotoLike | Many) -> Prediction | list[Prediction]:
-        """Classify one photo, or several in order: paths, bytes, PIL images or uint8 arrays.
+    def __repr__(self) -> str:
+        """Return what it is, on one line."""
+        return f"Predictor({self.bundle!r}, {self.network.session.engine})"
 
-        A photo that cannot be used comes back with its ``error``; it raises nothing.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how a copy is made: a session cannot be pickled, what opens one can."""
+        session = self.network.session
+        engine, photos = session.engine.split(" ")[0], BULK if session.bulk else 1
+        return _reopened, (self.bundle, engine, photos, self.threads, self.threshold)
+
+    @overload
+    def predict(self, photos: PhotoLike) -> Prediction: ...  # type: ignore[overload-overlap]
+    @overload
+    def predict(self, photos: Iterable[PhotoLike]) -> list[Prediction]: ...
+    def predict(self, photos: PhotoLike | Iterable[PhotoLike]) -> Prediction | list[Prediction]:
+        """Classify one photo, or any iterable of them in order.
+
+        A photo is a path, bytes, an open binary file, a Pillow image, an array or a tensor of
+        uint8 or of floats in [0, 1]. An array of four dimensions is several. A photo that cannot
+        be used comes back with its ``error``.
+
+        Raises:
+            TypeError: something is no photo at all.
         """
-        if isinstance(photos, list | tuple):
-            named = ((_name(photo, row), photo) for row, photo in enumerate(photos))
-            return list(self.stream(named))
-        return self.batch([(_name(photos, 0), photos)])[0][0]
+        if is_several(photos):
+            return list(self.stream(named(photos)))  # type: ignore[arg-type]
+        return self.batch([named_photo(photos)])[0][0]
 
     def stream(self, photos: Iterable[tuple[str, Any]], *, watch: Watch = _nobody) -> Stream:
         """Yield a prediction for each (name, photo), in order, in flat memory.
@@ -186,8 +212,33 @@ class Predictor:
             }
 
 
-def _name(photo: PhotoLike, row: int) -> str:
-    return str(photo) if isinstance(photo, (str, PathLike)) else f"photo {row}"
+def _proven(bundle: Bundle, engine: Engine, photos: int, threads: int) -> Session:
+    """Return the fastest session that gives the trainer's answers to the golden inputs."""
+    failures: list[EngineFailed] = []
+    for session in sessions(bundle.model, engine=engine, photos=photos, threads=threads):
+        try:
+            check_answers(session, bundle)
+            return session
+        except EngineFailed as error:
+            failures.append(error)
+            _distrust(bundle.model, session.engine)
+    raise failures[0]
+
+
+def _distrust(model: bytes, engine: str) -> None:
+    """Let OpenVINO run ``model`` in something slower from now on, if it was OpenVINO."""
+    from fursure.engine import selftest
+
+    if engine.startswith("openvino"):
+        selftest.distrust(model)
+
+
+def _reopened(
+    bundle: Bundle, engine: Engine, photos: int, threads: int, threshold: float
+) -> Predictor:
+    """Return a predictor as it was when it was pickled."""
+    predictor = Predictor.open(bundle, engine=engine, photos=photos, threads=threads)
+    return replace(predictor, threshold=threshold)
 
 
 def _bytes(name: str, photo: Any) -> bytes:
@@ -200,17 +251,24 @@ def _bytes(name: str, photo: Any) -> bytes:
             return _read(Path(photo))
         case _ if callable(photo):
             return bytes(photo())
-    raise BadImage(name, f"a {type(photo).__name__} is no path, bytes, image or array")
+    raise TypeError(f"{name} is a {type(photo).__name__}, no path, bytes, image or array")
 
 
 def _read(path: Path) -> bytes:
     """Return the bytes of a file, refusing what is none or is too large to be a photo."""
     try:
         if not path.is_file():
-            reason = "a folder, not a photo" if path.is_dir() else "no such file"
-            raise BadImage(str(path), reason)
+            raise BadImage(str(path), _why_no_file(path))
         if path.stat().st_size > LIMITS.bytes:
             raise BadImage(str(path), f"larger than {LIMITS.bytes // 2**20} MiB")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise BadImage(str(path), f"cannot be read: {error}") from None
+
+
+def _why_no_file(path: Path) -> str:
+    if path.is_dir():
+        return "a folder, not a photo"
+    if path.is_symlink():
+        return "a broken link: the file it leads to is gone"
+    return "a device or a pipe, not a photo" if path.exists() else "no such file"

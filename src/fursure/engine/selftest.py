@@ -1,9 +1,9 @@
-"""Whether OpenVINO may be trusted with a model on this machine: tried once, in a child process.
+"""What OpenVINO may be trusted with on this machine, network by network: tried once, in a child.
 
 OpenVINO is 2 to 5 times as fast as ONNX Runtime here, but it does not officially support every
 CPU, and a crash inside it (a SIGFPE is reported upstream, openvinotoolkit/openvino#35943) would
-take the user's run with it. So a child process compiles the model and compares its answers with
-ONNX Runtime's, and the verdict is kept for this (version, CPU, model).
+take the user's run with it. So a child process compiles the network and compares what its features
+say with what ONNX Runtime's do; the verdict is kept for this (test, version, CPU, network).
 """
 
 import hashlib
@@ -11,64 +11,93 @@ import json
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
+from fursure.engine.openvino import Precision, installed_version
 from fursure.files import home, replacing
 
-COMMAND = [sys.executable, "-m", "fursure.engine.selftest"]  # takes the model on its stdin
+# -P: a numpy.py among the photos of the current folder is not what the child should import
+COMMAND = [sys.executable, "-P", "-m", "fursure.engine.trial"]  # takes the network on its stdin
 PATIENCE = 120.0  # seconds the child may take; a large network compiles in a tenth of that
-LEAST_COSINE = 0.99  # between the two engines' features; bf16 costs about 0.001
+PRECISIONS: tuple[Precision, ...] = ("bf16", "f32")  # the fastest first
+TEST = 2  # raised when the test changes, so that earlier verdicts do not count
 
 
-def problem(model: bytes) -> str | None:
-    """Return why OpenVINO cannot run ``model`` here, or None when it can."""
-    from fursure.engine.openvino import installed_version
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How fast OpenVINO may run a network."""
 
+    precision: Precision | None  # None: not at all
+    reason: str = ""  # why not faster
+
+
+def verdict(model: bytes) -> Verdict:
+    """Return what OpenVINO may run ``model`` in here, and why in nothing faster."""
     version = installed_version()
     if version is None:
-        return "it is not installed (pip install 'fursure[fast]')"
+        return Verdict(None, "OpenVINO is not installed (pip install 'fursure[fast]')")
     key = _key(version, model)
-    verdicts = _read()
-    if key not in verdicts:
-        verdicts[key] = _try(model)
-        _remember(key, verdicts[key])
-    return verdicts[key] or None
+    known = _read()
+    if key not in known:
+        known[key] = _try(model)
+        _remember(key, known[key])
+    return known[key]
 
 
-def vouch(model: bytes) -> None:
-    """Note that ``model`` passes, for one whose encoder did and that adds a dense layer to it."""
-    from fursure.engine.openvino import installed_version
+def vouch(model: bytes, precision: Precision | None, reason: str = "") -> None:
+    """Keep a verdict on ``model`` that was found another way.
 
+    Its encoder passed and it adds one dense layer to that, or its own answers were tried.
+    """
     if (version := installed_version()) is not None:
-        _remember(_key(version, model), "")
+        _remember(_key(version, model), Verdict(precision, reason))
+
+
+def distrust(model: bytes) -> None:
+    """Let ``model`` run in the next slower precision: what passed gave wrong golden answers."""
+    fastest, *slower = (*trusted(verdict(model).precision), None)
+    vouch(model, slower[0] if slower else None, f"{fastest}: its golden answers come out otherwise")
+
+
+def trusted(precision: Precision | None) -> tuple[Precision, ...]:
+    """Return the precisions OpenVINO may use where ``precision`` is the fastest of them."""
+    return () if precision is None else PRECISIONS[PRECISIONS.index(precision) :]
+
+
+def about(engine: str, model: bytes) -> str:
+    """Return what runs ``model``, and why nothing faster does."""
+    reason = verdict(model).reason
+    return f"engine: {engine} ({reason})" if reason else f"engine: {engine}"
 
 
 def _key(version: str, model: bytes) -> str:
-    return f"{version} | {_cpu()} | {hashlib.sha256(model).hexdigest()}"
+    return f"{TEST} | {version} | {_cpu()} | {hashlib.sha256(model).hexdigest()}"
 
 
-def _remember(key: str, verdict: str) -> None:
+def _remember(key: str, verdict: Verdict) -> None:
     """Keep a verdict; a folder that cannot be written only means another test next time."""
     with suppress(OSError):
         path = _path()
         path.parent.mkdir(parents=True, exist_ok=True)
-        newest = dict(list({**_read(), key: verdict}.items())[-1000:])
+        newest = list({**_read(), key: verdict}.items())[-1000:]
         with replacing(path) as file:
-            file.write(json.dumps(newest, indent=1).encode())
+            file.write(json.dumps({name: asdict(one) for name, one in newest}, indent=1).encode())
 
 
 def _path() -> Path:
     return home() / "selftest.json"
 
 
-def _read() -> dict[str, str]:
-    with suppress(OSError, ValueError):
-        verdicts = json.loads(_path().read_text())
-        if isinstance(verdicts, dict):
-            return {str(key): str(value) for key, value in verdicts.items()}
+def _read() -> dict[str, Verdict]:
+    """Return the verdicts kept, none where the file is missing, damaged or of an older test."""
+    with suppress(OSError, ValueError, TypeError, AttributeError):
+        kept = json.loads(_path().read_text()).items()
+        read = {key: Verdict(**one) for key, one in kept if key.startswith(f"{TEST} | ")}
+        if {one.precision for one in read.values()} <= {*PRECISIONS, None}:
+            return read
     return {}
 
 
@@ -81,40 +110,36 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _try(model: bytes) -> str:
-    """Return what went wrong in the child, or an empty string."""
+def _try(model: bytes) -> Verdict:
+    """Return the fastest precision that passes."""
+    reasons: dict[str, str] = {}
+    while left := [precision for precision in PRECISIONS if precision not in reasons]:
+        reasons |= _ask(model, left)  # a crash in one leaves the next ones to try
+        why = ", ".join(f"{precision}: {reason}" for precision, reason in reasons.items() if reason)
+        for precision in left:
+            if reasons.get(precision) == "":
+                return Verdict(precision, why)
+    return Verdict(None, f"its self-test failed ({why})")
+
+
+def _ask(model: bytes, precisions: Sequence[Precision]) -> dict[str, str]:
+    """Return what is wrong with each precision the child came to, with the first at least."""
+    command = [*COMMAND, *precisions]
     try:
         run = subprocess.run(
-            COMMAND, input=model, capture_output=True, timeout=PATIENCE, check=False
+            command, input=model, capture_output=True, timeout=PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:
-        return f"its self-test took more than {PATIENCE:.0f} seconds"
-    if run.returncode == 0:
-        return ""
+        return dict.fromkeys(precisions, f"it took more than {PATIENCE:.0f} seconds")
+    reasons: dict[str, str] = dict(map(json.loads, run.stdout.decode().splitlines()))
+    reached = [precision for precision in precisions if precision not in reasons]
+    if run.returncode and reached:
+        reasons[reached[0]] = _death(run)
+    return reasons
+
+
+def _death(run: "subprocess.CompletedProcess[bytes]") -> str:
     if run.returncode < 0:
-        return f"its self-test died of signal {-run.returncode}"
+        return f"it died of signal {-run.returncode}"
     lines = run.stderr.decode(errors="replace").strip().splitlines() or ["no word"]
-    return f"its self-test failed with: {lines[-1][:200]}"
-
-
-def _child(model: bytes) -> None:
-    """Compare both engines on noise and on a smooth ramp; raise when they disagree."""
-    from fursure.engine.openvino import OpenVino
-    from fursure.engine.session import OnnxRuntime
-
-    reference = OnnxRuntime(model, threads=1)
-    size = reference.side
-    ramp_W = np.linspace(0, 255, size)
-    ramp_HWC = np.repeat((ramp_W[:, None] + ramp_W) / 2, 3).reshape(size, size, 3)
-    noise_HWC = np.random.default_rng(0).integers(0, 256, (size, size, 3))
-    pixels_NHWC = np.stack([ramp_HWC, noise_HWC]).astype(np.uint8)
-    a_ND = reference(pixels_NHWC)["features"]
-    b_ND = OpenVino(model, threads=1)(pixels_NHWC)["features"]
-    scale_N = np.linalg.norm(a_ND, axis=1) * np.linalg.norm(b_ND, axis=1)
-    cosine_N = (a_ND * b_ND).sum(axis=1) / np.maximum(scale_N, 1e-12)
-    if not (cosine_N >= LEAST_COSINE).all():
-        raise SystemExit(f"features differ from ONNX Runtime's (cosine {cosine_N.min():.4f})")
-
-
-if __name__ == "__main__":
-    _child(sys.stdin.buffer.read())
+    return f"it failed with {lines[-1][:200]}"

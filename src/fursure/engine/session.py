@@ -4,12 +4,13 @@ Dimension key: N photos, H W height and width (pixels), C colour (RGB).
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.engine.libraries import onnxruntime
 from fursure.errors import EngineFailed
 from fursure.recipe import Engine
 
@@ -50,8 +51,7 @@ class OnnxRuntime:
     """ONNX Runtime on the CPU in fp32: the default, and the quickest to start."""
 
     def __init__(self, model: bytes, *, threads: int, bulk: bool = False) -> None:
-        import onnxruntime as ort
-
+        ort = onnxruntime()
         self.bulk = bulk
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1 if bulk else threads
@@ -75,11 +75,23 @@ class OnnxRuntime:
 def open_session(
     model: bytes, *, engine: Engine = "auto", photos: int = 1, threads: int | None = None
 ) -> Session:
-    """Load a network for about ``photos`` photos.
+    """Load a network for about ``photos`` photos into the fastest engine that may run it.
+
+    Raises:
+        EngineFailed: the engine asked for is not installed or cannot run this model.
+    """
+    return next(sessions(model, engine=engine, photos=photos, threads=threads))
+
+
+def sessions(
+    model: bytes, *, engine: Engine = "auto", photos: int = 1, threads: int | None = None
+) -> Iterator[Session]:
+    """Yield a network loaded by each engine that may run it, the fastest first.
 
     ``auto`` is ONNX Runtime, or from `BULK` photos on OpenVINO, where that is installed and has
-    passed its self-test for this model on this machine. In bulk work every worker thread runs
-    its own batch on one core; for a few photos one call spreads over ``threads`` cores.
+    passed its self-test for this model on this machine: in bf16 or else in f32. In bulk work
+    every worker thread runs its own batch on one core; for a few photos one call spreads over
+    ``threads`` cores.
 
     Raises:
         EngineFailed: the engine asked for is not installed or cannot run this model.
@@ -88,13 +100,20 @@ def open_session(
     if engine == "openvino" or (engine == "auto" and photos >= BULK):
         from fursure.engine import openvino, selftest
 
-        problem = selftest.problem(model)
-        if problem is None:
-            return openvino.OpenVino(model, threads=threads)
-        if engine == "openvino":
-            raise EngineFailed(f"OpenVINO cannot be used: {problem}. --engine onnxruntime can.")
+        verdict = selftest.verdict(model)
+        for precision in selftest.trusted(verdict.precision):
+            yield openvino.OpenVino(model, threads=threads, precision=precision)
+        if engine == "openvino" and verdict.precision is None:
+            raise EngineFailed(
+                f"OpenVINO cannot be used: {verdict.reason}. --engine onnxruntime can."
+            )
+    if engine != "openvino":
+        yield _onnx_runtime(model, threads, bulk=photos >= BULK)
+
+
+def _onnx_runtime(model: bytes, threads: int, *, bulk: bool) -> OnnxRuntime:
     try:
-        return OnnxRuntime(model, threads=threads, bulk=photos >= BULK)
+        return OnnxRuntime(model, threads=threads, bulk=bulk)
     except Exception as error:  # it raises its own types, and UnicodeDecodeError among others
         reason = str(error).strip().splitlines()[0][:300]
         raise EngineFailed(f"ONNX Runtime cannot load this model: {reason}") from error

@@ -2,10 +2,9 @@
 
 Large JPEGs are reduced while they are decoded, so that a 108-megapixel photo costs little; other
 formats are reduced as soon as they are, so that many of them do not fill the memory. Every photo
-is measured by its header before memory is taken for it. Colour profiles are not applied.
+is measured by its header before memory is taken for it. Colours come out as sRGB.
 """
 
-import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -14,39 +13,32 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.AvifImagePlugin import AvifImageFile
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
 from fursure.errors import BadImage
-from fursure.images.formats import Format, sniff
+from fursure.images.formats import Format, OtherKind, sniff
 from fursure.images.headers import (
     Header,
     read_avif_header,
     read_bmp_header,
     read_gif_header,
-    read_jpeg_header,
-    read_png_header,
     read_webp_header,
 )
 from fursure.images.jpeg import jpeg_decoder, read_jpeg, reduction
+from fursure.images.jpeg_header import read_jpeg_header
+from fursure.images.png import read_png_header
 from fursure.images.tiff import read_tiff_header
-from fursure.images.upright import exif_orientation, to_rgb, turned
+from fursure.images.upright import exif_from_hex, orientation_of, to_rgb, turned
 
 __all__ = ["LIMITS", "Decoded", "Limits", "decode", "from_array", "from_pil", "jpeg_decoder"]
 
 MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, bombs write millions
-READERS: dict[Format, tuple[Callable[[bytes], Header], Callable[[io.BytesIO], ImageFile]]] = {
-    "PNG": (read_png_header, PngImageFile),
-    "WEBP": (read_webp_header, WebPImageFile),
-    "AVIF": (read_avif_header, AvifImageFile),
-    "GIF": (read_gif_header, GifImageFile),
-    "BMP": (read_bmp_header, BmpImageFile),
-    "TIFF": (read_tiff_header, TiffImageFile),
+READERS: dict[Format, Callable[[bytes], Header]] = {
+    "PNG": read_png_header,
+    "WEBP": read_webp_header,
+    "AVIF": read_avif_header,
+    "GIF": read_gif_header,
+    "BMP": read_bmp_header,
+    "TIFF": read_tiff_header,
 }
 
 
@@ -54,7 +46,7 @@ READERS: dict[Format, tuple[Callable[[bytes], Header], Callable[[io.BytesIO], Im
 class Limits:
     """How large a photo may be; beyond is refused, from the header where there is one."""
 
-    bytes: int = 64 * 2**20  # of the file
+    bytes: int = 128 * 2**20  # of the file: an A4 page at 600 dpi, uncompressed, has 104 MB
     pixels: int = 64_000_000  # decoded, that is after a JPEG was reduced
     side: int = 65_535  # pixels, of the file's own width and height
 
@@ -100,7 +92,7 @@ def decode(
 
 
 def from_pil(image: Image.Image, *, name: str = "photo", limits: Limits = LIMITS) -> Decoded:
-    """Return a Pillow image as a photo: its EXIF orientation applied, RGB, on white.
+    """Return a Pillow image as a photo: upright, in sRGB, on white.
 
     Raises:
         BadImage: it is too large, or its file turns out to be damaged.
@@ -108,9 +100,9 @@ def from_pil(image: Image.Image, *, name: str = "photo", limits: Limits = LIMITS
     _check_size(name, image.size, limits)
     with _in_one_sentence(name, "image"):
         image.load()  # a TIFF turns itself upright here
-        exif = None if image.format == "TIFF" else image.info.get("exif")
-        orientation = exif_orientation(exif) if isinstance(exif, bytes) else 1
-        return _decoded(image, orientation, image.format or "memory")
+        orientation = 1 if image.format == "TIFF" else _orientation_in(image)
+        photo = _decoded(image, orientation, image.format or "memory", profile=_profile_in(image))
+        return replace(photo, image=image.copy()) if photo.image is image else photo
 
 
 def from_array(array: NDArray[Any], *, name: str = "array", limits: Limits = LIMITS) -> Decoded:
@@ -139,20 +131,25 @@ def _in_one_sentence(name: str, what: str) -> Iterator[None]:
         yield
     except BadImage:
         raise
+    except OtherKind as error:
+        raise BadImage(name, str(error)) from error
     except MemoryError as error:
         raise BadImage(name, f"{what} too large for the memory at hand") from error
     except Exception as error:  # decoders raise a dozen types over broken files
         raise BadImage(name, f"damaged or truncated {what}") from error
 
 
-def _check_size(name: str, size: tuple[int, int], limits: Limits, reduction: int = 1) -> None:
-    (width, height), pixels = size, limits.pixels * reduction**2
+def _check_size(
+    name: str, size: tuple[int, int], limits: Limits, *, reduction: int = 1, bits: int = 32
+) -> None:
+    """Refuse what is too large: ``limits.pixels`` of up to 32 bits, fewer where they have more."""
+    (width, height), pixels = size, limits.pixels * reduction**2 * 32 // max(32, bits)
     if min(size) < 1:
         problem = "nothing to see"
     elif max(size) > limits.side:
         problem = f"the limit is {limits.side:,} a side"
     elif width * height > pixels:
-        problem = f"the limit is {pixels / 1e6:g} megapixels"
+        problem = f"the limit is {pixels / 1e6:.4g} megapixels"
     else:
         return
     raise BadImage(name, f"{width:,} × {height:,} pixels; {problem}")
@@ -166,7 +163,8 @@ def _decode_jpeg(data: bytes, name: str, min_side: int, limits: Limits) -> Decod
         raise BadImage(name, f"a progressive JPEG of more than {MAX_SCANS} scans")
     width, height = header.width, header.height
     scale = reduction((width, height), min_side)
-    _check_size(name, (width, height), limits, reduction=1 if header.buffered else scale)
+    reduced = 1 if header.buffered else scale
+    _check_size(name, (width, height), limits, reduction=reduced)
     image = turned(read_jpeg(data, header, scale), header.orientation)
     if header.orientation >= 5:  # lying on its side
         width, height = height, width
@@ -176,16 +174,18 @@ def _decode_jpeg(data: bytes, name: str, min_side: int, limits: Limits) -> Decod
 def _decode_by_pillow(
     data: bytes, format_: Format, name: str, min_side: int, limits: Limits
 ) -> Decoded:
-    read_header, plugin = READERS[format_]
-    header = read_header(data)
-    _check_size(name, (header.width, header.height), limits)
-    # Not Image.open: it warns of what it thinks large, by a limit that is the host program's.
-    image = plugin(io.BytesIO(header.data))
+    header = READERS[format_](data)
+    _check_size(name, (header.width, header.height), limits, bits=header.bits)
+    image = header.open()
     _check_size(name, image.size, limits)  # the decoder's own reading of the header
-    exif = image.info.get("exif", b"") if format_ in {"WEBP", "AVIF"} else b""
-    orientation = header.orientation or exif_orientation(exif)
-    frames = header.frames or getattr(image, "n_frames", 1)
-    return _reduced(_decoded(image, orientation, format_, frames), min_side)
+    return _decoded(
+        image,
+        header.orientation or _orientation_in(image),
+        format_,
+        header.frames or getattr(image, "n_frames", 1),
+        min_side=min_side,
+        profile=header.profile or _profile_in(image),
+    )
 
 
 def _decode_heif(data: bytes, name: str, min_side: int, limits: Limits) -> Decoded:
@@ -198,20 +198,40 @@ def _decode_heif(data: bytes, name: str, min_side: int, limits: Limits) -> Decod
     _check_size(name, photo.size, limits)
     pixels = photo.data  # decodes, and turns upright; the size is final only now
     image = Image.frombytes(photo.mode, photo.size, pixels, "raw", photo.mode, photo.stride)
-    return _reduced(_decoded(image, 1, "HEIF", len(photos)), min_side)
+    image.info["icc_profile"] = photo.info.get("icc_profile")
+    return _decoded(image, 1, "HEIF", len(photos), min_side=min_side, profile=_profile_in(image))
 
 
-def _decoded(image: Image.Image, orientation: int, format_: str, frames: int = 1) -> Decoded:
-    upright = turned(to_rgb(image), orientation)
-    width, height = upright.size
-    return Decoded(image=upright, width=width, height=height, format=format_, frames=frames)
+def _orientation_in(image: Image.Image) -> int:
+    """Return the orientation in what Pillow read beside the pixels."""
+    info = image.info
+    exif, raw = info.get("exif", b""), info.get("Raw profile type exif", "")
+    xmp = info.get("xmp") or info.get("XML:com.adobe.xmp") or b""
+    xmp = xmp.encode() if isinstance(xmp, str) else xmp
+    return orientation_of(exif or exif_from_hex(raw.encode()), xmp)
 
 
-def _reduced(photo: Decoded, min_side: int) -> Decoded:
-    """Bring a photo to the scale that a JPEG of its size would have been decoded at.
+def _profile_in(image: Image.Image) -> bytes:
+    return image.info.get("icc_profile") or b""
+
+
+def _decoded(
+    image: Image.Image,
+    orientation: int,
+    format_: str,
+    frames: int = 1,
+    *,
+    min_side: int | None = None,
+    profile: bytes = b"",
+) -> Decoded:
+    """Return an image as a photo, at the scale that a JPEG of its size would be decoded at.
 
     A scan holds a chunk of decoded photos a thread; at full size, 12-megapixel PNGs would take
     gigabytes.
     """
-    scale = reduction(photo.image.size, min_side)
-    return photo if scale == 1 else replace(photo, image=photo.image.reduce(scale))
+    width, height = image.size
+    scale = reduction(image.size, min_side) if min_side else 1
+    upright = turned(to_rgb(image, scale=scale, profile=profile), orientation)
+    if orientation >= 5:  # lying on its side
+        width, height = height, width
+    return Decoded(image=upright, width=width, height=height, format=format_, frames=frames)

@@ -14,9 +14,14 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from fursure.images.headers import JpegHeader, read_jpeg_header, strip_jpeg
+from fursure.images.formats import OtherKind
+from fursure.images.jpeg_end import ended, has_end
+from fursure.images.jpeg_header import JpegHeader, read_jpeg_header, strip_jpeg
+from fursure.images.profile import to_srgb
 from fursure.images.upright import to_rgb
 
+OTHER_CODINGS = {0xC3: "lossless", 0xCB: "lossless", 0xC5: "hierarchical", 0xC6: "hierarchical"}
+OTHER_CODINGS |= {0xC7: "hierarchical", 0xCD: "hierarchical", 0xCE: "hierarchical"}
 SCALES = (8, 4, 2)  # the reductions the inverse DCT can do on the way, smallest output first
 
 
@@ -28,11 +33,20 @@ def reduction(size: tuple[int, int], min_side: int) -> int:
 
 
 def read_jpeg(data: bytes, header: JpegHeader, scale: int) -> Image.Image:
-    """Return the RGB pixels at 1/``scale``, as stored: not yet turned upright."""
+    """Return the sRGB pixels at 1/``scale``, as stored: not yet turned upright.
+
+    Raises:
+        OtherKind: it is coded in a way that is not decoded.
+        EOFError: pixels are missing.
+    """
+    if header.coding in OTHER_CODINGS:
+        raise OtherKind("JPEG", OTHER_CODINGS[header.coding])
+    if not has_end(data, header):
+        return ended(data, header, lambda file: _by_pillow(file, header, scale))
     plain = header.channels in {1, 3} and header.coding in {0xC0, 0xC1, 0xC2}
     if plain and jpeg_decoder() == "simplejpeg":
         with suppress(ValueError):  # it refuses blemishes that Pillow forgives; Pillow decides
-            return _by_simplejpeg(data, header, scale)
+            return to_srgb(_by_simplejpeg(data, header, scale), header.profile)
     return _by_pillow(data, header, scale)
 
 
@@ -74,4 +88,4 @@ def _by_pillow(data: bytes, header: JpegHeader, scale: int) -> Image.Image:
     image = JpegImageFile(io.BytesIO(strip_jpeg(data)))
     # With this size the integer division in `draft` gives back exactly ``scale``.
     image.draft(None, (max(1, header.width // scale), max(1, header.height // scale)))
-    return to_rgb(image)
+    return to_rgb(image, profile=header.profile)

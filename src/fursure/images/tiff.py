@@ -1,122 +1,126 @@
-"""TIFF files → their facts, and the first page rewritten with nothing but its pixels' tags.
+"""TIFF files → their facts, and the first page with nothing but its pixels' tags.
 
 A TIFF is all tags: EXIF, thumbnails, private tables. Pillow and libtiff parse every one of them,
 warn, and log; a table of the few that make pixels leaves them nothing to trip over. (Where those
 pixels are compressed and damaged, libtiff itself prints a line to stderr; Python cannot stop it.)
+Pages of more than 8 bits are unpacked by `tiff_deep`, all others by Pillow.
 """
 
-import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
+import io
+from functools import partial
 
+from PIL import Image, ImagePalette
+from PIL.TiffImagePlugin import COMPRESSION_INFO, TiffImageFile
+
+from fursure.images.deep import grey_levels, is_deep
+from fursure.images.formats import RAW, OtherKind
 from fursure.images.headers import Header
+from fursure.images.profile import MAX_PROFILE
+from fursure.images.tiff_deep import deep_page, open_deep
+from fursure.images.tiff_tags import BESIDE, Layout, Tag, Tags, count_pages, read_layout, read_tags
+from fursure.images.upright import MAX_XMP, orientation_of
 
-WIDTH, HEIGHT, CHANNELS, ORIENTATION = 256, 257, 277, 274
-STRIPS, TILES = (273, 279), (324, 325)  # where pixels are, and how many bytes of them
-PLACES = {*STRIPS, *TILES}
-SINGLE = {WIDTH, HEIGHT, CHANNELS, 259, 262, 266, 278, 284, 317, 322, 323}  # tags of one value
-USED = SINGLE | PLACES | {ORIENTATION}
-# Further: bits, fax options, palette, inks, extra channels, sample format,
-# tables of JPEG compression, YCbCr.
-PIXELS = SINGLE | PLACES | {258, 292, 293, 320, 332, 338, 339, 347}
-PIXELS |= {*range(512, 522), 529, 530, 531, 532}
-UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-UNITS |= {16: 8, 17: 8, 18: 8}  # bytes per value of each type
-NUMBERS = {1: "B", 3: "H", 4: "I", 16: "Q"}  # types that count something, as `struct` spells them
+WEBP = 50001  # a compression that Pillow's own libtiff lacks
 MAX_CHANNELS = 6  # what Pillow decodes
-MAX_VALUES = 1_000_000  # of a tag: 64 megapixels in tiles of 16 × 16 need 250,000
-MAX_PAGES = 1_000  # that are counted
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """How a file writes its tables: classic or BigTIFF, little or big endian."""
-
-    order: str  # of bytes, as `struct` spells it
-    count: struct.Struct  # entries in a table
-    entry: struct.Struct  # tag, type, number of values, the values or where they are
-    offset: struct.Struct  # where the next table is
-    first: int  # the position of the first table's offset
+MAX_TILE = 4_096  # pixels a side, beyond the photo's own
+TYPES = {2: " signed", 3: " float", 5: " complex", 6: " complex"}
+COLOURS = {4: "mask", 6: "YCbCr", 8: "Lab", 9: "ICCLab", 10: "ITULab", 32803: "raw sensor"}
+COLOURS |= {32844: "LogL", 32845: "LogLuv", 34892: "linear raw"}
 
 
 def read_tiff_header(data: bytes) -> Header:
-    """Return the facts of a TIFF's first page, and the file reduced to that page's pixels."""
-    layout = _layout(data)
+    """Return the facts of a TIFF's first page.
+
+    Raises:
+        OtherKind: it may be whole, and nothing here decodes it.
+    """
+    layout = read_layout(data)
     (first,) = layout.offset.unpack_from(data, layout.first)
-    numbers: dict[int, list[int]] = {}
-    kept: list[bytes] = []
-    for tag, entry, values in _entries(data, layout, first):
-        numbers[tag] = values
-        if tag in SINGLE and len(values) != 1:
-            raise ValueError(f"tag {tag} with {len(values)} values")
-        if tag != ORIENTATION:
-            kept.append(entry)
-    _check_pixels(numbers, len(data))
-    if numbers.get(CHANNELS, [1]) > [MAX_CHANNELS]:
-        raise ValueError(f"{numbers[CHANNELS][0]} channels")
-
-    padding = bytes(len(data) % 2)  # tables begin at even offsets
-    table = layout.count.pack(len(kept)) + b"".join(kept) + layout.offset.pack(0)
-    moved = layout.offset.pack(len(data) + len(padding))
-    rest = memoryview(data)[layout.first + len(moved) :]
+    tags = read_tags(data, layout, first)
+    if data[8:10] == b"CR" or Tag.DNG in tags.entries or _is_preview(tags):
+        raise OtherKind("TIFF", f"{RAW}")
+    _check_places(tags, len(data))
+    _check_tiles(tags)
+    _check_kind(tags)
+    bits = tags.many(Tag.BITS, (1,))
+    deep = deep_page(tags, layout.order)
     return Header(
-        width=numbers[WIDTH][0],
-        height=numbers[HEIGHT][0],
-        frames=_pages(data, layout, first),
-        orientation=(numbers.get(ORIENTATION) or [1])[0],
-        data=b"".join([data[: layout.first], moved, rest, padding, table]),
+        width=tags.one(Tag.WIDTH, 0),
+        height=tags.one(Tag.HEIGHT, 0),
+        bits=sum(bits) if len(bits) > 1 else bits[0] * tags.one(Tag.CHANNELS, 1),
+        frames=count_pages(data, layout, first),
+        orientation=_orientation(tags, data),
+        profile=_metadata(tags, data, Tag.PROFILE, MAX_PROFILE),
+        open=partial(open_deep, data, deep) if deep else partial(_open, data, layout, tags),
     )
 
 
-def _layout(data: bytes) -> _Layout:
-    order = "<" if data.startswith(b"II") else ">"
-    big = 43 in data[2:4]
-    count, entry, offset, first = ("Q", "HHQ8s", "Q", 8) if big else ("H", "HHI4s", "I", 4)
-    return _Layout(
-        order,
-        struct.Struct(order + count),
-        struct.Struct(order + entry),
-        struct.Struct(order + offset),
-        first,
-    )
+def _is_preview(tags: Tags) -> bool:
+    """Return whether the first page is a thumbnail of what is kept elsewhere, as raw photos do."""
+    return bool(tags.one(Tag.REDUCED, 0) & 1) and Tag.SUBTABLES in tags.entries
 
 
-def _entries(data: bytes, layout: _Layout, table: int) -> Iterator[tuple[int, bytes, list[int]]]:
-    """Yield (tag, the entry itself, its numbers if we use them) for each entry that we keep."""
-    (count,) = layout.count.unpack_from(data, table)
-    start, step = table + layout.count.size, layout.entry.size
-    elsewhere = 0
-    for at in range(start, start + step * count, step):
-        tag, type_, number, value = layout.entry.unpack_from(data, at)
-        if tag not in PIXELS and tag != ORIENTATION:
-            continue
-        length, where = UNITS[type_] * number, at + step - len(value)
-        if length > len(value):
-            elsewhere += length
-            (where,) = layout.offset.unpack(value)
-        if number > MAX_VALUES or max(where + length, elsewhere) > len(data):
-            raise EOFError("the TIFF ends before its tables do")
-        used = tag in USED and type_ in NUMBERS
-        format_ = f"{layout.order}{number}{NUMBERS[type_]}" if used else ""
-        yield tag, data[at : at + step], list(struct.unpack_from(format_, data, where))
+def _orientation(tags: Tags, data: bytes) -> int:
+    if Tag.ORIENTATION in tags.numbers:
+        return tags.one(Tag.ORIENTATION, 1)
+    return orientation_of(b"", _metadata(tags, data, Tag.XMP, MAX_XMP))
 
 
-def _check_pixels(numbers: dict[int, list[int]], size: int) -> None:
+def _metadata(tags: Tags, data: bytes, tag: Tag, limit: int) -> bytes:
+    place = tags.places.get(tag, slice(0))
+    return data[place] if place.stop - (place.start or 0) <= limit else b""
+
+
+def _check_places(tags: Tags, size: int) -> None:
     """Refuse a file that ends before its pixels do: they would be read from what we append."""
-    for starts, lengths in (STRIPS, TILES):
-        ends = map(sum, zip(numbers.get(starts, ()), numbers.get(lengths, ()), strict=False))
+    for starts, lengths in ((Tag.STRIPS, Tag.STRIP_BYTES), (Tag.TILES, Tag.TILE_BYTES)):
+        ends = map(sum, zip(tags.many(starts), tags.many(lengths), strict=False))
         if max(ends, default=0) > size:
             raise EOFError("the TIFF ends before its pixels do")
 
 
-def _pages(data: bytes, layout: _Layout, table: int) -> int:
-    seen: set[int] = set()
-    while table and table not in seen and len(seen) < MAX_PAGES:
-        seen.add(table)
-        try:
-            (count,) = layout.count.unpack_from(data, table)
-            end = table + layout.count.size + layout.entry.size * count
-            (table,) = layout.offset.unpack_from(data, end)
-        except (struct.error, OverflowError):  # a chain that leads nowhere spoils no first page
-            break
-    return len(seen)
+def _check_tiles(tags: Tags) -> None:
+    """Refuse tiles far larger than the photo: a decoder holds a whole one."""
+    for tile, side in ((Tag.TILE_WIDTH, Tag.WIDTH), (Tag.TILE_HEIGHT, Tag.HEIGHT)):
+        if tags.one(tile, 0) > max(tags.one(side, 0) + 15, MAX_TILE):
+            width, height = tags.one(Tag.TILE_WIDTH, 0), tags.one(Tag.TILE_HEIGHT, 0)
+            raise OtherKind("TIFF", f"in tiles of {width:,} × {height:,} pixels")
+
+
+def _check_kind(tags: Tags) -> None:
+    compression = tags.one(Tag.COMPRESSION, 1)
+    if compression not in COMPRESSION_INFO or compression == WEBP:
+        raise OtherKind("TIFF", f"compression {compression}")
+    if tags.one(Tag.CHANNELS, 1) > MAX_CHANNELS:
+        raise OtherKind("TIFF", f"{tags.one(Tag.CHANNELS, 1)} channels")
+    bits, kinds = tags.many(Tag.BITS, (1,)), tags.many(Tag.KIND, (1,))
+    if max(bits) <= 8 and max(kinds) != 1 and kinds[0] != 4:
+        raise OtherKind("TIFF", describe(tags))
+
+
+def describe(tags: Tags) -> str:
+    """Return what a page is made of, as in "3 × 32-bit float"."""
+    bits, kind = tags.many(Tag.BITS, (1,)), tags.one(Tag.KIND, 1)
+    depth = f"{bits[0]}-bit" if len(set(bits)) == 1 else f"{'+'.join(map(str, bits[:8]))}-bit"
+    colours = COLOURS.get(tags.one(Tag.COLOURS, 0), "")
+    number = tags.one(Tag.CHANNELS, 1)
+    return f"{number} × {depth}{TYPES.get(kind, '')}{', ' * bool(colours)}{colours}"
+
+
+def _open(data: bytes, layout: Layout, tags: Tags) -> Image.Image:
+    kept = [entry for tag, entry in tags.entries.items() if tag not in BESIDE]
+    padding = bytes(len(data) % 2)  # tables begin at even offsets
+    table = layout.count.pack(len(kept)) + b"".join(kept) + layout.offset.pack(0)
+    moved = layout.offset.pack(len(data) + len(padding))
+    rest = memoryview(data)[layout.first + len(moved) :]
+    stripped = b"".join([data[: layout.first], moved, rest, padding, table])
+    try:
+        image = TiffImageFile(io.BytesIO(stripped))
+    except SyntaxError as error:
+        raise OtherKind("TIFF", describe(tags)) from error
+    palette = tags.many(Tag.PALETTE)
+    if image.mode in {"P", "PA"} and max(palette) < 256:  # of 8 bits where the standard has 16
+        image.palette = ImagePalette.raw("RGB;L", bytes(palette))
+    if is_deep(image.mode):  # 12 bits a pixel, packed
+        return grey_levels(image, white=2 ** tags.one(Tag.BITS, 16) - 1)
+    return image

@@ -1,16 +1,18 @@
-"""A Pillow image of any mode, and its EXIF → an upright RGB image.
+"""A Pillow image of any mode, and its metadata → an upright RGB image."""
 
-Dimension key: H W height and width (pixels).
-"""
-
+import re
 import struct
-from typing import Any
+from contextlib import suppress
+from math import ceil
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from fursure.images.deep import bands, grey_levels, is_deep
+from fursure.images.profile import to_srgb
+
 ORIENTATION = 0x0112  # the EXIF tag
+XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')
+MAX_XMP = 2**20  # bytes that are searched
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -20,18 +22,26 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-SIXTEEN_BITS = ((np.arange(2**16) + 128) // 257).astype(np.uint8)  # value → grey level
 
 
-def exif_orientation(exif: bytes) -> int:
-    """Return the orientation, 1 to 8, that a block of EXIF asks for; 1 where it is damaged.
+def orientation_of(exif: bytes, xmp: bytes = b"") -> int:
+    """Return the orientation, 1 to 8, that EXIF asks for, or else XMP; 1 where neither does."""
+    orientation = _from_exif(exif)
+    if orientation is None:
+        match = XMP_ORIENTATION.search(xmp, 0, MAX_XMP)
+        orientation = int(match[1]) if match else 1
+    return orientation if orientation in TURNS else 1
+
+
+def _from_exif(exif: bytes) -> int | None:
+    """Return the orientation in a block of EXIF, None where it or the block lacks or is damaged.
 
     Read here, because Pillow parses all of the EXIF for it and warns about what it finds there.
     """
     exif = exif.removeprefix(b"Exif\0\0")
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if order is None:
-        return 1
+        return None
     try:
         (first,) = struct.unpack_from(order + "I", exif, 4)
         (count,) = struct.unpack_from(order + "H", exif, first)
@@ -39,10 +49,17 @@ def exif_orientation(exif: bytes) -> int:
             tag, type_ = struct.unpack_from(order + "HH", exif, at)
             if tag == ORIENTATION and type_ in {3, 4}:  # SHORT, as it should be, or LONG
                 (value,) = struct.unpack_from(order + ("H" if type_ == 3 else "I"), exif, at + 8)
-                return value if value in TURNS else 1
+                return int(value)
     except struct.error:
-        return 1
-    return 1
+        return None
+    return None
+
+
+def exif_from_hex(text: bytes) -> bytes:
+    """Return EXIF as ImageMagick writes it: three lines of heading, then hexadecimal digits."""
+    with suppress(ValueError):
+        return bytes.fromhex("".join(text.decode("latin-1").split("\n")[3:]))
+    return b""
 
 
 def turned(image: Image.Image, orientation: int) -> Image.Image:
@@ -51,34 +68,40 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
     return image if turn is None else image.transpose(turn)
 
 
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return ``image`` as plain RGB: transparency on white, deep greys scaled, never saturated."""
+def to_rgb(image: Image.Image, *, scale: int = 1, profile: bytes = b"") -> Image.Image:
+    """Return ``image`` as plain RGB at 1/``scale``, perhaps itself.
+
+    Transparency is on white, deep greys are scaled, colours follow the ICC ``profile``. Large
+    images are worked on in bands, so that a second copy never exists at full size.
+    """
     image.load()
-    if image.mode in {"I", "F"} or image.mode.startswith("I;16"):
-        return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
+    if is_deep(image.mode):
+        image = grey_levels(image)
+    plain = image.mode == "RGB" and not image.has_transparency_data
+    if plain and scale == 1 and not profile:
+        return image
+    if next(bands(image))[1] is image:
+        return _converted(image, scale, profile)
+    result = Image.new("RGB", (ceil(image.width / scale), ceil(image.height / scale)))
+    for top, band in bands(image):
+        result.paste(_converted(band, scale, profile), (0, top // scale))
+    return result
+
+
+def _converted(image: Image.Image, scale: int, profile: bytes) -> Image.Image:
+    opaque = _on_white(image)
+    return to_srgb(opaque if scale == 1 else opaque.reduce(scale), profile)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Return an image of 8 bits without transparency, in mode L, RGB or CMYK."""
+    grey = image.mode in {"1", "L", "LA", "La"}
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        return (
+            image if image.mode in {"L", "RGB", "CMYK"} else image.convert("L" if grey else "RGB")
+        )
     if image.mode != "RGBA":
         image = image.convert("LA" if image.mode == "La" else "RGBA").convert("RGBA")
     white = Image.new("RGB", image.size, "white")
     white.paste(image, mask=image)
-    return white
-
-
-def _eight_bits(values_HW: NDArray[Any]) -> NDArray[np.uint8]:
-    """Scale deep greys to 0…255 by the white that they were made for.
-
-    For 16 bits that is 65,535. Wider types do not say: it is the least of 1 (floats only), 255 and
-    65,535 that no pixel exceeds, or else the darkest pixel becomes black and the lightest white.
-    Values that are no number are black.
-    """
-    if values_HW.dtype.itemsize == 2:
-        return np.asarray(SIXTEEN_BITS[values_HW])
-    levels_HW = np.nan_to_num(values_HW.astype(np.float32), copy=False, posinf=0, neginf=0)
-    low, high = float(levels_HW.min()), float(levels_HW.max())
-    whites = (1, 255, 65_535) if values_HW.dtype.kind == "f" else (255, 65_535)
-    white = next((white for white in whites if low >= 0 and high <= white), None)
-    black, span = (low, high - low or 1) if white is None else (0, white)
-    levels_HW *= 255 / span
-    levels_HW += 0.5 - black * 255 / span
-    return levels_HW.clip(0, 255, out=levels_HW).astype(np.uint8)
+    return white.convert("L") if grey else white

@@ -1,10 +1,10 @@
 """Probabilities and labels → what a classifier is worth on one split, and that as a table.
 
-Dimension key: N photos, K classes, M columns, R resamples, B calibration bins.
+Dimension key: N photos, K classes, B calibration bins.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -21,8 +21,16 @@ from fursure.metrics.figures import (
     top,
     validated,
 )
-from fursure.metrics.intervals import Estimate, bootstrap, proportion, resampled_means
+from fursure.metrics.intervals import (
+    Estimate,
+    cost_of_a_mistake,
+    mean_loss,
+    proportion,
+    reweighted,
+)
 
+TELLING = 0.05  # what a share may be off by, or else too few photos were measured
+WORST_BRIER = 2.0  # all probability on one wrong class
 SHOWN = 10  # classes in a table; of more, only the worst are listed
 
 
@@ -47,6 +55,15 @@ class ClassScores:
             "recall": _to_json(self.recall),
             "f1": _to_json(self.f1),
         }
+
+    def widened(self, times: float) -> Self:
+        """Return the scores with intervals so many times as wide."""
+        return replace(
+            self,
+            precision=self.precision and self.precision.widened(times),
+            recall=self.recall and self.recall.widened(times),
+            f1=self.f1 and self.f1.widened(times),
+        )
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
@@ -100,6 +117,22 @@ class Evaluation:
             "confusion": [list(row) for row in self.confusion],
         }
 
+    def widened(self, times: float) -> Self:
+        """Return the same figures with intervals so many times as wide."""
+        return replace(
+            self,
+            accuracy=self.accuracy.widened(times),
+            balanced_accuracy=self.balanced_accuracy.widened(times),
+            macro_precision=self.macro_precision.widened(times),
+            macro_f1=self.macro_f1.widened(times),
+            top5=self.top5 and self.top5.widened(times),
+            roc_auc=self.roc_auc and self.roc_auc.widened(times, top=1),
+            log_loss=self.log_loss.widened(times),
+            brier=self.brier.widened(times, top=WORST_BRIER),
+            calibration_error=self.calibration_error.widened(times),
+            classes=tuple(scores.widened(times) for scores in self.classes),
+        )
+
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Return the evaluation that `to_json` wrote."""
@@ -139,7 +172,7 @@ def evaluate(
 
     A class without photos has undefined figures (``None``) and is left out of the macro ones.
     Counts get Wilson intervals; macro figures and areas Wilson's at their effective number of
-    trials; losses a bootstrap drawn from ``seed``.
+    trials; losses allow for a mistake that was not seen, with weights drawn from ``seed``.
 
     Raises:
         ValueError: the arrays do not fit together or hold no probabilities.
@@ -155,7 +188,7 @@ def evaluate(
     precision, recall, macro_f1 = macro(confusion_KK)
     losses_N, squares_N = log_losses(probs_NK, labels_N), brier_losses(probs_NK, labels_N)
     gaps_NB = calibration_gaps(probs_NK.max(axis=1), correct_N)
-    means_RM = resampled_means(np.column_stack([losses_N, squares_N, gaps_NB]), seed=seed)
+    drawn = reweighted(np.column_stack([losses_N, squares_N, gaps_NB]), seed=seed)
     return Evaluation(
         labels=tuple(class_names),
         n=n,
@@ -165,9 +198,9 @@ def evaluate(
         macro_f1=macro_f1,
         top5=top(5, probs_NK, labels_N) if classes > 5 else None,
         roc_auc=roc_auc(probs_NK, labels_N),
-        log_loss=bootstrap(losses_N, means_RM[:, 0]),
-        brier=bootstrap(squares_N, means_RM[:, 1]),
-        calibration_error=calibration_error(gaps_NB, means_RM[:, 2:]),
+        log_loss=mean_loss(losses_N, cost_of_a_mistake(losses_N), drawn.of(slice(0, 1))),
+        brier=mean_loss(squares_N, WORST_BRIER, drawn.of(slice(1, 2))),
+        calibration_error=calibration_error(gaps_NB, drawn.of(slice(2, None))),
         classes=_class_scores(confusion_KK, class_names),
         confusion=tuple(map(tuple, confusion_KK.tolist())),
     )
@@ -208,7 +241,7 @@ def format_table(evaluation: Evaluation) -> str:
 def _figure_lines(e: Evaluation) -> str:
     area = "ROC AUC" if len(e.labels) > 2 else f"ROC AUC of {e.labels[1]}"
     figures: list[tuple[str, Estimate | None, str]] = [
-        ("accuracy", e.accuracy, f", n = {e.n}"),
+        ("accuracy", e.accuracy, f", n = {e.n}{doubt(e.accuracy)}"),
         ("balanced accuracy", e.balanced_accuracy, ""),
         ("top-5 accuracy", e.top5, ""),
         ("macro precision", e.macro_precision, ""),
@@ -216,10 +249,15 @@ def _figure_lines(e: Evaluation) -> str:
         (area, e.roc_auc, ""),
         ("log loss", e.log_loss, " nats per photo"),
         ("Brier score", e.brier, ""),
-        ("calibration error", e.calibration_error, ""),
+        ("calibration error", e.calibration_error, doubt(e.calibration_error)),
     ]
     width = max(len(name) for name, figure, _ in figures if figure)
     return "\n".join(f"{name:{width}}  {figure}{note}" for name, figure, note in figures if figure)
+
+
+def doubt(share: Estimate) -> str:
+    """Return what to add to a share that so few photos leave open by `TELLING` or more."""
+    return "; too few photos to tell more" if share.high - share.low > TELLING else ""
 
 
 def _class_lines(e: Evaluation) -> str:

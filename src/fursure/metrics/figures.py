@@ -1,6 +1,6 @@
 """Probabilities, labels or counts → one figure each, with its interval.
 
-Dimension key: N photos, K classes, B calibration bins, P positives, Q negatives, R resamples.
+Dimension key: N photos, K classes, B calibration bins, P positives, Q negatives, R draws.
 """
 
 from math import erf, exp, pi, sqrt
@@ -8,8 +8,9 @@ from math import erf, exp, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.metrics.intervals import Estimate, bounded, proportion
+from fursure.metrics.intervals import Estimate, Reweighted, bounded, proportion
 
+BINS, ENOUGH = 15, 20  # calibration bins at most, and photos in each at least, where there are some
 FLOOR = 1e-12  # a probability below it counts as it: log loss stays finite, at most 27.6 nats
 
 
@@ -109,14 +110,16 @@ def _share_below(
 
 
 def calibration_gaps(
-    confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_], *, bins: int = 15
+    confidence_N: NDArray[np.float64], correct_N: NDArray[np.bool_]
 ) -> NDArray[np.float64]:
     """Return confidence - correctness of each photo in the column of its bin.
 
     Bins hold equally many photos (Nixon et al., CVPR workshops 2019): with equal widths nearly
-    all photos of a good model lie in the last of Guo's 15. Equal confidences share a bin, so the
-    order of the photos never matters.
+    all photos of a good model lie in the last of Guo's 15. Of few photos there are fewer bins: in
+    bins of three, chance alone is far off. Equal confidences share a bin, so the order of the
+    photos never matters.
     """
+    bins = min(BINS, max(1, len(confidence_N) // ENOUGH))
     edges = np.quantile(confidence_N, np.arange(1, bins) / bins)
     bin_N = np.searchsorted(edges, confidence_N, side="right")
     gaps_NB = np.zeros((len(confidence_N), bins))
@@ -124,25 +127,37 @@ def calibration_gaps(
     return gaps_NB
 
 
-def calibration_error(gaps_NB: NDArray[np.float64], means_RB: NDArray[np.float64]) -> Estimate:
-    """Estimate the expected calibration error (Guo et al., ICML 2017) from gaps and resamples.
+def calibration_error(gaps_NB: NDArray[np.float64], drawn: Reweighted) -> Estimate:
+    """Estimate the expected calibration error (Guo et al., ICML 2017) from gaps and their draws.
 
     As it is defined it lies too high, for noise in each bin adds to it. Drawn once more it would
     lie higher by as much again, and that much is taken off (the bootstrap's correction of bias,
     Efron and Tibshirani, 1993, chapter 10, with normal noise, so that no draw is needed).
 
-    The percentiles of those resamples alone would always miss a well calibrated model. So the
-    lower end is the pivotal one, and 0 where calibrated bins with this noise score as badly one
-    time in forty.
+    The percentiles of the draws alone would always miss a well calibrated model. So the lower end
+    is the pivotal one, and 0 where a calibrated model of these confidences would score as badly
+    one time in forty. The upper end counts a confident mistake that was not seen, as `mean_loss`.
     """
-    means_B = gaps_NB.mean(axis=0)
+    means_B, sizes_R = gaps_NB.mean(axis=0), np.abs(drawn.seen_RM).sum(axis=1)
     plain = float(np.abs(means_B).sum())
     errors_B = np.sqrt(gaps_NB.var(axis=0) / len(gaps_NB))
     value = max(0.0, 2 * plain - sum(map(_folded, means_B.tolist(), errors_B.tolist())))
-    high = float(np.quantile(np.abs(means_RB).sum(axis=1), 0.975))
-    by_noise = float(np.quantile(np.abs(means_RB - means_B).sum(axis=1), 0.975))
-    low = 0.0 if plain <= by_noise else max(0.0, 2 * plain - high)
-    return Estimate(value, min(low, value), min(1.0, max(plain, high)), len(gaps_NB))
+    pivotal = max(0.0, 2 * plain - float(np.quantile(sizes_R, 0.975)))
+    low = 0.0 if plain <= _by_chance(gaps_NB, draws=len(sizes_R)) else pivotal
+    high = max(plain, float(np.quantile(sizes_R + drawn.unseen_R, 0.975)))
+    return Estimate(value, min(low, value), min(1.0, high), len(gaps_NB))
+
+
+def _by_chance(gaps_NB: NDArray[np.float64], *, draws: int) -> float:
+    """Return the error that a calibrated model exceeds one time in forty, by normal noise.
+
+    A photo of confidence c is right with chance c, and either way |gap| (1 - |gap|) is the variance
+    c (1 - c) of that.
+    """
+    sizes_NB = np.abs(gaps_NB)
+    errors_B = np.sqrt((sizes_NB * (1 - sizes_NB)).sum(axis=0)) / len(gaps_NB)
+    noise_RB = np.random.default_rng(0).standard_normal((draws, len(errors_B))) * errors_B
+    return float(np.quantile(np.abs(noise_RB).sum(axis=1), 0.975))
 
 
 def _folded(mean: float, error: float) -> float:

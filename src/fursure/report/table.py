@@ -3,14 +3,17 @@
 import csv
 import json
 import os
+from collections import Counter
 from collections.abc import Sequence
-from io import TextIOWrapper
+from io import StringIO, TextIOWrapper
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from fursure.data.corrections import safe_cell
 from fursure.engine.predictor import Prediction
 from fursure.errors import OutputExists
+from fursure.report.receipt import Names, keep
 
 FIRST = ("path", "answer", "label", "confidence", "familiarity")
 LAST = ("engine", "error")
@@ -32,51 +35,62 @@ class CsvTable:
         self._part = path.with_name(f"{path.name}.part")
         self._note = path.with_name(f"{path.name}.part.json")
         self._labels = list(labels)
+        self._made_by, self._names = made_by, Names()
         self.failed_before = 0  # rows with an error that the interrupted run has written
-        self.done = self._whole_rows(made_by)
-        self._note.write_text(json.dumps(made_by))
+        self._written = self._whole_rows(made_by)
+        self.rows_before = self._written.total()
+        self._note.write_text(json.dumps(made_by), "utf-8")
         self._file: TextIOWrapper = self._part.open(
             "a", encoding="utf-8", newline="", errors="surrogateescape"
         )
         self._rows = csv.writer(self._file, lineterminator="\n")
-        if not self.done and self._file.tell() == 0:
+        if not self.rows_before and self._file.tell() == 0:
             self._rows.writerow([*FIRST, *(f"p_{label}" for label in labels), *LAST])
 
-    def _whole_rows(self, made_by: dict[str, Any]) -> set[str]:
-        """Return the paths an interrupted run has written, and drop its torn last row."""
+    def _whole_rows(self, made_by: dict[str, Any]) -> Counter[str]:
+        """Return how often an interrupted run has written each path; drop its torn last row."""
         try:
-            same = json.loads(self._note.read_text()) == made_by
+            same = json.loads(self._note.read_text("utf-8")) == made_by
             data = self._part.read_bytes() if same else b""
         except (OSError, ValueError):
             data = b""
         end = data.rfind(b"\n") + 1
-        rows = list(
-            csv.reader(data[:end].decode("utf-8", "surrogateescape").splitlines(keepends=True))
-        )
+        text = data[:end].decode("utf-8", "surrogateescape")
+        rows = list(csv.reader(StringIO(text, newline="")))
         width = len(FIRST) + len(self._labels) + len(LAST)
         if any(len(row) != width for row in rows):  # a quoted newline was torn: begin anew
             end, rows = 0, []
         with self._part.open("ab") as file:
             file.truncate(end)
         self.failed_before = sum(row[-1] != "" for row in rows[1:])
-        return {row[0] for row in rows[1:]}
+        return Counter(row[0] for row in rows[1:])
 
-    def __call__(self, prediction: Prediction) -> None:
-        """Add one row."""
-        one = prediction
+    def has(self, path: str) -> bool:
+        """Return whether an interrupted run wrote the row of this photo; ask once for each.
+
+        A photo that was named twice has two rows.
+        """
+        self._names.add(path)
+        written = cell(path)
+        if self._written[written] == 0:
+            return False
+        self._written[written] -= 1
+        return True
+
+    def __call__(self, prediction: Prediction, *, flush: bool = False) -> None:
+        """Add one row; ``flush`` hands all to the operating system, so that it survives a kill."""
+        self._rows.writerow(self._cells(prediction))
+        if flush:
+            self._file.flush()
+
+    def _cells(self, one: Prediction) -> list[str]:
         if one.error is not None:
             blank = [""] * (len(FIRST) - 1 + len(self._labels) + 1)
-            self._rows.writerow([cell(one.path), *blank, one.error])
-            return
-        probs = [f"{one.probabilities[label]:.6f}" for label in self._labels]
+            return [cell(one.path), *blank, safe_cell(one.error)]
+        names = [cell(one.path), safe_cell(one.answer), safe_cell(one.label)]
         numbers = [f"{one.confidence:.6f}", f"{one.familiarity:.4f}"]
-        self._rows.writerow(
-            [cell(one.path), one.answer, one.label, *numbers, *probs, one.engine, ""]
-        )
-
-    def flush(self) -> None:
-        """Hand what was written to the operating system: it survives a kill from here on."""
-        self._file.flush()
+        probs = [f"{one.probabilities[label]:.6f}" for label in self._labels]
+        return [*names, *numbers, *probs, one.engine, ""]
 
     def __enter__(self) -> Self:
         return self
@@ -93,8 +107,9 @@ class CsvTable:
         if kind is None:
             self._part.replace(self.path)
             self._note.unlink(missing_ok=True)
+            keep(self.path, self._made_by, self._names)
 
 
 def cell(path: str) -> str:
     """Return a path that no spreadsheet takes for a formula, and that still opens the file."""
-    return f"./{path}" if path[:1] in {"=", "+", "-", "@", "\t", "\r"} and path != "-" else path
+    return path if path == "-" else safe_cell(path)

@@ -1,13 +1,18 @@
-"""Figures → sentences a person can act on: how often it is right, and whether to believe that."""
+"""Figures → sentences a person can act on: how often it is right, and whether to believe that.
+
+A sentence is judged by the end of the interval that would disappoint: good is what is good there
+too, and too few photos to tell is an answer.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
 
 from fursure.bundle import Meta
-from fursure.metrics.classification import Evaluation
+from fursure.metrics.classification import TELLING, Evaluation
 from fursure.metrics.intervals import Estimate
 
 FEW, MANY = 100, 1000  # photos: an interval of several points, and one of about one
+UNEVEN = 0.005  # a calibration error from which on it is worth a word
 CHANCE = 0.5  # of its errors that a coin would make too: above it, the model knows little
 
 
@@ -61,11 +66,12 @@ def _skill(evaluation: Evaluation) -> Reason:
             f"Always answering “{evaluation.labels[counts.index(max(counts))]}” would be right "
             f"{blind:.1%} of the time; it is not shown to do better.",
         )
-    share = (1 - one.value) / left
-    level: Literal["good", "fair"] = "good" if share < CHANCE / 2 else "fair"
+    share, most = (1 - one.value) / left, (1 - one.low) / left
+    level: Literal["good", "fair"] = "good" if most < CHANCE / 2 else "fair"
     return Reason(
         level,
-        f"It makes {share:.0%} of the mistakes that always naming the commonest class would make.",
+        f"It makes {share:.0%} of the mistakes that always naming the commonest class would make, "
+        f"on more photos up to {most:.0%}.",
     )
 
 
@@ -79,17 +85,23 @@ def _size(evaluation: Evaluation, basis: str) -> Reason:
 
 
 def _calibration(evaluation: Evaluation) -> Reason:
-    one = evaluation.calibration_error
-    if one.low <= 0.005:
+    one, n = evaluation.calibration_error, evaluation.n
+    if one.low > UNEVEN:
         return Reason(
-            "good",
-            f"Its confidence means what it says, as far as {evaluation.n:,} photos can tell "
-            f"(calibration error {one:.1%}).",
+            "fair" if one.low < TELLING else "poor",
+            f"Its confidence is off by {one.value:.1%} on average ({one:.1%}): these photos differ "
+            "from those it was calibrated on.",
+        )
+    if one.high > TELLING:
+        return Reason(
+            "fair",
+            f"{n:,} photos are too few to tell whether its confidence means what it says: it may "
+            f"be off by up to {one.high:.1%} on average (calibration error {one:.1%}).",
         )
     return Reason(
-        "fair" if one.low < 0.05 else "poor",
-        f"Its confidence is off by {one.value:.1%} on average ({one:.1%}): these photos differ "
-        "from those it was calibrated on.",
+        "good",
+        f"Its confidence means what it says, to within {one.high:.1%} on average, as {n:,} photos "
+        f"show (calibration error {one:.1%}).",
     )
 
 
@@ -106,7 +118,12 @@ def _promise(meta: Meta, answered: Estimate, wrong: Estimate | None) -> Reason:
         return Reason("fair", f"{said} No risk could be promised: too few validation photos.")
     if wrong.low > risk:
         return Reason("poor", f"{said} It had promised {risk:.1%} at most: not kept on these.")
-    return Reason("good", f"{said} It had promised {risk:.1%} at most.")
+    if wrong.high > risk:
+        return Reason(
+            "fair",
+            f"{said} It had promised {risk:.1%} at most: too few answers to tell if that holds.",
+        )
+    return Reason("good", f"{said} It had promised {risk:.1%} at most, and that holds.")
 
 
 def _familiarity(meta: Meta, strangers: Estimate) -> Reason:
@@ -118,6 +135,12 @@ def _familiarity(meta: Meta, strangers: Estimate) -> Reason:
             f"{said}, where it is set to give up {expected:.1%} of familiar ones: these photos are "
             "unlike those it was trained on.",
         )
+    if strangers.high > max(TELLING, 2 * expected):
+        return Reason(
+            "fair",
+            f"{said}, on more perhaps up to {strangers.high:.1%}: too few photos to tell whether "
+            f"those are the {expected:.1%} of familiar ones that it is set to give up.",
+        )
     return Reason("good", f"{said}; it is set to give up {expected:.1%} of familiar ones.")
 
 
@@ -126,6 +149,9 @@ def _weakest(evaluation: Evaluation) -> Reason:
     worst = min(scored, key=lambda one: one.recall.value if one.recall else 1.0)
     recall = worst.recall
     assert recall is not None  # noqa: S101 - only scored classes are compared
-    gap = evaluation.accuracy.value - recall.value
-    level: Literal["good", "fair"] = "good" if gap < 0.02 or recall.high > 0.98 else "fair"
-    return Reason(level, f"Weakest on “{worst.label}”: {recall:.1%} of its photos recognised.")
+    said = f"Weakest on “{worst.label}”: {recall:.1%} of its photos recognised"
+    if recall.low > evaluation.accuracy.value - TELLING:
+        return Reason("good", f"{said}.")
+    if recall.high >= evaluation.accuracy.value:
+        return Reason("fair", f"{said}: too few to tell whether it is weaker there.")
+    return Reason("fair", f"{said}.")

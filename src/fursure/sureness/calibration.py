@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 COLDEST, HOTTEST = 0.05, 20.0  # temperatures beyond these would say something is broken
+DOUBT = 1.92  # nats of likelihood that a 95 % interval gives up: half of 1.96 squared
 
 
 def logsumexp(logits_NK: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -29,14 +30,32 @@ def fit_temperature(logits_NK: NDArray[np.floating], labels_N: NDArray[np.intege
     """Return the temperature under which the labels are likeliest (Guo et al., ICML 2017).
 
     A normal prior on log T, centred on T = 1 with standard deviation 1, is outweighed by a few
-    dozen photos. It decides where they cannot: without a single mistake the likelihood alone
-    would run to infinite certainty. The result lies in [0.05, 20].
+    dozen photos. Below 1, which makes a model surer, T goes on evidence only: photos without a
+    mistake ask for ever more certainty, and the mistake that will come is not among them. So one
+    of average sureness is added, and T stays 1 unless the 95 % interval (by likelihood ratio) then
+    excludes it. The result lies in [0.05, 20].
 
     Raises:
         ValueError: the arrays do not fit together or are not finite.
     """
     logits_NK, labels_N = _validated(logits_NK, labels_N)
     centred_NK = logits_NK - np.take_along_axis(logits_NK, labels_N[:, None], axis=1)
+    log_t = _likeliest(centred_NK)
+    return exp(log_t if log_t >= 0 else _sharpened(logits_NK, centred_NK))
+
+
+def _sharpened(logits_NK: NDArray[np.float64], centred_NK: NDArray[np.float64]) -> float:
+    """Return the log T below 0 that the photos and one more mistake ask for beyond doubt, or 0."""
+    ordered_NK = np.sort(logits_NK, axis=1)
+    mistake_K = np.zeros(logits_NK.shape[1])  # its own class last, as are all but the one named
+    mistake_K[0] = (ordered_NK[:, -1] - ordered_NK[:, -2]).mean()
+    centred_NK = np.vstack([centred_NK, mistake_K])
+    log_t = min(0.0, _likeliest(centred_NK))
+    return log_t if _loss(centred_NK, 0.0) - _loss(centred_NK, log_t) > DOUBT else 0.0
+
+
+def _likeliest(centred_NK: NDArray[np.float64]) -> float:
+    """Return the log T of the least loss."""
     low, high = log(COLDEST), log(HOTTEST)
     log_t = 0.0
     for _ in range(60):  # Newton, and bisection where a step would leave the bracket
@@ -47,7 +66,12 @@ def fit_temperature(logits_NK: NDArray[np.floating], labels_N: NDArray[np.intege
         if abs(moved - log_t) < 1e-7:
             break
         log_t = moved
-    return exp(log_t)
+    return log_t
+
+
+def _loss(centred_NK: NDArray[np.float64], log_t: float) -> float:
+    """Return the nats summed over photos, and the prior's."""
+    return float(logsumexp(centred_NK * exp(-log_t)).sum()) + log_t**2 / 2
 
 
 def _slope(centred_NK: NDArray[np.float64], log_t: float) -> tuple[float, float]:

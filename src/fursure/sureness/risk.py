@@ -32,7 +32,7 @@ class Risk:
     accepted: int  # certifying photos at or above the threshold
     errors: int  # wrong ones among them
     bound: float | None  # upper confidence bound of the share of wrong answers
-    needed: int | None  # so many more certifying photos might do; None: none needed, or no use
+    needed: int | None  # about so many more certifying photos might do; None: none, or no use
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,27 +216,33 @@ def _needed(
 ) -> int | None:
     """Return how many photos to add, should each threshold go on failing at the rate seen.
 
-    The threshold that needs fewest counts; ``None`` if errors are too frequent at every one.
+    One mistake more than that is allowed for, or else it would take luck. The threshold that needs
+    fewest counts; two digits are kept; ``None`` if errors are too frequent at every one.
     """
     n = int(accepted_G[-1])
     if n == 0:
-        return photos_needed(risk, delta)
+        return _two_digits(photos_needed(risk, delta, errors=1))
     laxest = {int(e): int(m) for e, m in zip(errors_G, accepted_G, strict=True) if m}
     totals = [
         ceil(enough * n / accepted)
         for errors, accepted in laxest.items()
         if (enough := _enough(errors, accepted, risk, delta)) is not None
     ]
-    return max(1, min(totals) - n) if totals else None
+    return _two_digits(max(1, min(totals) - n)) if totals else None
+
+
+def _two_digits(photos: int) -> int:
+    unit = int(10 ** max(0, len(str(photos)) - 2))
+    return ceil(photos / unit) * unit
 
 
 def _enough(errors: int, accepted: int, risk: float, delta: float) -> int | None:
-    """Return how many accepted photos would certify the risk at the error rate seen."""
+    """Return how many accepted photos would certify the risk at the error rate seen, and one."""
     rate = errors / accepted
     if rate >= risk:
         return None
-    total = photos_needed(risk, delta)
-    while binomial_tail(ceil(rate * total), total, risk) > delta:
+    total = photos_needed(risk, delta, errors=1)
+    while binomial_tail(ceil(rate * total) + 1, total, risk) > delta:
         total = ceil(1.05 * total)
         if total > MOST:
             return None

@@ -6,7 +6,6 @@ Dimension key: N photos, B photos of a chunk, D features, h w cells of the featu
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,17 +17,16 @@ from PIL import Image
 from fursure.data.listing import Source
 from fursure.data.manifest import Photo
 from fursure.data.parallel import chunked, in_order
-from fursure.data.placing import changed, content
-from fursure.data.scan import CHUNK, Encoding, Scanned, Vector, scan
+from fursure.data.placing import content
+from fursure.data.scan import CHUNK
 from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
+from fursure.engine.session import Outputs
 from fursure.errors import BadBackbone
-from fursure.files import home, replacing
+from fursure.files import replacing
 from fursure.images.decode import decode
 from fursure.recipe import Engine
 from fursure.training.backbones import Backbone
-from fursure.training.cache import VECTORS, DiskCache
-from fursure.training.collect import features_path, fingerprints
+from fursure.training.reader import Reader
 
 Rows = NDArray[np.float32]  # (B, ...)
 
@@ -37,10 +35,8 @@ Rows = NDArray[np.float32]  # (B, ...)
 class Encoder:
     """A backbone at work on a source: features, or the feature map they are the mean of."""
 
-    backbone: Backbone
-    network: Network
-    threads: int
-    maps: bool  # the map (N, h, w, D), as Keras has it, instead of the features (N, D)
+    reader: Reader
+    network: Network | None  # makes the map (N, h, w, D), as Keras has it; None: features (N, D)
 
     @classmethod
     def open(
@@ -58,10 +54,9 @@ class Encoder:
             BadBackbone: a map is asked for, and the backbone has none.
             EngineFailed: the engine cannot run it here.
         """
-        threads = threads or available_threads()
-        session = open_session(backbone.onnx, engine=engine, photos=photos, threads=threads)
-        self = cls(backbone, Network(session, backbone.preprocess), threads, maps)
-        if maps and "map" not in self._sample:
+        reader = Reader.open(backbone, photos=photos, engine=engine, threads=threads)
+        self = cls(reader, reader.networks[0] if maps else None)
+        if maps and "map" not in _sample(reader.networks[0]):
             raise BadBackbone(
                 f"the backbone {backbone.name} has no feature map that its features are the mean "
                 "of; leave --map out, or take a convolutional network."
@@ -71,55 +66,36 @@ class Encoder:
     @property
     def identity(self) -> str:
         """Return what tells these rows from those of other weights or another engine."""
-        return f"{'map' if self.maps else 'features'} {self._cache_name.partition('.')[0]}"
+        names = " ".join(name.partition(".")[0] for name in self.reader.caches)
+        return f"{'features' if self.network is None else 'map'} {names}"
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, ...]:
         """Return the shape of one photo's row: (D,) or (h, w, D)."""
-        if not self.maps:
-            return self._sample["features"].shape[1:]
-        depth, height, width = self._sample["map"].shape[1:]
+        if self.network is None:
+            return (sum(_sample(one)["features"].shape[1] for one in self.reader.networks),)
+        depth, height, width = _sample(self.network)["map"].shape[1:]
         return height, width, depth
 
     def rows(self, source: Source, photos: Sequence[Photo]) -> Iterator[Rows]:
         """Yield the rows of ``photos`` in order, chunk by chunk.
 
-        Features come from the cache that training fills, and go there. Maps are made each time.
+        Features come from the caches that training fills, and go there. Maps are made each time.
 
         Raises:
             BadData: a photo is no longer what it was.
         """
-        wanted = chunked(photos, CHUNK)
-        if self.maps:
-            worker = _Mapping(source, self.network)
-            yield from in_order(worker, wanted, threads=self.threads + 1)
+        if self.network is None:
+            yield from self.reader.features(source, photos)
             return
-        preprocess = self.backbone.preprocess
-        with (
-            closing(fingerprints(preprocess.min_side)) as known,
-            closing(DiskCache(home() / "features" / self._cache_name, VECTORS)) as cache,
-        ):
-            scanned = scan(
-                source,
-                photos,
-                known,
-                encoding=Encoding(self.network.encode, cache),
-                min_side=preprocess.min_side,
-                threads=self.threads,
-            )
-            for chunk, before in zip(scanned, wanted, strict=True):
-                yield np.stack([_unchanged(*pair) for pair in zip(chunk, before, strict=True)])
+        worker = _Mapping(source, self.network)
+        yield from in_order(worker, chunked(photos, CHUNK), threads=self.reader.threads + 1)
 
-    @property
-    def _cache_name(self) -> str:
-        preprocess = self.backbone.preprocess
-        return features_path(self.backbone.digest, preprocess, self.network.session.engine)
 
-    @cached_property
-    def _sample(self) -> dict[str, NDArray[np.float32]]:
-        """Return what comes out for a black photo."""
-        size = self.network.preprocess.size
-        return dict(self.network.session(np.zeros((1, size, size, 3), np.uint8)))
+def _sample(network: Network) -> Outputs:
+    """Return what comes out for a black photo."""
+    size = network.preprocess.size
+    return network.session(np.zeros((1, size, size, 3), np.uint8))
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,13 +112,6 @@ class _Mapping:
     def _decoded(self, photo: Photo) -> Image.Image:
         min_side = self.network.preprocess.min_side
         return decode(content(self.source, photo), name=photo.path, min_side=min_side).image
-
-
-def _unchanged(found: Scanned, before: Photo) -> Vector:
-    """Return the features of a photo that is still what it was."""
-    if found.features_D is None or found.photo.sha256 != before.sha256:
-        raise changed(before)
-    return found.features_D
 
 
 def write_rows(path: Path, count: int, shape: tuple[int, ...], rows: Iterator[Rows]) -> None:

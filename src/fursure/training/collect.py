@@ -3,11 +3,8 @@
 Dimension key: N photos, D features.
 """
 
-import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,20 +14,16 @@ from fursure.data.corrections import Correction, corrected
 from fursure.data.groups import group
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Photo, Split
-from fursure.data.scan import Encoding, Fingerprint, Scanned, scan, views_of
+from fursure.data.scan import Scanned, views_of
 from fursure.data.split import assign, limited
-from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
 from fursure.errors import BadData
-from fursure.files import home
-from fursure.images.preprocess import Preprocess
 from fursure.recipe import Engine, Recipe
 from fursure.training.backbones import Backbone
-from fursure.training.cache import FINGERPRINTS, VECTORS, DiskCache
 from fursure.training.fit import SMALLEST_CLASS, few
+from fursure.training.reader import Reader
+from fursure.training.seen import without_seen
 
 Advance = Callable[[int], None]  # told how many more photos are done
-DECODING = 2  # raised when the same bytes would decode to other pixels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,23 +34,8 @@ class Collected:
     usable: tuple[Photo, ...]  # labelled, with a group and a split
     features_ND: NDArray[np.float32]  # one row a usable photo
     engine: str  # what computed them
+    caches: tuple[str, ...]  # the files that keep them, one for each part of the encoder
     notes: tuple[str, ...] = ()  # verdicts that could not be applied, in sentences
-
-
-def features_path(digest: str, preprocess: Preprocess, engine: str) -> str:
-    """Return the file name of the cache of one encoder's features.
-
-    Another version of the same engine may round the last bit differently; its features are
-    still good, so the version is left out.
-    """
-    kind, _, precision = engine.split(" ")
-    text = json.dumps([digest, preprocess.to_json(), kind, precision, DECODING], sort_keys=True)
-    return f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.sqlite"
-
-
-def fingerprints(min_side: int) -> DiskCache[Fingerprint]:
-    """Open the cache of fingerprints of photos decoded to at least ``min_side`` pixels."""
-    return DiskCache(home() / "fingerprints" / f"{DECODING}-{min_side}.sqlite", FINGERPRINTS)
 
 
 def collect(
@@ -77,28 +55,18 @@ def collect(
 
     What an earlier or interrupted run computed is taken from the caches. ``previous`` are splits
     by digest that stay; a ``division`` is taken whole, whatever the recipe asks for.
-    ``corrections`` change labels, or leave photos out, before anything else is decided.
+    What the encoder has seen is left out of test and validation. ``corrections`` change labels,
+    or leave photos out, before anything else is decided.
 
     Raises:
-        BadData: the photos are not those that were divided, or a new label is no class.
+        BadData: the photos are not those that were divided, a new label is no class, or the
+            encoder was trained on all test photos of a class.
     """
-    threads = threads or available_threads()
-    count = len(listing.photos)
-    session = open_session(backbone.onnx, engine=engine, photos=count, threads=threads)
-    network = Network(session, backbone.preprocess)
-    name = features_path(backbone.digest, backbone.preprocess, session.engine)
-    min_side = backbone.preprocess.min_side
+    reader = Reader.open(backbone, photos=len(listing.photos), engine=engine, threads=threads)
     rows: list[Scanned] = []
-    with (
-        closing(fingerprints(min_side)) as known,
-        closing(DiskCache(home() / "features" / name, VECTORS)) as cache,
-    ):
-        encoding = Encoding(network.encode, cache)
-        for chunk in scan(
-            source, listing.photos, known, encoding=encoding, min_side=min_side, threads=threads
-        ):
-            rows += chunk
-            advance(len(chunk))
+    for chunk in reader.scan(source, listing.photos):
+        rows += chunk
+        advance(len(chunk))
     better = corrected([one.photo for one in rows], corrections, listing.labels)
     rows = [replace(one, photo=photo) for one, photo in zip(rows, better.photos, strict=True)]
     usable = [one for one in rows if one.photo.reason is None]
@@ -111,6 +79,7 @@ def collect(
     if photos and recipe.photos is not None:
         # after the split, so every limit is measured on the same photos
         photos = limited(photos, recipe.photos, seed=recipe.seed, least=SMALLEST_CLASS)
+    photos = without_seen(photos, backbone.seen)
     divided = iter(photos)
     manifest = replace(
         listing,
@@ -121,7 +90,8 @@ def collect(
         manifest=manifest,
         usable=tuple(photo for photo in photos if photo.reason is None),
         features_ND=features_ND[kept_N],
-        engine=session.engine,
+        engine=reader.engine,
+        caches=reader.caches,
         notes=better.notes,
     )
 
@@ -135,28 +105,23 @@ def encoded(
     threads: int | None = None,
     advance: Advance = lambda _done: None,
 ) -> Collected:
-    """Return the same photos, groups and splits with the features of another encoder."""
-    threads = threads or available_threads()
+    """Return the same photos, groups and splits with the features of another encoder.
+
+    Raises:
+        BadData: a photo is no longer what it was.
+    """
     photos = collected.usable
-    session = open_session(backbone.onnx, engine=engine, photos=len(photos), threads=threads)
-    network = Network(session, backbone.preprocess)
-    name = features_path(backbone.digest, backbone.preprocess, session.engine)
-    min_side = backbone.preprocess.min_side
-    features: list[NDArray[np.float32]] = []
-    with (
-        closing(fingerprints(min_side)) as known,
-        closing(DiskCache(home() / "features" / name, VECTORS)) as cache,
-    ):
-        encoding = Encoding(network.encode, cache)
-        for chunk in scan(
-            source, photos, known, encoding=encoding, min_side=min_side, threads=threads
-        ):
-            for before, one in zip(photos[len(features) :], chunk, strict=False):
-                if one.features_D is None or one.photo.sha256 != before.sha256:
-                    raise BadData(f"{before.path} changed while the network trained; train again.")
-                features.append(one.features_D)
-            advance(len(chunk))
-    return replace(collected, features_ND=np.stack(features), engine=session.engine)
+    reader = Reader.open(backbone, photos=len(photos), engine=engine, threads=threads)
+    parts = []
+    for features_BD in reader.features(source, photos):
+        parts.append(features_BD)
+        advance(len(features_BD))
+    return replace(
+        collected,
+        features_ND=np.concatenate(parts),
+        engine=reader.engine,
+        caches=reader.caches,
+    )
 
 
 def _divided(

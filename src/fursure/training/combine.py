@@ -1,19 +1,20 @@
 """Backbones → one encoder: their features side by side, of the photo and of its mirror image.
 
-The result is an ordinary `Backbone` of one graph, so nothing that trains, predicts, evaluates or
-serves knows of it, and its bundle is a backbone again. Its features have a cache of their own and
-are computed in one pass over the photos, even where each part's are cached: decoding costs about
-what a small network does, and one digest for one graph leaves nothing that could go stale.
+The result is an ordinary `Backbone` of one graph, so nothing that predicts, evaluates or serves
+knows of it, and its bundle is a backbone again. Training reads each part's features from the
+part's own cache, and encodes only what a part lacks; before a bundle is accepted, the one graph
+has to answer like them.
 
-Each network keeps the size it was trained for: photos come at the largest, and the graph itself
-makes them smaller for the others. Converted for 160 px to please the one in the wheel, a
-MobileNetV2 of 224 px lost more than its neighbour added.
+Each network keeps the size and the crop it was trained for: photos come in a view that holds all
+of them, and the graph itself cuts and shrinks it for each. Converted for 160 px to please the one
+in the wheel, a MobileNetV2 of 224 px lost more than its neighbour added.
 
 Dimension key: H W height and width (pixels or map cells) before resampling, h w after it.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def encoder_for(recipe: Recipe, *, features: str | None = None) -> Backbone:
         for source in sources
     ]
     if not loaded:
-        raise BadBackbone("no backbone is named; name one at least: --backbone tiny.")
+        raise BadBackbone("no backbone is named; name one at least: --backbone lite0.")
     whole = side_by_side(loaded)
     return with_flips(whole) if recipe.flips else whole
 
@@ -65,9 +66,10 @@ def encoder_for(recipe: Recipe, *, features: str | None = None) -> Backbone:
 def side_by_side(backbones: Sequence[Backbone]) -> Backbone:
     """Return the encoder whose features are those of all ``backbones``, one after the other.
 
-    Photos are prepared the first one's way (crop, squash or pad; interpolation), at the largest
-    size of all; each network normalises them itself. Where all have maps there is one of all, so
-    the class activation map stays exact, with the cells of the finest.
+    Photos are prepared the first one's way (crop, squash or pad; interpolation), with the widest
+    crop of all and no pixel too few for any; each network normalises them itself. Where all have
+    maps there is one of all, so the class activation map stays exact, with the cells of the
+    finest.
 
     Raises:
         BadBackbone: two are the same, or of versions of ONNX that cannot be reconciled.
@@ -75,20 +77,22 @@ def side_by_side(backbones: Sequence[Backbone]) -> Backbone:
     _check_different(backbones)
     if len(backbones) == 1:
         return backbones[0]
-    largest = max(one.preprocess.size for one in backbones)
-    preprocess = replace(backbones[0].preprocess, size=largest)
-    named = {f"part{number}.": one for number, one in enumerate(backbones)}
-    parts = named_apart(named)
-    before = sum((_seen(name, one, preprocess) for name, one in named.items()), Wires())
+    whole = _view_of_all([one.preprocess for one in backbones])
+    parts = [_in_view(one, whole) for one in backbones]
+    named = {f"part{number}.": one for number, one in enumerate(parts)}
+    graphs = named_apart(named)
+    before = Wires([helper.make_node("Identity", ["pixels"], [f"{name}pixels"]) for name in named])
     features = [f"{name}features" for name in named]
     after = Wires([helper.make_node("Concat", features, ["features"], axis=1)])
     after += _joined_map({name: _cells(one) for name, one in named.items()})
     licences = [licence for one in backbones for licence in one.licence.split(" and ")]
     return Backbone(
         name=" + ".join(one.name for one in backbones),
-        onnx=wired(before, parts, after, largest),
-        preprocess=preprocess,
+        onnx=wired(before, graphs, after, whole.size),
+        preprocess=whole,
         licence=" and ".join(dict.fromkeys(licences)),
+        seen=frozenset().union(*(one.seen for one in backbones)),
+        parts=tuple(parts),
     )
 
 
@@ -101,19 +105,49 @@ def _check_different(backbones: Sequence[Backbone]) -> None:
         known[one.digest] = one.name
 
 
-def _seen(name: str, part: Backbone, preprocess: Preprocess) -> Wires:
-    """Return what makes the pixels that a part takes of those that the whole takes.
+def _view_of_all(views: Sequence[Preprocess]) -> Preprocess:
+    """Return the view of a photo in which each network finds its own, in as many pixels."""
+    first = views[0]
+    crop = max(one.crop for one in views) if first.mode == "crop" else first.crop
+    sizes = [one.size * (crop / one.crop if first.mode == "crop" else 1) for one in views]
+    return replace(first, size=max(ceil(round(size, 6)) for size in sizes), crop=crop)
+
+
+def _in_view(part: Backbone, whole: Preprocess) -> Backbone:
+    """Return the encoder that makes of the view of all what ``part`` makes of its own.
+
+    A part that needs the whole view is itself, so that what it has cached alone is good here. A
+    smaller one is shown a photo that was resized twice, which moves a probability by up to 0.04
+    (docs/decisions/0011): its features are others, and so is its digest.
+    """
+    own = replace(part.preprocess, mode=whole.mode, interpolation=whole.interpolation)
+    share = own.crop / whole.crop if whole.mode == "crop" else 1.0
+    if own.size == whole.size and share == 1:
+        margin = whole.mean if whole.mode == "pad" else own.mean  # its colour
+        return replace(part, preprocess=replace(own, mean=margin))
+    (network,) = named_apart({"once.": part})
+    made = {name for node in network.graph.node for name in node.output}
+    names = [name for name in ("features", "map") if f"once.{name}" in made]
+    after = Wires([helper.make_node("Identity", [f"once.{name}"], [name]) for name in names])
+    graph = wired(_cut("once.pixels", own.size, share, whole), [network], after, whole.size)
+    return replace(part, onnx=graph, preprocess=whole)
+
+
+def _cut(pixels: str, size: int, share: float, whole: Preprocess) -> Wires:
+    """Return what makes ``pixels`` of ``size`` of the inner ``share`` of what the whole takes.
 
     Pillow's interpolation, antialiasing included, is linear: a matrix for the rows and one for
-    the columns. So a part of a smaller size sees what it would see if Pillow had resized once
-    more, to the rounding.
+    the columns. So a part of a smaller size or crop sees what it would see if Pillow had resized
+    once more, to the rounding.
     """
-    pixels, size = f"{name}pixels", part.preprocess.size
-    if size == preprocess.size:
-        return Wires([helper.make_node("Identity", ["pixels"], [pixels])])
-    unit_HH = Image.fromarray(np.eye(preprocess.size, dtype=np.float32))
+    unit_HH = Image.fromarray(np.eye(whole.size, dtype=np.float32))
+    edge = whole.size * (1 - share) / 2
     rows_hH = np.array(
-        unit_HH.resize((preprocess.size, size), RESAMPLING[preprocess.interpolation])
+        unit_HH.resize(
+            (whole.size, size),
+            RESAMPLING[whole.interpolation],
+            (0, edge, whole.size, whole.size - edge),
+        )
     )
     planes, smaller = f"{pixels}.planes", f"{pixels}.smaller"
     limits = {
@@ -205,7 +239,7 @@ def with_flips(backbone: Backbone) -> Backbone:
             helper.make_node("Mean", ["flip.map0", "flip.map1.back"], ["map"]),
         ]
     graph = wired(Wires(before, FLIP), [network], Wires(after), backbone.preprocess.size)
-    return replace(backbone, onnx=graph)
+    return replace(backbone, onnx=graph, parts=tuple(map(with_flips, backbone.parts)))
 
 
 def _mirror(tensor: str, mirrored: str, axis: str) -> NodeProto:

@@ -7,7 +7,7 @@ cross-validation), those predictions give the figures, and the head is trained o
 Dimension key: N photos, D features, K classes, S candidates (strengths or epochs).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,16 +16,18 @@ from numpy.typing import NDArray
 
 from fursure.data.manifest import Photo
 from fursure.data.split import folds, half
-from fursure.errors import BadData, TooFewPhotos
+from fursure.errors import BadData
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.recipe import LogisticRegression, Recipe
 from fursure.sureness.calibration import fit_temperature, softmax
 from fursure.sureness.risk import RiskTable, risk_table
 from fursure.training.heads import Candidate, Layers, candidates
+from fursure.training.seen import check_measurable, seen_among
 
 Features = NDArray[np.float32]  # (N, D)
 Labels = NDArray[np.integer]  # (N,)
 SMALLEST_CLASS = 2  # photos that do not look alike; with fewer nothing can be held out
+WIDER = 1.2  # times: what folds share, measured by benchmarks/small_data.py
 PATIENCE = 1  # strengths without a better validation log loss, before the path ends
 
 
@@ -52,55 +54,64 @@ def fit(
     recipe: Recipe,
     *,
     head: Layers | None = None,
+    out_of_fold_NK: NDArray[np.floating] | None = None,
+    seen: Container[int] = frozenset(),
 ) -> Fit:
     """Train the recipe's head on the photos marked train and measure it on the others.
 
     ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing. A
-    ``head`` that was trained with its network is only calibrated and measured.
+    ``head`` that was trained with its network is only calibrated and measured; where figures come
+    from cross-validation, on the logits ``out_of_fold_NK`` of networks that had not seen the photo
+    (`fold_numbers`). Photos that the encoder has ``seen`` may train, but nothing is measured on
+    them.
 
     Raises:
         TooFewPhotos: a class is too small to hold anything out.
     """
-    order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
-    photos = [photos[row] for row in order]
-    index = {label: number for number, label in enumerate(labels)}
-    labels_N = np.array([index[photo.label or ""] for photo in photos])
-    task = _Task(photos, features_ND, np.array(order), labels_N, tuple(labels), recipe, head)
-    # The split says which: where photos were plenty, a limit may have left few to train on.
-    divided = any(photo.split == "val" for photo in photos)
-    found = task.by_splits() if divided else task.by_folds()
+    task = _Task.of(photos, features_ND, labels, recipe, head=head, seen=seen)
+    if is_divided(photos):
+        found = task.by_splits()
+    else:
+        found = task.by_folds(None if out_of_fold_NK is None else out_of_fold_NK[task.order_N])
     held_out_N = np.zeros(len(photos), bool)
-    held_out_N[order] = found.held_out_N  # back in the order of the caller
-    return replace(found, held_out_N=held_out_N, tested_M=np.array(order)[found.tested_M])
+    held_out_N[task.order_N] = found.held_out_N  # back in the order of the caller
+    return replace(found, held_out_N=held_out_N, tested_M=task.order_N[found.tested_M])
+
+
+def is_divided(photos: Sequence[Photo]) -> bool:
+    """Return whether figures come from a split; if not, from cross-validation.
+
+    The split says which: where photos were plenty, a limit may have left few to train on.
+    """
+    return any(photo.split == "val" for photo in photos)
+
+
+def first_head(
+    photos: Sequence[Photo], features_ND: Features, labels: Sequence[str], recipe: Recipe
+) -> Layers:
+    """Return the head with which a network begins to train: chosen on validation, not measured."""
+    return _Task.of(photos, features_ND, labels, recipe).chosen()[0].layers
+
+
+def fold_numbers(
+    photos: Sequence[Photo], labels: Sequence[str], recipe: Recipe
+) -> NDArray[np.int64]:
+    """Return the fold (N,) that each photo is held out in; -1 for the user's own test photos."""
+    groups = [{photo.group for photo in photos if photo.label == label} for label in labels]
+    mine_N = np.array([photo.split != "test" for photo in photos])
+    mine = [photo for photo in photos if photo.split != "test"]
+    fold_N = np.full(len(photos), -1)
+    fold_N[mine_N] = folds(mine, seed=recipe.seed, k=max(2, min(recipe.folds, *map(len, groups))))
+    return fold_N
 
 
 def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
-    """Return whether the smallest class is too small for a held-out split to say much.
+    """Return whether there are too few usable photos for a held-out split to say much.
 
-    A network that trains itself is held out from all the same: once a fold would take too long.
+    Those that the user himself set aside for test do not count: nothing is learned from them.
     """
-    if recipe.tune is not None:
-        return False
-    counts: dict[str, int] = {}
-    for photo in photos:
-        counts[photo.label or ""] = counts.get(photo.label or "", 0) + 1
-    return min(counts.values(), default=0) < recipe.cross_validate_below
-
-
-def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
-    """Refuse a data set that cannot be learned from.
-
-    Raises:
-        BadData: there are fewer than two classes.
-        TooFewPhotos: a class has too few photos that are not near-duplicates of each other.
-    """
-    if len(labels) < 2:
-        found = f"only one class, {labels[0]!r}" if labels else "no class"
-        raise BadData(f"there is {found}; a classifier needs photos of at least two.")
-    for label in labels:
-        groups = {photo.group for photo in photos if photo.label == label}
-        if len(groups) < SMALLEST_CLASS:
-            raise TooFewPhotos(label, found=len(groups), needed=SMALLEST_CLASS)
+    learned = sum(photo.reason is None and photo.split != "test" for photo in photos)
+    return learned < recipe.cross_validate_below
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +123,26 @@ class _Task:
     labels: tuple[str, ...]
     recipe: Recipe
     head: Layers | None  # trained already
+    seen: Container[int]  # by the encoder, as short digests
+
+    @classmethod
+    def of(
+        cls,
+        photos: Sequence[Photo],
+        features_ND: Features,
+        labels: Sequence[str],
+        recipe: Recipe,
+        *,
+        head: Layers | None = None,
+        seen: Container[int] = frozenset(),
+    ) -> "_Task":
+        """Put the photos into an order that does not depend on the caller's."""
+        order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
+        photos = [photos[row] for row in order]
+        index = {label: number for number, label in enumerate(labels)}
+        labels_N = np.array([index[photo.label or ""] for photo in photos])
+        order_N = np.array(order, np.intp)
+        return cls(photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, seen)
 
     def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
         return self.given_ND[self.order_N[chosen_N]]
@@ -119,12 +150,37 @@ class _Task:
     def by_splits(self) -> Fit:
         """Choose on one half of validation, certify on the other, test on the test photos."""
         splits_N = np.array([photo.split for photo in self.photos])
-        halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
-        train_N, test_N = splits_N == "train", splits_N == "test"
-        choose_N = (splits_N == "val") & (halves_N == "choose")
-        certify_N = (splits_N == "val") & (halves_N == "certify")
-        choose_N, certify_N = _never_empty(choose_N, certify_N, splits_N == "val")
+        test_N = splits_N == "test"
+        choose_N, certify_N = self._halves()
+        best, curve = self.chosen()
+        temperature = fit_temperature(
+            best.layers(self._features(choose_N)), self.labels_N[choose_N]
+        )
+        certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
+        test_NK = softmax(best.layers(self._features(test_N)), temperature)
+        return Fit(
+            layers=best.layers,
+            knob=best.knob,
+            temperature=temperature,
+            risks=_certified(certify_NK, self.labels_N[certify_N]),
+            evaluation=evaluate(test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed),
+            basis="test photos",
+            curve=curve,
+            held_out_N=splits_N == "val",
+            tested_M=np.flatnonzero(test_N),
+            tested_MK=test_NK,
+        )
 
+    def _halves(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which photos of validation choose, and which certify."""
+        val_N = np.array([photo.split == "val" for photo in self.photos])
+        halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
+        return _never_empty(val_N & (halves_N == "choose"), val_N & (halves_N == "certify"), val_N)
+
+    def chosen(self) -> tuple[Candidate, tuple[tuple[float, float], ...]]:
+        """Return the head that answers best for the photos that choose, and the path to it."""
+        train_N = np.array([photo.split == "train" for photo in self.photos])
+        choose_N, _ = self._halves()
         choose_ND = self._features(choose_N)
         best_loss, best, curve, stale = np.inf, None, [], 0
         for candidate in self._candidates(train_N):
@@ -138,67 +194,58 @@ class _Task:
                 break
         if best is None:
             raise BadData("every head's validation loss was not a number; a feature may be broken.")
-        temperature = fit_temperature(best.layers(choose_ND), self.labels_N[choose_N])
-        certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
-        test_NK = softmax(best.layers(self._features(test_N)), temperature)
-        return Fit(
-            layers=best.layers,
-            knob=best.knob,
-            temperature=temperature,
-            risks=_certified(certify_NK, self.labels_N[certify_N]),
-            evaluation=evaluate(test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed),
-            basis="test photos",
-            curve=tuple(curve),
-            held_out_N=splits_N == "val",
-            tested_M=np.flatnonzero(test_N),
-            tested_MK=test_NK,
-        )
+        return best, tuple(curve)
 
-    def by_folds(self) -> Fit:
-        """Predict each photo out of fold; choices for a fold are made on the other folds."""
+    def by_folds(self, logits_NK: NDArray[np.floating] | None) -> Fit:
+        """Predict each photo out of fold; choices for a fold are made on the other folds.
+
+        Where networks were trained once a fold, ``logits_NK`` are their predictions.
+        """
         given_N = np.array([photo.split == "test" for photo in self.photos])  # by the user
         rows = np.flatnonzero(~given_N)
         mine = [self.photos[int(row)] for row in rows]
-        fold_M = folds(mine, seed=self.recipe.seed, k=self._folds())
-        knobs, logits_SMK = self._out_of_fold(rows, fold_M)
+        fold_M = fold_numbers(self.photos, self.labels, self.recipe)[rows]
+        check_measurable(mine, self.seen)
+        fresh_M = ~np.array(seen_among(mine, self.seen), bool)
+        knobs, logits_SMK = (
+            self._out_of_fold(rows, fold_M) if logits_NK is None else ([0.0], logits_NK[None, rows])
+        )
         labels_M = self.labels_N[rows]
 
         loss_SM = np.stack([_losses(softmax(logits_MK), labels_M) for logits_MK in logits_SMK])
         probs_MK = np.zeros(logits_SMK.shape[1:])
         for fold in np.unique(fold_M):
             here_M = fold_M == fold
-            chosen = int(loss_SM[:, ~here_M].mean(axis=1).argmin())
+            other_M = fresh_M & ~here_M
+            chosen = int(loss_SM[:, other_M].mean(axis=1).argmin())
             others = logits_SMK[chosen]
-            temperature = fit_temperature(others[~here_M], labels_M[~here_M])
+            temperature = fit_temperature(others[other_M], labels_M[other_M])
             probs_MK[here_M] = softmax(others[here_M], temperature)
-        chosen = int(loss_SM.mean(axis=1).argmin())
+        loss_S = loss_SM[:, fresh_M].mean(axis=1)
+        chosen = int(loss_S.argmin())
         final = self._trained_to(~given_N, knobs[chosen])
-        temperature = fit_temperature(logits_SMK[chosen], labels_M)
-        tested, tested_MK = rows, probs_MK
+        temperature = fit_temperature(logits_SMK[chosen][fresh_M], labels_M[fresh_M])
+        tested, tested_MK = rows[fresh_M], probs_MK[fresh_M]
         if given_N.any():
             tested = np.flatnonzero(given_N)
             tested_MK = softmax(final(self._features(given_N)), temperature)
         certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
+        certify_M &= fresh_M
+        evaluation = evaluate(tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed)
         return Fit(
             layers=final,
             knob=knobs[chosen],
             temperature=temperature,
             risks=_certified(probs_MK[certify_M], labels_M[certify_M]),
-            evaluation=evaluate(
-                tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed
-            ),
+            # Heads of different folds share most of their photos, so their mistakes do not come as
+            # independently as an interval takes them to.
+            evaluation=evaluation if given_N.any() else evaluation.widened(WIDER),
             basis="test photos" if given_N.any() else "cross-validation",
-            curve=tuple(zip(knobs, loss_SM.mean(axis=1).tolist(), strict=True)),
+            curve=tuple(zip(knobs, loss_S.tolist(), strict=True)),
             held_out_N=np.zeros(len(self.photos), bool),
             tested_M=tested,
             tested_MK=tested_MK,
         )
-
-    def _folds(self) -> int:
-        groups = [
-            {photo.group for photo in self.photos if photo.label == label} for label in self.labels
-        ]
-        return max(2, min(self.recipe.folds, *(len(one) for one in groups)))
 
     def _out_of_fold(
         self, rows: NDArray[np.intp], fold_M: NDArray[np.integer]

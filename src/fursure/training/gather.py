@@ -7,7 +7,6 @@ Dimension key: N photos that can be used, D features.
 """
 
 from collections.abc import Callable
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,15 +14,10 @@ from numpy.typing import NDArray
 
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
-from fursure.data.scan import Encoding, Scanned, scan
-from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
-from fursure.files import home
-from fursure.images.facts import Facts
+from fursure.data.scan import Scanned
 from fursure.recipe import Engine
 from fursure.training.backbones import Backbone
-from fursure.training.cache import FACTS, VECTORS, DiskCache
-from fursure.training.collect import DECODING, features_path, fingerprints
+from fursure.training.reader import Reader
 
 Half = NDArray[np.float16]
 
@@ -43,11 +37,6 @@ class Gathered:
         return [self.rows[int(place)] for place in self.place_N]
 
 
-def facts_cache(min_side: int) -> DiskCache[Facts]:
-    """Open the cache of facts of photos decoded to at least ``min_side`` pixels."""
-    return DiskCache(home() / "facts" / f"{DECODING}-{min_side}.sqlite", FACTS)
-
-
 def gather(
     source: Source,
     listing: Manifest,
@@ -58,40 +47,23 @@ def gather(
     advance: Callable[[int], None] = lambda _done: None,
 ) -> Gathered:
     """Read every photo once: digest, fingerprint, facts, features; all but the first are kept."""
-    threads = threads or available_threads()
     count = len(listing.photos)
-    session = open_session(backbone.onnx, engine=engine, photos=count, threads=threads)
-    network = Network(session, backbone.preprocess)
-    name = features_path(backbone.digest, backbone.preprocess, session.engine)
-    min_side = backbone.preprocess.min_side
+    reader = Reader.open(backbone, photos=count, engine=engine, threads=threads)
     rows: list[Scanned] = []
     features_ND = np.zeros((0, 1), np.float16)
     done = 0
-    with (
-        closing(fingerprints(min_side)) as known,
-        closing(facts_cache(min_side)) as facts,
-        closing(DiskCache(home() / "features" / name, VECTORS)) as cache,
-    ):
-        for chunk in scan(
-            source,
-            listing.photos,
-            known,
-            encoding=Encoding(network.encode, cache),
-            facts=facts,
-            min_side=min_side,
-            threads=threads,
-        ):
-            vectors = [one.features_D for one in chunk if one.features_D is not None]
-            if vectors and not len(features_ND):  # the width is known from here on
-                features_ND = np.zeros((count, len(vectors[0])), np.float16)
-            features_ND[done : done + len(vectors)] = vectors or features_ND[:0]
-            done += len(vectors)
-            rows += [replace(one, features_D=None) for one in chunk]
-            advance(len(chunk))
+    for chunk in reader.scan(source, listing.photos, facts=True):
+        vectors = [one.features_D for one in chunk if one.features_D is not None]
+        if vectors and not len(features_ND):  # the width is known from here on
+            features_ND = np.zeros((count, len(vectors[0])), np.float16)
+        features_ND[done : done + len(vectors)] = vectors or features_ND[:0]
+        done += len(vectors)
+        rows += [replace(one, features_D=None) for one in chunk]
+        advance(len(chunk))
     usable = [number for number, one in enumerate(rows) if one.fingerprint is not None]
     return Gathered(
         rows=tuple(rows),
         place_N=np.array(usable, np.intp),
         features_ND=features_ND[:done],
-        engine=session.engine,
+        engine=reader.engine,
     )

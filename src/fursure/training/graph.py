@@ -159,6 +159,14 @@ def half_precision(model_bytes: bytes) -> bytes:
     return _finished(model, {})
 
 
+def at_size(encoder: bytes, size: int) -> bytes:
+    """Return the encoder graph for photos of ``size`` pixels; its layers have to take any size."""
+    model = onnx.load_from_string(encoder)
+    pixels = helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", size, size, 3])
+    model.graph.input[0].CopyFrom(pixels)
+    return _finished(model, {})
+
+
 def parsed(data: bytes, path: Path) -> onnx.ModelProto:
     """Return the network in the bytes of the file ``path``.
 

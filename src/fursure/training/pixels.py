@@ -20,7 +20,7 @@ from fursure.errors import CacheUnusable
 from fursure.files import home
 from fursure.images.decode import LIMITS, decode
 from fursure.images.preprocess import Preprocess
-from fursure.training.collect import DECODING
+from fursure.training.reader import DECODING
 
 CHUNK = 32  # photos that a worker prepares at once
 ROOM = 0.9  # share of the free disk that the file may take

@@ -63,10 +63,13 @@ def tune(
     *,
     threads: int,
     listen: Listen,
+    halved: bool = True,
 ) -> Tuned:
     """Train the recipe's network on the collected photos, from where an earlier run stopped.
 
     ``origin`` is the encoder that collected the photos, ``start`` a head that fits its features.
+    Of validation only the half that may choose is looked at; where it certifies nothing, and so
+    is not ``halved``, all of it.
 
     Raises:
         BadData: a class has no photo to validate on.
@@ -88,7 +91,7 @@ def tune(
     if kept is not None:
         state.restore(*kept)
     if not state.place.finished:
-        photos, paths = _photos(source, collected, recipe, preprocess, threads)
+        photos, paths = _photos(source, collected, recipe, preprocess, threads, halved)
         trainer = Trainer(photos, settings, state, seed=recipe.seed)
         trainer.resumed = kept[0] if kept else {}
         notes = _train(trainer, folder, what, listen)
@@ -133,15 +136,13 @@ def _photos(
     recipe: Recipe,
     preprocess: Preprocess,
     threads: int,
+    halved: bool,
 ) -> tuple[Photos, tuple[Path, ...]]:
-    """Return what is learned from and measured on, and the files the pixels lie in.
-
-    Of validation only the half that may choose is looked at; the other one certifies later.
-    """
+    """Return what is learned from and measured on, and the files the pixels lie in."""
     usable, labels = collected.usable, collected.manifest.labels
     train = [one for one in usable if one.split == "train"]
     validation = [one for one in usable if one.split == "val"]
-    choosing = [one for one in validation if half(recipe.seed, one.group) == "choose"]
+    choosing = [one for one in validation if not halved or half(recipe.seed, one.group) == "choose"]
     chosen = choosing or validation
     for label in labels:
         if not any(one.label == label for one in chosen):

@@ -27,12 +27,12 @@ from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
 from fursure.data.split import folds
 from fursure.recipe import Engine
-from fursure.training.backbones import at_hand, load_backbone
+from fursure.training.backbones import Backbone, load_backbone
 from fursure.training.collect import grouped
 from fursure.training.cues import Cue, cues
 from fursure.training.gather import Gathered, gather
 from fursure.training.suspects import TENTH, Judged, judge
-from fursure.workflows.notes import about_photos
+from fursure.workflows.notes import about_backbone, about_engine, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.review import check_place, write_page
 
@@ -69,7 +69,7 @@ class Checked:
 def check(
     data: str | PathLike[str],
     *,
-    backbone: str = "tiny",
+    backbone: str = "lite0",
     corrections: str | PathLike[str] | None = None,
     output: str | PathLike[str] | None = None,
     most: int = 400,
@@ -111,7 +111,7 @@ def check(
             findings=findings,
             cues=told,
             corrections=verdicts,
-            notes=(*applied.notes, *_notes(listing, backbone)),
+            notes=(*applied.notes, *_notes(listing, encoder, found.engine, engine)),
             seconds=time.monotonic() - began,
             engine=found.engine,
         )
@@ -203,9 +203,7 @@ def _telling(found: Sequence[Cue]) -> Iterator[Finding]:
             yield Finding(kind="cue", reason=sentence, score=one.gain)
 
 
-def _notes(listing: Manifest, backbone: str) -> Iterator[str]:
+def _notes(listing: Manifest, encoder: Backbone, engine: str, asked: Engine) -> Iterator[str]:
     yield from about_photos(listing, "the manifest")
-    if backbone == "tiny":
-        stronger = [name for name, _ in at_hand() if name != "tiny"]
-        if stronger:
-            yield f"stronger backbones at hand: {', '.join(stronger)} (--backbone)"
+    yield from about_backbone(encoder.name)
+    yield from about_engine(engine, encoder.onnx, asked=asked, photos=len(listing.photos))

@@ -16,9 +16,12 @@ from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.plain import overlaid
 from fursure.report.ladder import draw
+from fursure.training.backbones import seen_by
+from fursure.training.classes import check_classes
 from fursure.training.collect import collect
 from fursure.training.combine import encoder_for
-from fursure.training.fit import check_classes, few
+from fursure.training.fit import few
+from fursure.training.seen import without_seen
 from fursure.workflows.ladder_folder import Knobs, check_place, claim, write_note
 from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
@@ -112,6 +115,7 @@ def compare(
     check_names(asked)
     check_place(place, Path(data), knobs, overwrite=overwrite)
     division = _divided(data, asked[0], engine, threads, label_regex, progress)
+    division = _unseen_by_all(division, asked)
     for sentence in (*_about(division, knobs, recipes), *about_copies(division.usable)):
         say(sentence)
     claim(place, division, knobs, overwrite=overwrite)
@@ -187,7 +191,7 @@ def _divided(
     label_regex: str | None,
     progress: Progress,
 ) -> Manifest:
-    """Divide the photos by what `tiny` sees in them, which is at hand whatever is compared.
+    """Divide the photos by what `lite0` sees in them, which is at hand whatever is compared.
 
     So the split knows neither which recipes there are nor their order, and a ladder can grow.
     """
@@ -196,7 +200,7 @@ def _divided(
         seed=shares.seed,
         validation=shares.validation,
         test=shares.test,
-        cross_validate_below=0,  # recipes that train networks cannot; so none does
+        cross_validate_below=0,  # a recipe that trains a network would train it once a fold
     )
     with open_source(data) as source:
         listing = list_photos(source, label_regex=label_regex)
@@ -224,6 +228,17 @@ def _divided(
     return division
 
 
+def _unseen_by_all(division: Manifest, recipes: Sequence[Recipe]) -> Manifest:
+    """Return the division without the photos of test and validation that any encoder has seen."""
+    names = {
+        name
+        for recipe in recipes
+        for name in ([recipe.backbone] if isinstance(recipe.backbone, str) else recipe.backbone)
+    }
+    seen = frozenset[int]().union(*map(seen_by, sorted(names)))
+    return replace(division, photos=without_seen(division.photos, seen))
+
+
 def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Iterator[str]:
     """Yield how the photos are divided, and what that overrides."""
     yield from about_photos(division, "the manifest beside the model")
@@ -239,7 +254,7 @@ def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Itera
         ):
             told = ", ".join(f"{knob} {value:.2g}" for knob, value in own.items())
             yield f"{one.name} asks for {told}; here it follows the split of all"
-    if few(division.usable, LINEAR_PROBE):
+    if few([replace(one, split=None) for one in division.usable], LINEAR_PROBE):
         yield (
             "with so few photos `fursure train` would cross-validate; here all recipes share "
             f"{parts['test']:,} test photos, which tell large differences only"

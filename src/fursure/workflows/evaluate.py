@@ -6,7 +6,7 @@ Dimension key: N photos, K classes.
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from typing import Any
 
@@ -20,11 +20,12 @@ from fursure.data.manifest import Manifest
 from fursure.data.sources import open_source
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import Outputs
-from fursure.errors import BadData, BadImage
+from fursure.errors import BadData, BadImage, some
 from fursure.images.decode import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import Engine
+from fursure.workflows.notes import about_engine
 from fursure.workflows.progress import Progress, silent
 
 MAPPED = 600  # photos, at most twice as many, whose features are kept for a map
@@ -62,10 +63,11 @@ class Evaluated:
     answered_wrong: Estimate | None  # share of wrong labels among those; None: none was given
     strangers: Estimate  # share of photos called strangers
     engine: str
-    seen: int  # photos left out because the model was made from them
+    seen: int  # photos left out: the model or its encoder was made from them
     failed: tuple[Prediction, ...]  # photos that could not be used, with their errors
     skipped: dict[str, int]  # junk by kind
     rows: Rows
+    notes: tuple[str, ...] = ()  # what ran it, where there were many photos
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -95,7 +97,7 @@ def evaluate_model(
 ) -> Evaluated:
     """Classify the labelled photos in ``data`` and compare with their labels.
 
-    Photos the model was made from are left out and counted, unless ``include_seen``.
+    Photos the model or its encoder was made from are left out and counted, unless ``include_seen``.
 
     Raises:
         BadData: a label is not one of the model's, or nothing is left to evaluate.
@@ -125,7 +127,11 @@ def evaluate_model(
                 predictions.append(prediction)
                 advance(photos.taken - done)
                 done = photos.taken
-    return _measured(predictions, photos, listing, bundle, predictor, features)
+    name = predictor.network.session.engine
+    return replace(
+        _measured(predictions, photos, listing, bundle, predictor, features),
+        notes=tuple(about_engine(name, bundle.model, asked=engine, photos=count)),
+    )
 
 
 @dataclass(slots=True)
@@ -166,7 +172,7 @@ def _check_labels(listing: Manifest, bundle: Bundle, data: str) -> None:
     if unknown := [label for label in listing.labels if label not in known]:
         raise BadData(
             f"{data} has the label {unknown[0]!r}, which the model does not know; it "
-            f"knows {', '.join(known[:10])}. Rename that class, or leave it out."
+            f"knows {some(known, most=10)}. Rename that class, or leave it out."
         )
 
 

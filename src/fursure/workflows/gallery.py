@@ -4,7 +4,7 @@ Dimension key: N photos, M photos of training, D features, K classes.
 """
 
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -162,26 +162,17 @@ def trained_on(bundle: Bundle, manifest_path: Path) -> "Trained | str":
     They are known from the manifest beside the model, and their features from the cache. The
     caller closes the source.
     """
-    from fursure.files import home
-    from fursure.training.cache import VECTORS, DiskCache
-    from fursure.training.collect import features_path
+    from fursure.training.reader import cached_features
 
     if not manifest_path.is_file():
         return "no manifest lies beside the model"
     data = bundle.meta.data
-    name = features_path(
-        data.get("encoder", data["backbone"]), bundle.meta.preprocess, data["engine"]
-    )
-    cache_path = home() / "features" / name
-    if not cache_path.is_file():
-        return "the features of the training photos are no longer cached"
     try:
         manifest = Manifest.load(manifest_path)
         if manifest.digest != data["digest"]:
             return "the manifest beside the model is of other photos"
         photos = [one for one in manifest.usable if one.split == "train"]
-        with closing(DiskCache(cache_path, VECTORS)) as cache:
-            known = cache.many({one.sha256 for one in photos})
+        known = cached_features(_caches(bundle), [one.sha256 for one in photos])
         photos = [one for one in photos if one.sha256 in known]
         if not photos:
             return "the features of the training photos are no longer cached"
@@ -190,6 +181,16 @@ def trained_on(bundle: Bundle, manifest_path: Path) -> "Trained | str":
         return "the training photos can no longer be read"
     features_MD = np.stack([known[one.sha256] for one in photos])
     return Trained(source=source, photos=photos, features_MD=features_MD)
+
+
+def _caches(bundle: Bundle) -> Sequence[str]:
+    """Return the names of the caches of the features that the bundle was trained on."""
+    from fursure.training.reader import features_path
+
+    data, preprocess = bundle.meta.data, bundle.meta.preprocess
+    if "features" in data:
+        return [str(name) for name in data["features"]]
+    return [features_path(data.get("encoder", data["backbone"]), preprocess, data["engine"])]
 
 
 def _root(manifest: Manifest, photo: Photo) -> Path:

@@ -81,8 +81,10 @@ class Judged:
     def notes(self) -> Iterator[str]:
         """Yield what else is worth telling."""
         result = self.evaluated
+        yield from result.notes
         if result.seen:
-            yield f"left out {result.seen} photos the model was made from (--include-seen)"
+            whose = "the model or its encoder was made from"
+            yield f"left out {result.seen} photos {whose} (--include-seen)"
         for one in result.failed[:SHOWN]:
             yield f"left out {one.path}: {one.error}"
         if len(result.failed) > SHOWN:

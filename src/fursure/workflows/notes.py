@@ -1,16 +1,27 @@
-"""Photos of a data set → what is worth telling of them, in sentences."""
+"""Photos of a data set, and what read them → what is worth telling, in sentences."""
 
 from collections.abc import Iterator, Sequence
 
 from fursure.data.corrections import DROPPED
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.split import leaks, spare
+from fursure.engine import selftest
+from fursure.engine.session import BULK
+from fursure.recipe import Engine
+from fursure.training.seen import SEEN
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
 
 
+def about_engine(engine: str, model: bytes, *, asked: Engine, photos: int) -> Iterator[str]:
+    """Yield what ran ``model`` and why nothing faster did, where that was ours to choose."""
+    if asked == "auto" and photos >= BULK:
+        yield selftest.about(engine, model)
+
+
 def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     """Yield what was skipped and what was left out; ``place`` is where the manifest lies."""
+    yield from manifest.notes
     if manifest.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
         yield f"skipped what is no photo: {kinds}"
@@ -20,12 +31,24 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     bad = [
         photo
         for photo in manifest.photos
-        if photo.reason and photo.reason != DROPPED and not spare(photo)
+        if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
     ]
+    if seen := sum(photo.reason == SEEN for photo in manifest.photos):
+        yield f"left out {seen} photos that the encoder was trained on; {place} names them"
     for photo in bad[:SHOWN]:
         yield f"left out {photo.path}: {photo.reason}"
     if len(bad) > SHOWN:
         yield f"left out {len(bad) - SHOWN} more; {place} names them"
+
+
+def about_backbone(name: str) -> Iterator[str]:
+    """Yield the backbones at hand that were measured to be stronger than the one used."""
+    from fursure.training.backbones import at_hand  # `predict` has words to say, but not these
+    from fursure.training.measured import stronger
+
+    better = stronger(name, [backbone.name for backbone in at_hand()])
+    if better:
+        yield f"measured to be stronger, and at hand: --backbone {' or '.join(better)}"
 
 
 def about_copies(photos: Sequence[Photo]) -> Iterator[str]:

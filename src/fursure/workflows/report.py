@@ -20,7 +20,7 @@ from fursure.data.listing import Source
 from fursure.data.sources import open_source
 from fursure.engine.network import Network
 from fursure.engine.session import available_threads, open_session
-from fursure.errors import BadData
+from fursure.errors import BadData, some
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
 from fursure.metrics.intervals import Estimate
@@ -84,7 +84,7 @@ def against(name: str, mine: Evaluated, other_name: str, other: Evaluated) -> tu
     labels, theirs = mine.evaluation.labels, other.evaluation.labels
     if set(labels) != set(theirs):
         raise BadData(
-            f"{other_name} tells apart {', '.join(theirs[:8])} and {name} {', '.join(labels[:8])}; "
+            f"{other_name} tells apart {some(theirs, most=8)} and {name} {some(labels, most=8)}; "
             "only models of the same classes can be compared."
         )
     places = {path: row for row, path in enumerate(other.rows.paths)}

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fursure.engine.session import available_threads
+from fursure.engine.session import BULK, available_threads
 from fursure.errors import BadData, MissingExtra
 from fursure.recipe import Engine
+from fursure.workflows.notes import about_engine
 
 SHORTEST = 16  # characters of a token
 
@@ -61,6 +62,10 @@ def serve_models(
         max_error=wanted.max_error,
     )
     models = Models(wanted.models, opening, limits)
+    for model in models.by_name.values():
+        name, network = model.predictor.network.session.engine, model.bundle.model
+        for sentence in about_engine(name, network, asked=wanted.engine, photos=BULK):
+            say(f"{model.name}: {sentence}")
     serve(models, place, limits, say=say, ready=ready)
 
 

@@ -28,8 +28,9 @@ from fursure.images.preprocess import COMMON_SIDE
 from fursure.recipe import Engine
 from fursure.training.arrays import Encoder, Rows, write_rows
 from fursure.training.backbones import load_backbone
-from fursure.training.collect import fingerprints, grouped
-from fursure.training.fit import check_classes
+from fursure.training.classes import check_classes
+from fursure.training.collect import grouped
+from fursure.training.reader import fingerprints
 from fursure.workflows.notes import SHOWN, about_copies, about_photos
 from fursure.workflows.progress import Advance, Progress, silent
 from fursure.workflows.split_folder import (
@@ -56,7 +57,7 @@ class Folders:
 class Arrays:
     """What a backbone makes of the photos, as NumPy files."""
 
-    backbone: str = "tiny"
+    backbone: str = "lite0"
     image_size: int | None = None  # pixels; None is what the backbone was trained with
     maps: bool = False  # the last feature map instead of its mean
 

@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from os import PathLike, fspath
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from fursure.data.layout import iter_photos
-from fursure.data.listing import Source
-from fursure.data.parallel import chunked, in_order
+from fursure.data.manifest import Photo
+from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
-from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
 from fursure.errors import BadData, BadImage
-from fursure.images.decode import LIMITS, decode
+from fursure.images.decode import LIMITS
 from fursure.training.backbones import Backbone
+from fursure.training.reader import Reader
 from fursure.training.strangers import FEWEST, Strangers
 from fursure.workflows.learn import Means
 
-CHUNK = 32  # photos a worker takes at a time
 MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more
 
 
@@ -86,38 +82,21 @@ def encode_strangers(
     Raises:
         BadData: too few can be used.
     """
-    threads = means.threads or available_threads()
-    session = open_session(encoder.onnx, engine=means.engine, photos=photos, threads=threads)
-    network = Network(session, encoder.preprocess)
-
-    def work(some: list[str]) -> tuple[list[str], NDArray[np.float32]]:
-        good, images = [], []
-        for digest in some:
-            try:
-                images.append(_decoded(source, listed.names[digest], encoder))
-                good.append(digest)
-            except BadImage:
-                continue
-        return good, network.encode(images) if images else np.zeros((0, 0), np.float32)
-
+    reader = Reader.open(encoder, photos=photos, engine=means.engine, threads=means.threads)
+    names = [Photo(path=name) for name in listed.names.values()]
+    good: list[Scanned] = []
     with (
         open_source(listed.path) as source,
-        means.progress("reading strangers", len(listed.names)) as advance,
+        means.progress("reading strangers", len(names)) as advance,
     ):
-        parts = []
-        for part in in_order(work, chunked(listed.names, CHUNK), threads=threads):
-            parts.append(part)
-            advance(len(part[0]))
-    rows = [features_SD for good, features_SD in parts if good]
+        for chunk in reader.scan(source, names):
+            good += [row for row in chunk if row.features_D is not None]
+            advance(len(chunk))
+    vectors = [row.features_D for row in good if row.features_D is not None]
     strangers = Strangers(
         digest=listed.digest,
-        digests=tuple(digest for good, _ in parts for digest in good),
-        features_SD=np.concatenate(rows) if rows else np.zeros((0, 0), np.float32),
+        digests=tuple(row.photo.sha256 for row in good),
+        features_SD=np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
     )
     bad = len(listed.names) - len(strangers.digests)
     return strangers, (f"left out {bad} strangers that are no usable photos",) if bad else ()
-
-
-def _decoded(source: Source, name: str, encoder: Backbone) -> Image.Image:
-    data = source.read(name, LIMITS.bytes)
-    return decode(data, name=name, min_side=encoder.preprocess.min_side).image

@@ -16,7 +16,7 @@ from fursure.bundle import Bundle
 from fursure.data.corrections import read_corrections
 from fursure.data.layout import list_photos
 from fursure.data.listing import Source
-from fursure.data.manifest import Manifest, Split
+from fursure.data.manifest import Manifest, Photo, Split
 from fursure.data.sources import open_source
 from fursure.data.split import spare
 from fursure.errors import (
@@ -34,12 +34,14 @@ from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
-from fursure.training.backbones import Backbone, at_hand
+from fursure.training.backbones import Backbone
+from fursure.training.classes import about_classes, check_classes
 from fursure.training.collect import Collected, collect
-from fursure.training.fit import check_classes
+from fursure.training.seen import seen_among
 from fursure.training.strangers import told
 from fursure.workflows.learn import Learned, Means, learn, origin
-from fursure.workflows.notes import about_copies, about_photos
+from fursure.workflows.masks import about_masks
+from fursure.workflows.notes import about_backbone, about_copies, about_engine, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
 
@@ -109,7 +111,11 @@ def train(
                 advance=advance,
             )
         _check(collected, data)
-        notes = tuple(_notes(collected, recipe, backbone))
+        notes = (
+            *_about_validation(listing, collected),
+            *_notes(collected, recipe, backbone, engine),
+            *about_masks(source, collected.usable),
+        )
         known = {one.sha256 for one in collected.manifest.photos}
         listed = None if strangers is None else list_strangers(strangers, known)
         notes += listed.notes if listed else ()
@@ -237,18 +243,47 @@ def _check(collected: Collected, data: str | PathLike[str]) -> None:
     check_classes(collected.usable, manifest.labels)
 
 
-def _notes(collected: Collected, recipe: Recipe, backbone: Backbone) -> Iterator[str]:
+def _notes(
+    collected: Collected, recipe: Recipe, backbone: Backbone, asked: Engine
+) -> Iterator[str]:
     manifest, usable = collected.manifest, collected.usable
+    photos = len(manifest.photos)
+    yield from about_engine(collected.engine, backbone.onnx, asked=asked, photos=photos)
     yield from collected.notes
     yield from about_photos(manifest, "the manifest beside the model")
     spared = sum(map(spare, manifest.photos))
     if spared:
         yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
+    yield from _about_seen(usable, backbone)
     yield from about_copies(usable)
-    if backbone.name == "tiny":
-        stronger = [name for name, _ in at_hand() if name != "tiny"]
-        if stronger:
-            yield f"stronger backbones at hand: {', '.join(stronger)} (--backbone)"
+    yield from about_classes(usable)
+    yield from about_backbone(backbone.name)
+
+
+def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
+    """Yield what becomes of photos that the encoder was trained on and that are not left out."""
+    known = [
+        photo
+        for photo, is_known in zip(usable, seen_among(usable, backbone.seen), strict=True)
+        if is_known
+    ]
+    if chosen := sum(photo.split == "val" for photo in known):
+        yield (
+            f"the encoder was trained on {chosen} of the validation photos, all of a class among "
+            "them; the model may be surer than it is right: bring photos it has not seen"
+        )
+    if trained := len(known) - chosen:
+        yield f"{trained} photos that the encoder was trained on train only; none is measured on"
+
+
+def _about_validation(listing: Manifest, collected: Collected) -> Iterator[str]:
+    """Yield a word where the user's validation photos became training photos."""
+    given = sum(photo.split == "val" for photo in listing.photos)
+    if given and not any(photo.split == "val" for photo in collected.usable):
+        yield (
+            f"the {given} photos given for validation are trained on as well: with so few the "
+            "figures come from cross-validation"
+        )
 
 
 def _proof_rows(collected: Collected) -> list[int]:

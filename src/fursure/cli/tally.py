@@ -1,0 +1,68 @@
+"""What `fursure predict` tells beside the rows: totals, what was passed over, what failed."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fursure.engine.predictor import Prediction
+    from fursure.workflows.inputs import Photos
+    from fursure.workflows.predict import Sorter
+
+SHOWN = 6  # of a kind named one by one
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the photos, counted as they pass; and links to them, where asked for."""
+
+    sort: "Sorter | None"
+    answers: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    failed_before: int = 0  # in the run that this one continues
+    not_linked: int = 0
+    unlinked: list[str] = field(default_factory=list)  # the first of them, in sentences
+
+    def __call__(self, one: "Prediction") -> None:
+        """Count one photo, and link it."""
+        if one.error is not None:
+            self.failed += 1
+            return
+        self.answers[one.answer] += 1
+        if self.sort and (reason := self.sort(one)):
+            self.not_linked += 1
+            if len(self.unlinked) < SHOWN:
+                self.unlinked.append(f"not linked: {one.path}: {reason}")
+
+    @property
+    def all_good(self) -> bool:
+        """Return whether every photo was answered, and linked."""
+        return not (self.failed or self.failed_before or self.not_linked)
+
+    def sentences(self) -> Iterator[str]:
+        """Yield the totals, and which links are missing."""
+        total = self.failed + self.answers.total()
+        if total > 1:
+            counts = [f"{count} {answer}" for answer, count in self.answers.most_common(SHOWN)]
+            counts += ["…"] * (len(self.answers) > SHOWN)
+            counts += [f"{self.failed} not readable"] * bool(self.failed)
+            yield f"{total} photos: {', '.join(counts)}"
+        yield from self.unlinked
+        if self.sort and self.not_linked:
+            yield (
+                f"{self.not_linked} photos have no link in {self.sort.folder}; "
+                "what lies in an archive can be linked once it is unpacked"
+            )
+
+
+def about_inputs(inputs: "Photos") -> Iterator[str]:
+    """Yield what was passed over, and where there was no photo at all."""
+    yield from inputs.notes
+    if kinds := +inputs.passed_over:
+        told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        yield f"passed over {told}; a file that is named itself is tried, whatever its ending"
+    for name in inputs.without[:SHOWN]:
+        yield f"{name}: there is no photo in it"
+    if len(inputs.without) > SHOWN:
+        yield f"{len(inputs.without) - SHOWN} more hold no photo"

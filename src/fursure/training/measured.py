@@ -1,0 +1,58 @@
+"""What the backbones that ship, or that many use, were measured to be worth: one table.
+
+All on the same photos: `fursure train cats-vs-dogs-12000.zip --test 0.2`, a frozen network and a
+logistic head, 2,355 test photos of Kaggle's Dogs vs. Cats. docs/experiments.md says how.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+SET = "2,355 test photos of Kaggle's Dogs vs. Cats"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One backbone's figures."""
+
+    name: str
+    accuracy: float  # share of the test photos
+    log_loss: float  # nats per photo
+    speed: float  # photos a second, as a multiple of lite0's in the same run
+    megabytes: float  # of the encoder graph
+    torch_once: bool  # whether torch is needed, to convert it
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+MEASURED: dict[str, Measured] = {
+    one.name: one
+    for one in (
+        Measured(
+            name="lite0",
+            accuracy=0.9877,
+            log_loss=0.0474,
+            speed=1.0,
+            megabytes=13.7,
+            torch_once=False,
+        ),
+    )
+}
+
+
+def stronger(than: str, at_hand: list[str]) -> list[str]:
+    """Return those ``at_hand`` that were measured to be better, by both figures, best first.
+
+    Of a backbone that was never measured nothing is known to be stronger.
+    """
+    if (base := MEASURED.get(than)) is None:
+        return []
+    better = [
+        MEASURED[name]
+        for name in at_hand
+        if name in MEASURED
+        and MEASURED[name].accuracy > base.accuracy
+        and MEASURED[name].log_loss < base.log_loss
+    ]
+    return [one.name for one in sorted(better, key=lambda one: one.log_loss)]

@@ -1,0 +1,90 @@
+"""Standard streams as shells, pipes and services leave them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from test_cli import fursure
+
+from fursure.images.drawings import draw, jpeg
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the streams")
+NAMES = ("кот.jpg", "naïve 猫.jpg", "z.jpg")
+
+
+@pytest.fixture
+def named(tmp_path: Path) -> Path:
+    folder = tmp_path / "names"
+    folder.mkdir()
+    for seed, name in enumerate(NAMES):
+        (folder / name).write_bytes(jpeg(draw("cat", seed)))
+    return folder
+
+
+def on_terminal(encoding: str, *args: object) -> tuple[int, str, str]:
+    """Return exit code, standard output and standard error of a run under that encoding."""
+    command = [sys.executable, "-m", "fursure", *map(str, args)]
+    environment = os.environ | {"PYTHONIOENCODING": encoding}
+    run = subprocess.run(command, capture_output=True, check=False, env=environment)
+    return run.returncode, run.stdout.decode(encoding), run.stderr.decode(encoding)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437", "cp932"])
+def test_a_name_the_terminal_cannot_show_comes_out_escaped(encoding: str, named: Path) -> None:
+    code, shown, errors = on_terminal(encoding, "predict", named)
+    assert code == 0
+    assert len(shown.splitlines()) == 3
+    assert ("\\u043a" in shown) is (encoding != "cp932")  # which has Cyrillic
+    assert "Traceback" not in errors
+
+
+def test_an_ascii_terminal_loses_no_row(named: Path) -> None:
+    run = fursure("predict", named, PYTHONIOENCODING="ascii")
+    assert run.returncode == 0
+    assert len(run.stdout.splitlines()) == 3
+
+
+def test_training_prints_any_class_on_any_terminal(tmp_path: Path) -> None:
+    for label, kind in (("кот", "cat"), ("собака", "dog")):
+        (tmp_path / "data" / label).mkdir(parents=True)
+        for seed in range(12):
+            path = tmp_path / "data" / label / f"{seed}.jpg"
+            path.write_bytes(jpeg(draw(kind, seed, size=64)))  # type: ignore[arg-type]
+    model = tmp_path / "кот.fursure"
+    code, shown, errors = on_terminal(
+        "cp1252", "train", tmp_path / "data", "-o", model, "--no-report"
+    )
+    assert code == 0
+    assert "\\u043a\\u043e\\u0442" in shown
+    assert "Traceback" not in errors
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("redirected", "code"), [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)]
+)
+def test_a_closed_stream_is_no_traceback(redirected: str, code: int, named: Path) -> None:
+    command = f"{sys.executable} -m fursure predict {named} {redirected}"
+    run = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+    assert run.returncode == code
+    assert b"Traceback" not in run.stderr
+
+
+@POSIX
+def test_a_closed_standard_input_that_is_asked_for_is_a_row(named: Path) -> None:
+    command = f"{sys.executable} -m fursure predict - {named}/z.jpg <&-"
+    run = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+    assert run.returncode == 3
+    assert b"standard input is closed" in run.stdout
+    assert len(run.stdout.splitlines()) == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a device that is full")
+def test_a_full_disk_behind_standard_output_is_a_sentence(named: Path) -> None:
+    command = f"{sys.executable} -m fursure predict {named} > /dev/full"
+    run = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
+    assert run.returncode == 1
+    assert b"No space left" in run.stderr
+    assert b"Traceback" not in run.stderr

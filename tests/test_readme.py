@@ -1,0 +1,137 @@
+"""Every command and every Python block of the README, run in a fresh home beside drawn photos.
+
+A block of commands is indented or fenced; in a fenced session they follow a `$`. Those that need
+torch for minutes, or that stay running, are in the slow tier. What sets up the project itself
+(`make`, `pip`) is what runs these tests.
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from samples import draw_into
+from serving import serving
+
+from fursure.images.drawings import draw, jpeg
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+SET_UP = {"make", "pip"}
+LONG = ("--recipe", "compare", "serve", "curl")  # run by the slow tests, or beside a service
+REAL = {  # the first session's photos, in the sets of real ones
+    "cat.jpg": ("elsewhere-300.zip", "cat/Cat1062.jpg"),
+    "dog.jpg": ("elsewhere-300.zip", "dog/0a1b0b7df2918d543347050ad8b16051.jpg"),
+    "sleepy.jpg": ("elsewhere-300.zip", "cat/Cat2470.jpg"),
+    "wolf.jpg": ("strangers-200.zip", "strangers/n02114712_red_wolf.jpg"),
+    "pizza.jpg": ("strangers-200.zip", "strangers/n07873807_pizza.jpg"),
+}
+
+
+def commands() -> list[str]:
+    """Return every command line of the README, in order."""
+    indented = re.findall(r"^(?: {4}|\$ )(\S.*)$", README, re.MULTILINE)
+    lines = [line.split("  #")[0].strip() for line in indented]
+    return [line for line in lines if shlex.split(line)[0] in SET_UP | {"fursure", "curl"}]
+
+
+QUICK = [line for line in commands() if shlex.split(line)[0] == "fursure"
+         and not any(word in line for word in LONG)]  # fmt: skip
+SLOW = [line for line in commands() if "--recipe" in line or " compare " in line]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the photos that the README speaks of, drawn."""
+    desk = tmp_path_factory.mktemp("desk")
+    for name, count in (("PHOTOS", 40), ("OTHER_PHOTOS", 12), ("photos", 30), ("other-photos", 12)):
+        draw_into(desk / name, count=count)
+    (desk / "STRANGERS").mkdir()
+    for number in range(12):
+        data = jpeg(draw("stranger", number, size=96))
+        (desk / "STRANGERS" / f"{number}.jpg").write_bytes(data)
+    shutil.copytree(desk / "PHOTOS" / "cat", desk / "FOLDER")
+    names = (*REAL, "ANOTHER.jpg", "PHOTO.jpg", "photo.jpg", "a.jpg", "b.jpg")
+    for number, name in enumerate(names):
+        (desk / name).write_bytes(jpeg(draw("cat" if number % 2 else "dog", 900 + number)))
+    return desk
+
+
+def run(line: str, desk: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run one command of the README as a newcomer does, in a home that holds nothing."""
+    scripts = str(Path(sys.executable).parent)
+    environment = {
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "FURSURE_OFFLINE": "1",
+    }
+    return subprocess.run(
+        ["sh", "-c", line],  # noqa: S607
+        cwd=desk,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_the_readme_has_commands_of_every_kind() -> None:
+    verbs = {shlex.split(line)[1] for line in commands() if line.startswith("fursure ")}
+    assert {"predict", "train", "evaluate", "check", "serve", "compare", "split"} <= verbs
+
+
+def test_every_quick_command_works_as_printed(
+    desk: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("fresh")
+    for line in QUICK:
+        done = run(line, desk, home)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_every_command_that_trains_a_network_works_as_printed(
+    desk: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    pytest.importorskip("torch")
+    home = tmp_path_factory.mktemp("fresh")
+    for line in SLOW:
+        done = run(line, desk, home)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_service_starts_and_answers_the_command_beside_it(desk: Path, tmp_path: Path) -> None:
+    (line,) = (line for line in commands() if line.startswith("fursure serve"))
+    (ask,) = (line for line in commands() if line.startswith("curl"))
+    if shutil.which("curl") is None:
+        pytest.skip("no curl here")
+    if not (desk / "mine.fursure").exists():
+        assert run("fursure train PHOTOS -o mine.fursure", desk, tmp_path).returncode == 0
+    with serving(tmp_path / "log", *shlex.split(line)[2:], cwd=desk) as service:
+        done = run(ask.replace(":8000", f":{service.port}"), desk, tmp_path)
+    assert done.returncode == 0
+    assert '"answer"' in done.stdout
+
+
+@pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
+def test_every_python_block_works_as_printed(block: str, desk: Path, tmp_path: Path) -> None:
+    for path in desk.glob("mine.*"):
+        path.unlink()
+    done = run(f"{shlex.quote(sys.executable)} -c {shlex.quote(block)}", desk, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_first_session_is_what_real_photos_give(shared: Path, tmp_path: Path) -> None:
+    session = re.search(r"\$ (fursure predict .*)\n((?:.+\n)+?)(?:\$|```)", README)
+    assert session is not None
+    line, wanted = session.groups()
+    for name, (archive, member) in REAL.items():
+        with zipfile.ZipFile(shared / "data" / archive) as photos:
+            (tmp_path / name).write_bytes(photos.read(member))
+    done = run(line, tmp_path, tmp_path)
+    assert done.stdout == wanted
