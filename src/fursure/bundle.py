@@ -229,8 +229,11 @@ class Bundle:
         return found
 
     def answer(self, label: str, confidence: float, familiarity: float, threshold: float) -> str:
-        """Return what to say: "stranger" before "unsure" before the label."""
-        if familiarity < self.familiar.threshold:
+        """Return what to say: "stranger" before "unsure" before the label.
+
+        What is not familiar at all is a stranger whatever share of known photos may be lost.
+        """
+        if familiarity <= 0 or familiarity < self.familiar.threshold:
             return "stranger"
         return label if confidence >= threshold else "unsure"
 

@@ -34,8 +34,7 @@ from fursure.training.card import card
 from fursure.training.collect import Collected
 from fursure.training.fit import Fit
 from fursure.training.graph import attach_head
-from fursure.training.heads import Layers
-from fursure.training.seen import unmeasured
+from fursure.training.seen import seen_among, unmeasured
 from fursure.training.strangers import Strangers, Worth, direction, set_aside
 
 PROOF = 64  # photos that run through the whole graph before a bundle is accepted
@@ -79,7 +78,9 @@ def assemble(
     golden = _golden(model, backbone.preprocess)
     expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
     with ThreadPoolExecutor(1) as pool:  # the engines leave part of the second core idle
-        familiarity = pool.submit(_familiar, collected, found, recipe, strangers)
+        frozen = backbone.digest == origin.digest
+        frozen &= not any(seen_among(collected.usable, backbone.seen))
+        familiarity = pool.submit(_familiar, collected, found, recipe, strangers, frozen)
         gap = _prove(
             model,
             backbone.preprocess,
@@ -133,11 +134,15 @@ def _seen_by_encoder(
 
 
 def _familiar(
-    collected: Collected, found: Fit, recipe: Recipe, strangers: Strangers | None
+    collected: Collected,
+    found: Fit,
+    recipe: Recipe,
+    strangers: Strangers | None,
+    frozen: bool,
 ) -> tuple[Familiar, dict[str, Any]]:
     """Return the familiar reference set, calibrated on photos held out, and what strangers added.
 
-    With few photos none is held out, and each reference is compared with the others.
+    Where the network is ``frozen``, trained on none of the photos, references hold each other out.
     """
     labels, photos, x_ND = collected.manifest.labels, collected.usable, collected.features_ND
     train_N = np.array([one.split == "train" for one in photos]) & ~found.held_out_N
@@ -148,11 +153,21 @@ def _familiar(
         known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
     ) -> Familiar:
         familiar = fit_familiar(
-            x_ND[known_N], labels_N[known_N], x_ND[held_out_N], readout=readout, seed=recipe.seed
+            x_ND[known_N],
+            labels_N[known_N],
+            x_ND[held_out_N],
+            groups=[
+                photo.group or photo.sha256
+                for photo, kept in zip(photos, known_N, strict=True)
+                if kept
+            ],
+            frozen=frozen,
+            readout=readout,
+            seed=recipe.seed,
         )
         return replace(familiar, threshold=recipe.known_lost)
 
-    plain = fitted(train_N, found.held_out_N, _own_readout(found.layers))
+    plain = fitted(train_N, found.held_out_N, None)
     if strangers is None:
         return plain, {}
     held_out_N = found.held_out_N
@@ -166,13 +181,6 @@ def _familiar(
     sharp = fitted(train_N, held_out_N, readout)
     worth = Worth.of(strangers, recipe.seed, sharp, plain)
     return sharp if worth.used else plain, {"strangers": worth.to_json()}
-
-
-def _own_readout(layers: Layers) -> Readout | None:
-    """Return the classifier's own weights, where they are a linear map of the features."""
-    if len(layers.dense) > 1:
-        return None
-    return Readout.of(layers.dense[0].weight_DK, layers.dense[0].bias_K)
 
 
 def _golden(model: bytes, preprocess: Preprocess) -> Golden:
