@@ -74,11 +74,13 @@ def network_into(
     return str(path)
 
 
-def draw_into(folder: Path, *, count: int, kinds: tuple[str, ...] = ("cat", "dog")) -> Path:
-    """Fill a class folder for each kind with ``count`` drawings."""
+def draw_into(
+    folder: Path, *, count: int, kinds: tuple[str, ...] = ("cat", "dog"), first: int = 0
+) -> Path:
+    """Fill a class folder for each kind with ``count`` drawings, from the seed ``first`` on."""
     for kind in kinds:
         (folder / kind).mkdir(parents=True, exist_ok=True)
-        for seed in range(count):
+        for seed in range(first, first + count):
             data = jpeg(draw(kind, seed, size=96))  # type: ignore[arg-type]
             (folder / kind / f"{kind}.{seed}.jpg").write_bytes(data)
     return folder

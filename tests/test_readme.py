@@ -1,8 +1,8 @@
 """Every command and every Python block of the README, run in a fresh home beside drawn photos.
 
-A block of commands is indented or fenced; in a fenced session they follow a `$`. Those that need
-torch for minutes, or that stay running, are in the slow tier. What sets up the project itself
-(`make`, `pip`) is what runs these tests.
+A block of commands is indented or fenced, where they follow a `$`; others stand in a sentence.
+Those that need torch for minutes, or that stay running, are in the slow tier. What sets up the
+project itself (`make`, `pip`) is what runs these tests.
 """
 
 import os
@@ -23,39 +23,44 @@ from fursure.images.drawings import draw, jpeg
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 SET_UP = {"make", "pip"}
-LONG = ("--recipe", "compare", "serve", "curl")  # run by the slow tests, or beside a service
+TOLD_OF = {"evaluate", "predict", "train"}  # a bare `fursure evaluate` is a name, no command
+LONG = ("--recipe best", " compare ", " serve ")  # in the slow tier, or beside a service
 REAL = {  # the first session's photos, in the sets of real ones
     "cat.jpg": ("elsewhere-300.zip", "cat/Cat1062.jpg"),
     "dog.jpg": ("elsewhere-300.zip", "dog/0a1b0b7df2918d543347050ad8b16051.jpg"),
-    "sleepy.jpg": ("elsewhere-300.zip", "cat/Cat2470.jpg"),
+    "caged.jpg": ("elsewhere-300.zip", "cat/Cat2470.jpg"),
     "wolf.jpg": ("strangers-200.zip", "strangers/n02114712_red_wolf.jpg"),
     "pizza.jpg": ("strangers-200.zip", "strangers/n07873807_pizza.jpg"),
 }
 
 
 def commands() -> list[str]:
-    """Return every command line of the README, in order."""
-    indented = re.findall(r"^(?: {4}|\$ )(\S.*)$", README, re.MULTILINE)
-    lines = [line.split("  #")[0].strip() for line in indented]
-    return [line for line in lines if shlex.split(line)[0] in SET_UP | {"fursure", "curl"}]
+    """Return every command line of the README, in order; numbers as a few drawings allow them."""
+    found = re.findall(r"^(?: {4}|\$ )(\S.*)$|`(fursure \w+(?: [^`]+)?)`", README, re.MULTILINE)
+    lines = [(block or inline).split("  #")[0].strip() for block, inline in found]
+    lines = [line.replace("4000", "40").replace("500", "10") for line in lines]
+    named = [line for line in lines if line.split()[0] in SET_UP | {"fursure", "curl"}]
+    return [line for line in named if len(line.split()) > 2 or line.split()[-1] not in TOLD_OF]
 
 
 QUICK = [line for line in commands() if shlex.split(line)[0] == "fursure"
          and not any(word in line for word in LONG)]  # fmt: skip
-SLOW = [line for line in commands() if "--recipe" in line or " compare " in line]
+SLOW = [line for line in commands() if "--recipe best" in line or " compare " in line]
 
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the photos that the README speaks of, drawn."""
     desk = tmp_path_factory.mktemp("desk")
-    for name, count in (("PHOTOS", 40), ("OTHER_PHOTOS", 12), ("photos", 30), ("other-photos", 12)):
-        draw_into(desk / name, count=count)
+    for name, count, first in (("PHOTOS", 40, 0), ("OTHER_PHOTOS", 12, 500)):
+        draw_into(desk / name, count=count, first=first)
+        draw_into(desk / name.lower().replace("_", "-"), count=count, first=first)
     (desk / "STRANGERS").mkdir()
     for number in range(12):
         data = jpeg(draw("stranger", number, size=96))
         (desk / "STRANGERS" / f"{number}.jpg").write_bytes(data)
     shutil.copytree(desk / "PHOTOS" / "cat", desk / "FOLDER")
+    (desk / "corrections.csv").write_text("path,verdict,label\ncat/cat.3.jpg,drop,\n")
     names = (*REAL, "ANOTHER.jpg", "PHOTO.jpg", "photo.jpg", "a.jpg", "b.jpg")
     for number, name in enumerate(names):
         (desk / name).write_bytes(jpeg(draw("cat" if number % 2 else "dog", 900 + number)))

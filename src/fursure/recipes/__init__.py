@@ -12,7 +12,7 @@ from fursure.recipes.seeds import SEEDS
 
 LINEAR_PROBE = Recipe()
 MLP_PROBE = replace(LINEAR_PROBE, name="mlp-probe", head=Mlp())
-FINE_TUNE = Recipe(name="fine-tune", backbone="timm:mobilenetv2_100.ra_in1k", tune=FineTune())
+FINE_TUNE = Recipe(name="fine-tune", tune=FineTune())
 QUICK_TUNE = replace(
     FINE_TUNE, name="quick-tune", tune=FineTune(stages=(Stage(part="last-block", epochs=3),))
 )
