@@ -1,6 +1,6 @@
 """What the network alone reaches, without photos: the physical limit of everything else.
 
-    python -m benchmarks.engine_peak WEIGHTS_FOLDER
+    python -m benchmarks.engine_peak BACKBONE
 
 A process of its own, since the threads of a converter's torch would stand in the way.
 """
@@ -17,9 +17,9 @@ from fursure.training.backbones import load_backbone
 PHOTOS = 6_000
 
 
-def main(weights: str) -> None:
+def main(name: str) -> None:
     """Print the engine and its photos a second: the best of three rounds."""
-    backbone = load_backbone(weights)
+    backbone = load_backbone(name)
     session = open_session(backbone.onnx, photos=PHOTOS)
     size = backbone.preprocess.size
     rng = np.random.default_rng(0)

@@ -27,7 +27,8 @@ ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("FURSURE_DATA", ROOT.parent / "shared"))
 PHOTOS = SHARED / "data" / "cats-vs-dogs-12000.zip"
 ELSEWHERE = SHARED / "data" / "elsewhere-300.zip"
-WEIGHTS = SHARED / "weights" / "mobilenetv2_100.tf_in1k"
+BACKBONE = "lite0"  # the default: what a newcomer waits for
+WEIGHTS = SHARED / "weights" / "mobilenetv2_100.tf_in1k"  # what the peer can load
 FURSURE = [Path(sys.executable).with_name("fursure")]
 COUNT = 12_000
 
@@ -66,24 +67,26 @@ def main() -> None:
 
 
 def _peak(env: dict[str, str]) -> float:
-    """Convert the backbone, and return what the network alone reaches, in photos a second."""
-    command = [sys.executable, "-m", "benchmarks.engine_peak", WEIGHTS]
-    _checked(run(command, env=env))  # converts, and tests the engine
+    """Return what the network alone reaches, in photos a second."""
+    command = [sys.executable, "-m", "benchmarks.engine_peak", BACKBONE]
+    # Its engine is tested in another home: that belongs to a first training, not to the limit.
+    env = env | {"FURSURE_HOME": f"{env['FURSURE_HOME']}-peak"}
+    _checked(run(command, env=env))
     engine, rate = _checked(run(command, env=env)).stdout.strip().split("|")
     print(f"| the network alone, {engine} | | {float(rate):.0f} photos/s | |", flush=True)
     return float(rate)
 
 
 def _train(table: Table, folder: Path, model: Path, env: dict[str, str], peak: float) -> None:
-    command = [*FURSURE, "train", PHOTOS, "--backbone", WEIGHTS, "--test", "0.2", "-q"]
+    command = [*FURSURE, "train", PHOTOS, "-q"]
     cold = _checked(run([*command, "-o", model], env=env))
     limit = COUNT / peak
     table.add(
-        "train on 12,000 photos, features not cached",
-        "≤ 40 s",
+        "train on 12,000 photos, nothing cached, the engine's self-test and the page included",
+        "≤ 1.5 × the network alone",
         f"{cold.wall:.1f} s, {cold.wall / limit:.2f} × the network alone ({limit:.1f} s); "
         f"{cold.cpu / cold.wall:.2f} cores busy",
-        met=cold.wall <= 40,
+        met=cold.wall <= 1.5 * limit,
     )
     if "--no-peer" not in sys.argv:
         _peer(table, cold)
@@ -121,9 +124,9 @@ def _quality(table: Table, model: Path, env: dict[str, str]) -> None:
     for name, one in (("its own test photos", own), ("elsewhere-300", other)):
         table.add(
             f"accuracy, log loss on {name}",
-            "≥ 98.3 %, ≤ 0.05",
+            "≥ 98.5 %, ≤ 0.042",
             f"{one.accuracy}; {one.log_loss}",
-            met=one.accuracy.value >= 0.983 and one.log_loss.value <= 0.05,
+            met=one.accuracy.value >= 0.985 and one.log_loss.value <= 0.042,
         )
 
 
@@ -131,15 +134,32 @@ def _cold_starts(table: Table, folder: Path, model: Path, env: dict[str, str]) -
     photo = folder / "one.jpg"
     with zipfile.ZipFile(ELSEWHERE) as archive:
         photo.write_bytes(archive.read(archive.namelist()[0]))
-    for name, command, target in [
-        ("`fursure predict one.jpg`, pets", [*FURSURE, "predict", photo], 0.6),
-        ("the same, the model above", [*FURSURE, "predict", "-m", model, photo], 0.6),
-        ("`fursure --help`", [*FURSURE, "--help"], 0.15),
+    bare = _bare_start(folder)
+    for name, command in [
+        ("`fursure predict one.jpg`, pets", [*FURSURE, "predict", photo]),
+        ("the same, the model above", [*FURSURE, "predict", "-m", model, photo]),
+        ("`fursure --help`", [*FURSURE, "--help"]),
     ]:
         low, middle, high = fastest_of(command, 9, env)
         table.add(
-            name, f"≤ {target} s", f"{middle:.3f} s ({low:.3f} to {high:.3f})", met=middle <= target
+            name,
+            "≤ 1.3 × the bare start",
+            f"{middle:.3f} s ({low:.3f} to {high:.3f}), {middle / bare:.2f} ×",
+            met=middle <= 1.3 * bare,
         )
+
+
+def _bare_start(folder: Path) -> float:
+    """Return the seconds in which Python, NumPy and ONNX Runtime load the graph of `pets`."""
+    from fursure.bundle import shipped
+
+    graph = folder / "pets.onnx"
+    graph.write_bytes(shipped("pets").model)
+    code = "import sys, numpy, onnxruntime as o; o.InferenceSession(open(sys.argv[1], 'rb').read())"
+    env = {"ORT_DISABLE_TELEMETRY": "1"}
+    low, middle, high = fastest_of([sys.executable, "-c", code, graph], 9, env)
+    print(f"| the bare start | | {middle:.3f} s ({low:.3f} to {high:.3f}) | |", flush=True)
+    return middle
 
 
 def _bulk(table: Table, folder: Path, model: Path, env: dict[str, str], peak: float) -> None:
@@ -189,25 +209,31 @@ def _scan(table: Table, folder: Path) -> None:
 
 
 def _install(table: Table, folder: Path) -> None:
+    for extras, most in (("", 190), ("[train,fast]", 420)):
+        wall, size, torch = _installed(folder / "venv", extras)
+        table.add(
+            f"base{extras} in a new venv, package cache warm",
+            f"≤ {most} MB, no torch",
+            f"{wall:.1f} s, {size:.0f} MB, {'with' if torch else 'no'} torch",
+            met=size <= most and not torch,
+        )
+
+
+def _installed(venv: Path, extras: str) -> tuple[float, float, bool]:
+    """Return the seconds an installation takes, its megabytes, and whether torch came along."""
     uv = Path(sys.executable).with_name("uv")
-    venv = folder / "venv"
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
     subprocess.run(
         [uv, "pip", "install", "-q", "--python", venv / "bin" / "python",
-         "-c", ROOT / "requirements.lock", f"{ROOT}[train,fast]"],
+         "-c", ROOT / "requirements.lock", f"{ROOT}{extras}"],
         check=True,
     )  # fmt: skip
     wall = time.perf_counter() - began
     size = sum(path.stat().st_size for path in venv.rglob("*") if path.is_file()) / 1e6
     torch = any((venv / "lib").glob("python*/site-packages/torch"))
-    table.add(
-        "base + train + fast in a new venv, package cache warm",
-        "≤ 20 s, no torch",
-        f"{wall:.1f} s, {size:.0f} MB, {'with' if torch else 'no'} torch",
-        met=wall <= 20 and not torch,
-    )
     shutil.rmtree(venv)
+    return wall, size, torch
 
 
 def _checked(timed: Timed) -> Timed:
