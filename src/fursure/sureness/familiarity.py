@@ -30,6 +30,7 @@ K = 10  # the nearest reference whose cosine counts; fewer where a class has few
 SPARSE = 15  # photos of a class for each, for of 50 photos hardly ten look alike
 PARTS = 10  # of the references, each part seen by the others
 BLOCK = 128  # photos compared at once, to bound the memory
+EXACT = 512  # rows up to which their principal directions are computed exactly
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -319,11 +320,17 @@ def _unit(vectors_ND: NDArray[np.float64]) -> NDArray[np.float64]:
 def _principal(
     rows_ND: NDArray[np.float32], rank: int, rng: np.random.Generator
 ) -> NDArray[np.float64]:
-    """Return the first right singular vectors by subspace iteration (Halko et al., SIAM 2011).
+    """Return the first right singular vectors: of few rows from their products with each other.
 
-    Coordinates in them replace the references by their best approximation of that rank; a photo
+    Of many by subspace iteration (Halko et al., SIAM 2011). Coordinates in them replace the references by their best approximation of that rank; a photo
     keeps its full length, so what it has outside of them makes it less familiar.
     """
+    if len(rows_ND) <= EXACT:
+        square_N, turn_NN = np.linalg.eigh((rows_ND @ rows_ND.T).astype(np.float64))
+        square_R, turn_NR = square_N[::-1][:rank], turn_NN[:, ::-1][:, :rank]
+        spans_R = square_R > 1e-6 * square_R[0]  # what nothing lies along is no direction
+        inverse_R = np.where(spans_R, 1 / np.sqrt(np.where(spans_R, square_R, 1)), 0)
+        return np.asarray((rows_ND.T @ turn_NR) * inverse_R)
     width = min(rank + 16, *rows_ND.shape)
     guess_DR = rng.standard_normal((rows_ND.shape[1], width)).astype(np.float32)
     for _ in range(3):

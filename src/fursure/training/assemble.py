@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import threadpool_limits
 
 from fursure.bundle import Bundle, Golden, Meta, Seen, short_digests
 from fursure.data.split import spare
@@ -77,7 +78,10 @@ def assemble(
     )
     golden = _golden(model, backbone.preprocess)
     expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
-    with ThreadPoolExecutor(1) as pool:  # the engines leave part of the second core idle
+    with (
+        threadpool_limits(1, user_api="blas"),  # its threads and the engine's would spin in turn
+        ThreadPoolExecutor(1) as pool,  # the engines leave part of the second core idle
+    ):
         frozen = backbone.digest == origin.digest
         frozen &= not any(seen_among(collected.usable, backbone.seen))
         familiarity = pool.submit(_familiar, collected, found, recipe, strangers, frozen)
