@@ -20,6 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from benchmarks import other_strangers, patterns
+from benchmarks.other_strangers import NEAR, blurred, dark, pictures
+from benchmarks.other_strangers import STRANGERS as DRAWN
 from fursure.bundle import Bundle
 from fursure.data.parallel import chunked, in_order
 from fursure.engine.network import Network
@@ -69,7 +72,9 @@ class Origins:
     training: Seen
     validation: Seen
     known: dict[str, Seen]  # by origin and size
-    strangers: dict[str, Seen]
+    strangers: dict[str, Seen]  # ImageNet's, by size
+    others: dict[str, Seen]  # strangers of other origins, by kind
+    near: dict[str, Seen]  # what one may argue about, by kind
 
 
 def origins(bundle: Bundle) -> Origins:
@@ -90,6 +95,9 @@ def origins(bundle: Bundle) -> Origins:
         validation=photos.at(split_N == "val"),
         known=known,
         strangers=strangers,
+        others={kind: run.drawn(kind) for kind in DRAWN},
+        near={kind: run.drawn(kind) for kind in NEAR}
+        | {f"photos of elsewhere, {way}": run.seen(ELSEWHERE, way) for way in RUINED},
     )
 
 
@@ -127,6 +135,11 @@ WAYS: dict[str, Callable[[Image.Image], Image.Image]] = {
     "squashed to 200 px": lambda photo: photo.resize((200, 200), Image.Resampling.BICUBIC),
 }
 
+RUINED: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "blurred beyond recognition": blurred,
+    "all but black": dark,
+}
+
 
 class _Run:
     """A bundle's network, opened when the cache first lacks something."""
@@ -138,11 +151,30 @@ class _Run:
 
     def seen(self, archive: Path, way: str, only: frozenset[str] | None = None) -> Seen:
         """Return the outputs for the photos of an archive, changed in one ``way``."""
-        key = hashlib.sha256(f"{archive.name}|{way}|{sorted(only or ())}".encode()).hexdigest()[:16]
-        path = self.folder / f"{key}.npz"
+
+        def photos() -> Iterator[tuple[str, Image.Image]]:
+            change, min_side = (WAYS | RUINED)[way], self.bundle.meta.preprocess.min_side
+            for name, data in _photos(archive, only):
+                yield name, change(decode(data, name=name, min_side=min_side).image)
+
+        return self._kept(f"{archive.name}|{way}|{sorted(only or ())}", photos)
+
+    def drawn(self, kind: str) -> Seen:
+        """Return the outputs for a kind of pictures that are made here."""
+        sources = [Path(str(module.__file__)).read_text() for module in (other_strangers, patterns)]
+
+        def named() -> Iterator[tuple[str, Image.Image]]:
+            for row, picture in enumerate(pictures(kind)):
+                yield f"{kind} {row}", picture
+
+        return self._kept("|".join([kind, *sources]), named)
+
+    def _kept(self, key: str, photos: Callable[[], Iterator[tuple[str, Image.Image]]]) -> Seen:
+        """Return the outputs for photos, computed once for each key."""
+        path = self.folder / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.npz"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            arrays = self._outputs(archive, WAYS[way], only)
+            arrays = self._outputs(photos())
             with replacing(path) as file:
                 np.savez(file, **arrays)
         with np.load(path, allow_pickle=False) as arrays:
@@ -178,24 +210,25 @@ class _Run:
         words = {parts[0], parts[-1].split(".")[0], *parts[:-1]}
         return next((row for row, label in enumerate(labels) if label in words), -1)
 
-    def _outputs(
-        self, archive: Path, way: Callable[[Image.Image], Image.Image], only: frozenset[str] | None
-    ) -> dict[str, Any]:
+    def _outputs(self, photos: Iterator[tuple[str, Image.Image]]) -> dict[str, Any]:
         if self._network is None:
             session = open_session(self.bundle.model, photos=10_000)
             self._network = Network(session, self.bundle.meta.preprocess)
-        network, min_side = self._network, self.bundle.meta.preprocess.min_side
+        network, names = self._network, []
 
-        def work(some: Sequence[tuple[str, bytes]]) -> tuple[NDArray[np.float32], ...]:
-            images = [way(decode(data, name=name, min_side=min_side).image) for name, data in some]
-            outputs = network(images)
+        def work(some: Sequence[tuple[str, Image.Image]]) -> tuple[NDArray[np.float32], ...]:
+            outputs = network(picture for _, picture in some)
             return outputs["features"], outputs["logits"], outputs["probs"]
 
-        photos = list(_photos(archive, only))
-        parts = list(in_order(work, chunked(photos, CHUNK), threads=available_threads()))
+        def noted() -> Iterator[tuple[str, Image.Image]]:
+            for name, picture in photos:
+                names.append(name)
+                yield name, picture
+
+        parts = list(in_order(work, chunked(noted(), CHUNK), threads=available_threads()))
         features_ND, logits_NK, probs_NK = (np.concatenate(one) for one in zip(*parts, strict=True))
         return {
-            "names": np.array([name for name, _ in photos]),
+            "names": np.array(names),
             "features": features_ND.astype(np.float16),
             "logits": logits_NK,
             "probs": probs_NK,

@@ -24,8 +24,10 @@ def scores(origins: Origins) -> Iterator[tuple[str, Score]]:
     training, validation = origins.training, origins.validation
     yield "maximum probability", lambda seen: seen.probs_NK.max(axis=1).astype(np.float64)
     yield "energy", energy
-    yield "Mahalanobis", mahalanobis(training, relative=False)
-    yield "Mahalanobis, relative", mahalanobis(training, relative=True)
+    for ridge in (1e-3, 0.1, 1.0):
+        for relative in (False, True):
+            name = f"Mahalanobis{', relative' if relative else ''}, ridge {ridge:g}"
+            yield name, mahalanobis(training, relative=relative, ridge=ridge)
     residual_score = residual(training)
     yield "residual to 128 directions", residual_score
     yield "ViM", vim(training)
@@ -38,8 +40,8 @@ def scores(origins: Origins) -> Iterator[tuple[str, Score]]:
             if shift == 0.8:
                 yield f"{name} + ViM", added(near, vim(training), validation)
                 yield (
-                    f"{name} + relative Mahalanobis",
-                    added(near, mahalanobis(training, relative=True), validation),
+                    f"{name} + relative Mahalanobis, ridge 1",
+                    added(near, mahalanobis(training, relative=True, ridge=1.0), validation),
                 )
 
 
@@ -64,17 +66,18 @@ def nearest(training: Seen, *, shift: float, k: int) -> Score:
     return score
 
 
-def mahalanobis(training: Seen, *, relative: bool) -> Score:
+def mahalanobis(training: Seen, *, relative: bool, ridge: float) -> Score:
     """Return minus the distance to the nearest class (Lee et al., NeurIPS 2018), of directions.
 
-    ``relative``: less the distance to all photos together (Ren et al., 2021).
+    ``relative``: less the distance to all photos together (Ren et al., 2021). ``ridge``, in mean
+    variances, is added to every direction.
     """
     unit_ND = _unit(training.features_ND).astype(np.float64)
     labels_N = training.labels_N
     means_KD = np.array([unit_ND[labels_N == k].mean(axis=0) for k in np.unique(labels_N)])
-    root_DD = _whitening(unit_ND - means_KD[labels_N])
+    root_DD = _whitening(unit_ND - means_KD[labels_N], ridge)
     mean_D = unit_ND.mean(axis=0)
-    all_DD = _whitening(unit_ND - mean_D)
+    all_DD = _whitening(unit_ND - mean_D, ridge)
 
     def score(seen: Seen) -> Array:
         x_ND = _unit(seen.features_ND).astype(np.float64)
@@ -133,10 +136,10 @@ def linear(training: Seen) -> tuple[Array, Array]:
     return found_DK[:-1], found_DK[-1]
 
 
-def _whitening(centred_ND: Array) -> Array:
+def _whitening(centred_ND: Array, ridge: float) -> Array:
     covariance_DD = centred_ND.T @ centred_ND / len(centred_ND)
-    ridge = 1e-3 * np.trace(covariance_DD) / len(covariance_DD)
-    inverse_DD = np.linalg.inv(covariance_DD + ridge * np.eye(len(covariance_DD)))
+    added = ridge * np.trace(covariance_DD) / len(covariance_DD)
+    inverse_DD = np.linalg.inv(covariance_DD + added * np.eye(len(covariance_DD)))
     return np.asarray(np.linalg.cholesky(inverse_DD))
 
 

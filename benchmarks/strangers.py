@@ -4,7 +4,7 @@
 
 The strangers are halved by a hash of their names: a method is chosen on one half and measured on
 the other, and the other way round. They are ImageNet photos, and networks that were pretrained on
-ImageNet know their kinds, so strangers from elsewhere may be harder.
+ImageNet know their kinds; so strangers that are none are measured too, and choose nothing.
 
 Dimension key: N photos, D features, J outputs of a read-out.
 """
@@ -23,7 +23,16 @@ from numpy.typing import NDArray
 import fursure
 from benchmarks.machine import described
 from benchmarks.origins import PHOTOS, SHARED, Origins, Seen, origins
-from benchmarks.stranger_scores import Array, Score, added, linear, nearest, scores, vim
+from benchmarks.stranger_scores import (
+    Array,
+    Score,
+    added,
+    linear,
+    mahalanobis,
+    nearest,
+    scores,
+    vim,
+)
 from fursure.bundle import Bundle
 from fursure.files import home
 from fursure.metrics.figures import roc_auc
@@ -42,14 +51,19 @@ REAL = 0.9  # share of real photos in the mixture
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A bundle, what its network says of every photo, and what is familiar by today's code."""
+    """A bundle, what its network says of every photo, and what else could be familiar."""
 
     name: str
     bundle: Bundle
     seen: Origins
-    plain: Familiar  # nearest references only
-    shipped: Familiar  # with the read-out
+    nearest: Familiar  # by today's code, set by the validation photos alone
+    doubting: Familiar  # the same with the classifier's energy, as bundles had it once
     half: NDArray[np.bool_]  # of the strangers: those of the first half
+
+    @property
+    def shipped(self) -> Familiar:
+        """Return what the bundle itself goes by."""
+        return self.bundle.familiar
 
     def strangers(self, way: str = "as they are") -> Seen:
         """Return the strangers, changed in one way."""
@@ -65,6 +79,7 @@ def main(paths: Sequence[str]) -> None:
     _choice(models)
     for model in models:
         _origins(model)
+        _kinds(model)
     _given(models)
     for model in models:
         _mixture(model)
@@ -75,7 +90,7 @@ def _trained() -> list[str]:
     """Return two bundles of the 12,000 photos, trained if they are not at hand."""
     folder = home() / "bench"
     folder.mkdir(parents=True, exist_ok=True)
-    made = {"tiny": "tiny", "mobilenetv2": str(WEIGHTS)}
+    made = {"lite0": "lite0", "mobilenetv2": str(WEIGHTS)}
     paths = {name: folder / f"{name}.fursure" for name in made}
     for name, backbone in made.items():
         fursure.train(PHOTOS, paths[name], Recipe(backbone=backbone, test=0.2), overwrite=True)
@@ -98,8 +113,8 @@ def _model(path: Path) -> Model:
         name=path.stem,
         bundle=bundle,
         seen=seen,
-        plain=fitted(None),
-        shipped=fitted(Readout.of(*linear(one))),
+        nearest=fitted(None),
+        doubting=fitted(Readout.of(*linear(one))),
         half=half,
     )
 
@@ -181,16 +196,56 @@ def _origins(model: Model) -> None:
     _wild(model)
 
 
+def _kinds(model: Model) -> None:
+    """Print what a user is told of each kind of stranger, and of what one may argue about."""
+    threshold = model.bundle.threshold(None)
+    imagenet = model.strangers()
+    wild_N = np.array([_wild_relative(name) for name in imagenet.names])
+    kinds = {"ImageNet's, but wild relatives": imagenet.at(~wild_N)} | model.seen.others
+    near = {"wild relatives among ImageNet's": imagenet.at(wild_N)} | model.seen.near
+    print(f"\nAt default settings, confidence asked for {threshold:.4f}:\n")
+    print("| strangers | n | called stranger | unsure | given a label "
+          "| most confident | most familiar |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|")
+    for title, group in (*kinds.items(), ("*near ones and others one may argue about*", None)):
+        print(f"| {title} " + (_told(model, group, threshold) if group else "| | | | | | |"))
+    for title, group in near.items():
+        print(f"| {title} " + _told(model, group, threshold))
+
+
+def _told(model: Model, group: Seen, threshold: float) -> str:
+    familiarity_N = model.shipped.familiarity(group.features_ND)
+    confidence_N = group.probs_NK.max(axis=1)
+    answers = [
+        model.bundle.answer("a label", float(confidence), float(familiarity), threshold)
+        for confidence, familiarity in zip(confidence_N, familiarity_N, strict=True)
+    ]
+    shares = " | ".join(
+        f"{proportion(answers.count(answer), len(group)):.1%}"
+        for answer in ("stranger", "unsure", "a label")
+    )
+    return f"| {len(group)} | {shares} | {confidence_N.max():.3f} | {familiarity_N.max():.4f} |"
+
+
+def _wild_relative(name: str) -> bool:
+    word = Path(name).stem.partition("_")[2].replace("_", " ")
+    return any(one in word for one in WILD)
+
+
 def _halves(model: Model) -> None:
     """Print the target's figures for each half of the strangers, by three methods, in pairs."""
     one, validation = model.seen.training, model.seen.validation
     near = nearest(one, shift=SHIFT, k=model.shipped.k)
     methods: dict[str, Score] = {
-        "nearest alone": lambda seen: _score(model.plain, seen),
         "shipped": lambda seen: _score(model.shipped, seen),
-        "with ViM instead": added(near, vim(one), validation),
+        "nearest": lambda seen: _score(model.nearest, seen),
+        "nearest and energy": lambda seen: _score(model.doubting, seen),
+        "nearest and ViM": added(near, vim(one), validation),
+        "nearest and relative Mahalanobis": added(
+            near, mahalanobis(one, relative=True, ridge=1.0), validation
+        ),
     }
-    print("\n| against elsewhere | half | AUROC | more than nearest alone | than shipped "
+    print("\n| against elsewhere | half | AUROC | more than shipped | than nearest "
           "| accepted at 95 % kept | at 99 % kept |")  # fmt: skip
     print("|---|---|---|---|---|---|---|")
     known, others = model.seen.known["elsewhere"], model.strangers()
@@ -248,7 +303,7 @@ def _wild(model: Model) -> None:
     bar = np.quantile(known_N, 0.05, method="lower")
     taken_N = _score(model.shipped, others) >= bar
     words = [Path(name).stem.partition("_")[2].replace("_", " ") for name in others.names]
-    wild = [row for row, word in enumerate(words) if any(one in word for one in WILD)]
+    wild = [row for row, name in enumerate(others.names) if _wild_relative(name)]
     kinds = ", ".join(f"{words[row]} {'accepted' if taken_N[row] else 'caught'}" for row in wild)
     print(f"\nWild relatives at 95 % of elsewhere kept: {kinds}. ", end="")
     named = [word for word, taken in zip(words, taken_N, strict=True) if taken]
@@ -260,7 +315,7 @@ def _wild(model: Model) -> None:
 
 def _score(familiar: Familiar, seen: Seen) -> Array:
     """Return what familiarity is the rank of: it goes on where ranks end at 0 and 1."""
-    return familiar._score(seen.features_ND, familiar.k)
+    return familiar._score(seen.features_ND)
 
 
 def _given(models: Sequence[Model]) -> None:

@@ -25,13 +25,13 @@ from scripts.cutting import cut, pieces_of
 SHARED = Path(os.environ.get("FURSURE_DATA", Path(__file__).parents[2] / "shared"))
 TARGET = Path(__file__).parents[1] / "src" / "fursure" / "models" / "pets.fursure"
 NOTE = (
-    "Trained on Kaggle's Dogs vs. Cats, 12,000 photos of 200×200 px, of which one fifth measured "
-    "it and one tenth chose and calibrated. The set's known flaws are among them: a few wrong "
+    "Trained on Kaggle's Dogs vs. Cats, 12,000 photos of 200×200 px, of which one tenth measured "
+    "it and another chose and calibrated. The set's known flaws are among them: a few wrong "
     "labels, and photos of neither. The encoder was trained on ImageNet by others and is frozen; "
     "only the head, the calibration and the reference features were learnt here."
 )
 ENCODER = "lite0"
-RECIPE = Recipe(name="pets", backbone=ENCODER, test=0.2, note=NOTE)
+RECIPE = Recipe(name="pets", backbone=ENCODER, note=NOTE)
 
 
 def without_weights(made: Path, name: str) -> bytes:

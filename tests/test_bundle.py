@@ -218,6 +218,22 @@ def test_an_uncertified_bundle_answers_from_a_cautious_confidence(trained: Train
     assert bundle.threshold() == 0.9
 
 
+@pytest.mark.parametrize("known_lost", [0.0, 0.01, 0.5])
+def test_what_is_not_familiar_at_all_is_a_stranger_whatever_is_asked(
+    trained: Trained, known_lost: float
+) -> None:
+    familiar = replace(trained.bundle.familiar, threshold=known_lost)
+    bundle = replace(trained.bundle, familiar=familiar)
+    for confidence, asked in ((1.0, 0.0), (1.0, 0.9), (0.5, 0.9)):
+        assert bundle.answer("cat", confidence, 0.0, asked) == "stranger"
+    assert bundle.answer("cat", 1.0, 1.0, 0.9) == "cat"
+    assert bundle.answer("cat", 0.5, 1.0, 0.9) == "unsure"
+
+
+def test_how_far_a_photo_is_decides_who_is_a_stranger_not_the_classifier(trained: Trained) -> None:
+    assert trained.bundle.familiar.readout is None
+
+
 # Formats of older versions
 
 

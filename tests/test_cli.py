@@ -343,3 +343,20 @@ def test_no_path_in_a_table_is_a_formula() -> None:
     assert cell("-1.jpg") == "./-1.jpg"
     assert cell("-") == "-"
     assert cell("cats/+1.jpg") == "cats/+1.jpg"
+
+
+def test_the_page_of_an_evaluation_lies_beside_the_model_or_where_told(
+    trained: Trained, drawings: Path, tmp_path: Path
+) -> None:
+    model, here = tmp_path / "models" / "m.fursure", tmp_path / "here"
+    model.parent.mkdir()
+    here.mkdir()
+    model.write_bytes(trained.path.read_bytes())
+    asked = ("evaluate", model, drawings, "--include-seen")
+    assert fursure(*asked, cwd=here).returncode == 0
+    assert list(model.parent.glob("m-*.report.html"))
+    assert fursure(*asked, "--report", "told.html", cwd=here).returncode == 0
+    run = fursure("evaluate", "pets", drawings, cwd=here)
+    assert run.returncode == 0
+    assert "--report FILE.html" in run.stderr
+    assert sorted(path.name for path in here.iterdir()) == ["told.html", "told.json"]

@@ -86,7 +86,7 @@ def test_an_unknown_label_is_an_error_with_its_line(tmp_path: Path) -> None:
 
 
 def test_a_table_without_the_columns_says_which_it_lacks(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"the columns 'path', 'label'; .* lacks 'sha256'"):
+    with pytest.raises(BadData, match=r"the columns 'path', 'label'; .* lacks 'verdict'"):
         read_corrections(written(tmp_path, "path,label\na,b\n"))
     with pytest.raises(BadData, match=r"the columns nothing"):
         read_corrections(written(tmp_path, ""))
@@ -122,3 +122,21 @@ def test_names_that_are_written_alike_are_told_apart_by_their_content(tmp_path: 
     after = corrected(photos, verdicts(tmp_path, *lines), ["cat"])
     assert all(one.reason for one in after.photos)
     assert after.notes == ()
+
+
+def test_without_a_digest_the_path_decides(tmp_path: Path) -> None:
+    for text in ("path,verdict,label\na.jpg,relabel,dog\n", HEAD + "a.jpg,,relabel,dog\n"):
+        (tmp_path / "c.csv").write_text(text)
+        found = corrected(
+            [photo("a.jpg"), photo("b.jpg", label="dog")],
+            read_corrections(tmp_path / "c.csv"),
+            ["cat", "dog"],
+        )
+        assert [one.label for one in found.photos] == ["dog", "dog"]
+        assert found.notes == ()
+
+
+def test_a_verdict_with_the_digest_wins_over_one_without(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text(HEAD + f"a.jpg,{ONE},keep,\na.jpg,,drop,\n")
+    found = corrected([photo("a.jpg")], read_corrections(tmp_path / "c.csv"), ["cat"])
+    assert found.photos[0].reason is None

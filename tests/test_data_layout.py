@@ -355,7 +355,7 @@ def test_columns_that_are_missing_are_named(tmp_path: Path) -> None:
     wide = ",".join(f"column{n}" for n in range(10_000))
     lay(tmp_path, [], a__csv=f"{wide}\n{wide}\n", b__csv="path,size\n1.jpg,3\n")
     assert problem(tmp_path / "a.csv").endswith(
-        "'column6', 'column7' …; it needs one of paths: "
+        "'column6', 'column7', …; it needs one of paths: "
         "name the columns 'path' and 'label' in the first line."
     )
     assert "has the columns 'path', 'size'; it needs one of labels" in problem(tmp_path / "b.csv")

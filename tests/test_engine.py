@@ -2,6 +2,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -115,7 +116,7 @@ def test_paths_bytes_pictures_and_arrays_are_answered_alike(bundle: Bundle, tmp_
     ],
 )
 def test_a_bad_photo_is_a_row_with_its_error(
-    bundle: Bundle, photo: object, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bundle: Bundle, photo: Any, reason: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
     predictor = Predictor.open(bundle)

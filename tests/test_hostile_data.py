@@ -21,6 +21,7 @@ from samples import draw_into
 
 import fursure
 from fursure.images.drawings import draw, jpeg
+from fursure.splice import spliced
 
 Run = subprocess.CompletedProcess[str]
 Members = dict[str, bytes]
@@ -123,6 +124,7 @@ def test_a_class_too_small_is_named(count: int, words: tuple[str, ...], photos: 
 
 def test_three_photos_of_a_class_are_enough(photos: Path, tmp_path: Path) -> None:
     draw_into(photos, count=3, kinds=("stranger",))
+    (photos / "stranger").rename(photos / "thing")
     made = train(photos, tmp_path / "m.fursure", "-q", "--json")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["figures"]["n"] == 11
@@ -319,7 +321,7 @@ def _another_network(members: Members) -> None:
         (_flipped, "model.onnx in it is not what was written (its sha256 differs); copy it again"),
         (_missing, "golden.npz is missing; copy it again"),
         (_extra, "it also holds 'run.py', which no bundle has"),
-        (_newer, "its format is 99 and this fursure reads 1; upgrade fursure"),
+        (_newer, "its format is 99 and this fursure reads up to 2; upgrade fursure"),
         (_external, "model.onnx in it keeps weights in another file; train it again"),
         (_constant_elsewhere, "model.onnx in it keeps weights in another file; train it again"),
         (_no_network, "model.onnx in it is no ONNX network"),
@@ -335,6 +337,7 @@ def test_a_model_that_was_damaged_or_forged_answers_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     members = members_of(PETS)
+    members["model.onnx"] = spliced(members.pop("model.splice"))
     forge(members)
     with zipfile.ZipFile(tmp_path / "m.fursure", "w") as archive:
         for name, data in members.items():

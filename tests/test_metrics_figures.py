@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
+from fursure.metrics.confusion import Confusion
 from fursure.metrics.figures import (
     brier_losses,
     calibration_error,
@@ -111,7 +112,8 @@ def test_intervals_of_macro_figures_cover_the_truth() -> None:
     )
     covered = np.zeros(3)
     for _ in range(300):
-        found = macro(rng.multinomial(200, cells.ravel()).reshape(2, 2))
+        drawn = np.repeat(np.arange(4), rng.multinomial(200, cells.ravel()))
+        found = macro(Confusion.of(drawn // 2, drawn % 2, 2))
         covered += [one.low <= truth <= one.high for one, truth in zip(found, truths, strict=True)]
     assert (covered >= 273).all()  # 285 expected, 3 standard deviations are 12
 

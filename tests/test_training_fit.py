@@ -47,8 +47,10 @@ def test_what_teaches_nothing_does_not_count() -> None:
     assert few([*photos(1999), *broken], Recipe())
 
 
-def test_a_network_that_trains_itself_is_held_out_from() -> None:
-    assert not few(photos(100), replace(Recipe(), tune=FineTune()))
+def test_a_network_that_trains_itself_is_measured_like_a_frozen_one() -> None:
+    tuned = replace(Recipe(), tune=FineTune())
+    assert few(photos(100), tuned)
+    assert not few(photos(2000), tuned)
 
 
 def test_every_photo_is_judged_out_of_fold_and_the_model_learns_from_all() -> None:

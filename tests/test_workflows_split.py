@@ -364,14 +364,14 @@ def test_features_are_written_for_any_tool(drawings: Path, tmp_path: Path) -> No
     made = split(drawings, out, WANTED, form=Arrays())
     features_ND = np.load(out / "train_features.npy", mmap_mode="r")
     labels_N = np.load(out / "train_labels.npy")
-    assert features_ND.shape == (40, 480)
+    assert features_ND.shape == (40, 1280)
     assert features_ND.dtype == np.float32
     assert labels_N.dtype == np.int64
     assert (out / "labels.txt").read_text() == "cat\ndog\n"
     paths = (out / "files_train.txt").read_text().splitlines()
     assert [path.split("/")[0] for path in paths] == [["cat", "dog"][one] for one in labels_N]
     assert set(paths) == {one.path for one in made.manifest.photos if one.split == "train"}
-    assert np.load(out / "test_features.npy").shape == (10, 480)
+    assert np.load(out / "test_features.npy").shape == (10, 1280)
     folders = split(drawings, tmp_path / "folders", WANTED)
     assert splits(folders.manifest) == splits(made.manifest)
 
@@ -394,7 +394,7 @@ def test_a_map_has_keras_axes_and_the_features_as_its_mean(drawings: Path, tmp_p
     split(drawings, tmp_path / "maps", {"train": 34}, form=Arrays(maps=True))
     split(drawings, tmp_path / "features", {"train": 34}, form=Arrays())
     map_NhwD = np.load(tmp_path / "maps" / "train_features.npy")
-    assert map_NhwD.shape == (34, 5, 5, 480)
+    assert map_NhwD.shape == (34, 7, 7, 1280)
     features_ND = np.load(tmp_path / "features" / "train_features.npy")
     assert np.allclose(map_NhwD.mean(axis=(1, 2)), features_ND, rtol=1e-2, atol=1e-2)
 

@@ -42,7 +42,7 @@ FORMAT = 2  # 1 did not tell what photos a trained encoder has seen; it is read 
 LIMITS = {  # bytes; a bundle holds exactly these members, with either form of the network
     "model.onnx": 2**31 - 1,
     "model.splice": 2**24,  # the network less the weights of a data package
-    "bundle.json": 2**20,
+    "bundle.json": 2**24,  # half a kilobyte a class
     "familiar.npz": 2**26,
     "golden.npz": 2**24,
     "card.md": 2**20,
@@ -229,15 +229,33 @@ class Bundle:
         return found
 
     def answer(self, label: str, confidence: float, familiarity: float, threshold: float) -> str:
-        """Return what to say: "stranger" before "unsure" before the label."""
-        if familiarity < self.familiar.threshold:
+        """Return what to say: "stranger" before "unsure" before the label.
+
+        What is not familiar at all is a stranger whatever share of known photos may be lost.
+        """
+        if familiarity <= 0 or familiarity < self.familiar.threshold:
             return "stranger"
         return label if confidence >= threshold else "unsure"
 
     def write(self, path: Path) -> None:
-        """Write the bundle as one file, whole or not at all; same contents, same bytes."""
+        """Write the bundle as one file, whole or not at all; same contents, same bytes.
+
+        What is at ``path`` is replaced only by what `read` will take.
+
+        Raises:
+            BadBundle: it could not be read again.
+        """
+        members = self._members()
+        try:
+            for name, data in members.items():
+                _check_size(name, len(data))
+            self._parse(members)
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadBundle(
+                path, f"it was not written, for it could not be read: {error}"
+            ) from None
         with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-            for name, data in self._members().items():
+            for name, data in members.items():
                 info = zipfile.ZipInfo(name)  # its default date is 1980: no clock in the file
                 info.external_attr = 0o644 << 16
                 archive.writestr(info, data)

@@ -54,9 +54,12 @@ def check(
 ) -> None:
     """Look for what is wrong with the labelled photos in DATA.
 
-    Unreadable and misnamed files, copies (under several labels, in several splits), labels that
-    are probably wrong, photos that belong to no class, blank, dark, blurred or tiny ones, rare
-    classes, and facts that give a class away. DATA is what train takes, and is never changed.
+    Unreadable and misnamed files, copies (under several labels, in several splits), labels worth a
+    look, photos that may belong to no class, blank, dark, blurred or tiny ones, rare classes, and
+    facts that give a class away. DATA is what train takes, and is never changed.
+
+    How many of the doubted labels are expected to be wrong is estimated from all photos together
+    and stated with its 95 % interval; each has its own chance (the score under --json).
 
     The page of --output works offline. It asks for a verdict on each photo and saves them as
     corrections.csv, which train and check take with --corrections.
@@ -97,6 +100,8 @@ def _table(found: "Checked") -> list[str]:
 
     counts = found.counts()
     lines = [f"{len(found.manifest.photos):,} photos, {sum(counts.values()):,} findings"]
+    if found.doubts:
+        lines.append(printable(found.doubts.sentence()))
     for kind, title in KINDS.items():
         if kind not in counts:
             continue

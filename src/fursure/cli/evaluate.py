@@ -16,7 +16,7 @@ from fursure.report.text import printable
 )
 @click.option(
     "--report", type=click.Path(path_type=Path), metavar="FILE.html",
-    help="Where the page goes. [default: MODEL-DATA.report.html in this folder]",
+    help="Where the page goes. [default: MODEL-DATA.report.html beside a model of yours]",
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Print the figures only.")
 @click.option(
@@ -24,6 +24,7 @@ from fursure.report.text import printable
 )
 @options.max_error
 @options.label_regex
+@options.rename
 @options.zip_encoding
 @options.engine
 @options.threads
@@ -41,6 +42,7 @@ def evaluate(
     compare: str | None,
     max_error: float | None,
     label_regex: str | None,
+    rename: dict[str, str],
     engine: str,
     threads: int | None,
     overwrite: bool,
@@ -50,8 +52,8 @@ def evaluate(
     """Measure MODEL on the labelled photos in DATA.
 
     Photos it was trained or validated on are left out and counted. MODEL is a .fursure file, or
-    pets, the one in the package. Beside the figures on standard output comes a page to look at,
-    with the photos it got wrong, and its figures as JSON.
+    pets, the one in the package. Beside a model of yours, or where --report says, comes a page to
+    look at, with the photos it got wrong, and its figures as JSON.
     """
     from fursure.workflows.judge import Asked, judge
     from fursure.workflows.progress import silent
@@ -62,7 +64,8 @@ def evaluate(
         threads=threads,
         max_error=max_error,
         label_regex=label_regex,
-        report=None if no_report else report or Path(f"{_stem(model)}-{_stem(data)}.report.html"),
+        rename=rename,
+        report=None if no_report else report or _beside(model, data),
         overwrite=overwrite,
     )
     found = judge(model, data, asked, compare=compare, progress=silent if quiet else options.bar)
@@ -74,8 +77,16 @@ def evaluate(
     if not quiet:
         for note in found.notes():
             options.say(note)
+        if asked.report is None and not no_report:
+            options.say("no page: --report FILE.html says where it goes")
     if found.evaluated.failed:
         ctx.exit(3)
+
+
+def _beside(model: str, data: Path) -> Path | None:
+    """Return where the page goes unasked: beside the model, none for one in the package."""
+    path = Path(model)
+    return path.with_name(f"{_stem(path)}-{_stem(data)}.report.html") if path.exists() else None
 
 
 def _stem(path: str | Path) -> str:

@@ -67,6 +67,25 @@ overwrite: Decorator = click.option(
 quiet: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
 
 
+def _pairs(
+    _ctx: click.Context, _option: click.Parameter, written: tuple[str, ...]
+) -> dict[str, str]:
+    pairs = [one.partition("=") for one in written]
+    for old, _, new in pairs:
+        if not old or not new.strip():
+            raise click.BadParameter(f"{old!r} needs a new name, as in 'unsure=doubtful'")
+    return {old: new.strip() for old, _, new in pairs}
+
+
+rename: Decorator = click.option(
+    "--rename",
+    metavar="OLD=NEW",
+    multiple=True,
+    callback=_pairs,
+    help="Call a class by another name, e.g. one called like the answer 'unsure'.",
+)
+
+
 def say(text: str) -> None:
     """Print to standard error."""
     click.echo(printable(text), err=True)

@@ -34,6 +34,7 @@ from fursure.cli import options, overrides
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.label_regex
+@options.rename
 @options.zip_encoding
 @options.engine
 @options.threads
@@ -47,6 +48,7 @@ def train(
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,
+    rename: dict[str, str],
     as_json: bool,
     quiet: bool,
     **knobs: Any,
@@ -72,6 +74,7 @@ def train(
         engine=knobs["engine"],
         threads=knobs["threads"],
         label_regex=knobs["label_regex"],
+        rename=rename,
         features_output=knobs["features_output"],
         overwrite=knobs["overwrite"],
         corrections=knobs["corrections"],

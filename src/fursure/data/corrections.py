@@ -1,7 +1,8 @@
 """A person's verdicts on photos, as a CSV file → the same photos with better labels.
 
 A verdict counts for a photo of the same path and the same content, so a file that was replaced
-since keeps its label and is reported. The photos themselves are never touched.
+since keeps its label and is reported. Where a person left the sha256 out, the path alone decides.
+The photos themselves are never touched.
 
     path,sha256,verdict,label
     cat/17.jpg,9f86d0…,relabel,dog
@@ -22,6 +23,7 @@ from fursure.errors import BadData, some
 
 Verdict = Literal["keep", "relabel", "drop"]
 COLUMNS = ("path", "sha256", "verdict", "label")
+NEEDED = ("path", "verdict", "label")
 DROPPED = "left out by the corrections"
 
 _LARGEST = 64 * 2**20  # bytes; a row for each of some 400,000 photos
@@ -34,7 +36,7 @@ class Correction:
     """One verdict."""
 
     path: str
-    sha256: str  # of the photo that was looked at
+    sha256: str  # of the photo that was looked at; "" for whatever lies at that path
     verdict: Verdict
     label: str | None  # the right one, for ``relabel``
     place: str  # the file and its line
@@ -57,10 +59,10 @@ def read_corrections(path: str | PathLike[str]) -> tuple[Correction, ...]:
     rows = _rows(Path(path))
     number, head = next(rows, (1, []))
     names = [name.strip().lower() for name in head]
-    if missing := [name for name in COLUMNS if name not in names]:
+    if missing := [name for name in NEEDED if name not in names]:
         found = some((repr(name[:40]) for name in head), most=8) or "nothing"
         raise BadData(
-            f"{path}, line {number}: found the columns {found}; it needs {', '.join(COLUMNS)}, "
+            f"{path}, line {number}: found the columns {found}; it needs {', '.join(NEEDED)}, "
             f"and lacks {missing[0]!r}."
         )
     found_by: dict[tuple[str, str], Correction] = {}
@@ -90,7 +92,8 @@ def corrected(
     result: list[Photo] = []
     used: set[str] = set()
     for photo in photos:
-        verdict = by_photo.get((comparable(photo.path), photo.sha256))
+        path = comparable(photo.path)
+        verdict = by_photo.get((path, photo.sha256)) or by_photo.get((path, ""))
         if verdict is None:
             result.append(photo)
         else:
@@ -154,10 +157,10 @@ def _correction(cells: Mapping[str, str], place: str) -> Correction:
     path, label = _unescaped(cells["path"]), _unescaped(cells["label"].strip())
     if verdict not in get_args(Verdict):
         raise BadData(f"{place}: found the verdict {verdict[:40]!r}; it is keep, relabel or drop.")
-    if not path or not re.fullmatch("[0-9a-f]{64}", sha256):
+    if not path or not re.fullmatch("([0-9a-f]{64})?", sha256):
         raise BadData(
             f"{place}: found {path[:60]!r} with the sha256 {sha256[:70]!r}; it needs the path of "
-            "a photo and 64 hexadecimal digits."
+            "a photo, and 64 hexadecimal digits or none."
         )
     if verdict == "relabel" and not label:
         raise BadData(f"{place}: relabel without a label; write the right one, or drop.")

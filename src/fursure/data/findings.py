@@ -21,7 +21,8 @@ KINDS: Mapping[str, str] = {  # what each is called, the most harmful first
     "conflict": "one photo under several labels",
     "leak": "copies in several splits",
     "label": "probably a wrong label",
-    "stranger": "belongs to no class",
+    "doubt": "label worth a look",
+    "stranger": "may belong to no class",
     "cue": "classes told apart without looking",
     "imbalance": "few photos of a class",
     "blank": "blank",
@@ -61,7 +62,7 @@ class Finding:
     paths: tuple[str, ...] = ()  # the photo; of copies, all of them
     labels: tuple[str, ...] = ()  # of each path
     reason: str
-    score: float = 0.0  # how sure or how bad, to rank findings of the same kind by
+    score: float = 0.0  # to rank those of a kind by: a label's chance to be wrong, or how bad
     suggestion: str | None = None  # the label it should probably have
     neighbours: tuple[str, ...] = ()  # paths of the photos it was judged by
 

@@ -5,12 +5,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from fursure.data.naming import is_label
-from fursure.errors import BadData
+from fursure.data.naming import is_label, label_from
+from fursure.errors import BadData, some
 from fursure.files import replacing
 
 Split = Literal["train", "val", "test"]
@@ -67,6 +67,21 @@ class Manifest:
             raise ValueError("the digest of a manifest needs scanned photos")
         rows = sorted(json.dumps([one.sha256, one.label, one.split]) for one in self.usable)
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+
+    def renamed(self, names: Mapping[str, str]) -> "Manifest":
+        """Return the same photos with the labels of ``names`` changed to others.
+
+        Raises:
+            BadData: no photo has such a label.
+        """
+        if unknown := sorted(names.keys() - set(self.labels)):
+            raise BadData(
+                f"no photo has the label {unknown[0]!r}, which is to be renamed; there are "
+                f"{some(map(repr, self.labels), most=10)}."
+            )
+        new = {old: label_from(name) for old, name in names.items()}
+        photos = (replace(one, label=new.get(one.label or "", one.label)) for one in self.photos)
+        return replace(self, photos=tuple(photos)) if names else self
 
     def counts(self) -> Counter[tuple[str | None, Split | None]]:
         """Return the number of usable photos of each (label, split)."""

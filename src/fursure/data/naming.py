@@ -38,6 +38,8 @@ _CAMERAS = frozenset(  # what cameras and programs number photos by says nothing
     | {"photo", "frame", "screenshot", "file", "scan"}
 )
 
+RESERVED = frozenset({"stranger", "unsure"})  # what a model answers instead of a class
+
 LabelOf = Callable[[str], str | None]  # the name of a photo -> its label, or nothing
 
 

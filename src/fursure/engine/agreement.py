@@ -24,9 +24,9 @@ NEAREST = 5  # neighbours compared
 RIDGE = 0.1  # of the head, against the mean square of the features
 SHARPNESS = 10.0  # of its probabilities: it is then some 85 % sure, and right of 88 to 92 %
 
-# least share of neighbours in common, and largest difference of a probability. Networks whose
-# answers hold in bf16 have 0.94 and 0.017 or better; with weights rounded to six bits, which costs
-# answers, they have 0.91 and 0.06 (docs/experiments.md)
+# Least share of neighbours in common, and largest difference of a probability. Networks whose
+# answers on photos hold in bf16 have 0.94 and 0.017 or better; with weights of 6 bits, where
+# probabilities on photos change twice as much, 0.90 and 0.036 (docs/experiments.md).
 BOUNDS = {"bf16": (0.9, 0.03), "f32": (0.99, 0.001)}
 
 

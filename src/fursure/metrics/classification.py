@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.metrics.figures import (
     brier_losses,
     calibration_error,
@@ -98,6 +99,7 @@ class Evaluation:
     calibration_error: Estimate  # of the top class, in [0, 1], 0 is perfect
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]  # photos; a row is a true class, a column an answer
+    confused: tuple[tuple[int, int, int], ...] = ()  # instead of it where there are many classes
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and finite numbers, ready for ``json.dumps``."""
@@ -115,6 +117,7 @@ class Evaluation:
             "calibration_error": self.calibration_error.to_json(),
             "classes": [scores.to_json() for scores in self.classes],
             "confusion": [list(row) for row in self.confusion],
+            "confused": [list(cell) for cell in self.confused],
         }
 
     def widened(self, times: float) -> Self:
@@ -150,6 +153,7 @@ class Evaluation:
             calibration_error=Estimate.from_json(values["calibration_error"]),
             classes=tuple(ClassScores.from_json(scores) for scores in values["classes"]),
             confusion=tuple(tuple(map(int, row)) for row in values["confusion"]),
+            confused=tuple((int(a), int(b), int(n)) for a, b, n in values.get("confused", ())),
         )
 
 
@@ -183,9 +187,8 @@ def evaluate(
         raise ValueError(f"{len(class_names)} class names do not fit {classes} classes.")
     predicted_N = probs_NK.argmax(axis=1)
     correct_N = predicted_N == labels_N
-    cells = np.bincount(labels_N * classes + predicted_N, minlength=classes**2)
-    confusion_KK = cells.reshape(classes, classes)
-    precision, recall, macro_f1 = macro(confusion_KK)
+    confusion = Confusion.of(labels_N, predicted_N, classes)
+    precision, recall, macro_f1 = macro(confusion)
     losses_N, squares_N = log_losses(probs_NK, labels_N), brier_losses(probs_NK, labels_N)
     gaps_NB = calibration_gaps(probs_NK.max(axis=1), correct_N)
     drawn = reweighted(np.column_stack([losses_N, squares_N, gaps_NB]), seed=seed)
@@ -201,17 +204,16 @@ def evaluate(
         log_loss=mean_loss(losses_N, cost_of_a_mistake(losses_N), drawn.of(slice(0, 1))),
         brier=mean_loss(squares_N, WORST_BRIER, drawn.of(slice(1, 2))),
         calibration_error=calibration_error(gaps_NB, drawn.of(slice(2, None))),
-        classes=_class_scores(confusion_KK, class_names),
-        confusion=tuple(map(tuple, confusion_KK.tolist())),
+        classes=_class_scores(confusion, class_names),
+        confusion=confusion.matrix() if classes <= MATRIX else (),
+        confused=confusion.largest() if classes > MATRIX else (),
     )
 
 
-def _class_scores(
-    confusion_KK: NDArray[np.int64], class_names: Sequence[str]
-) -> tuple[ClassScores, ...]:
-    hits_K: list[int] = confusion_KK.diagonal().tolist()
-    support_K: list[int] = confusion_KK.sum(axis=1).tolist()
-    predicted_K: list[int] = confusion_KK.sum(axis=0).tolist()
+def _class_scores(confusion: Confusion, class_names: Sequence[str]) -> tuple[ClassScores, ...]:
+    hits_K: list[int] = confusion.hits.tolist()
+    support_K: list[int] = confusion.support.tolist()
+    predicted_K: list[int] = confusion.predicted.tolist()
     return tuple(
         ClassScores(
             label=label,

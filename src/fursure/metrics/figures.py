@@ -1,6 +1,7 @@
 """Probabilities, labels or counts → one figure each, with its interval.
 
-Dimension key: N photos, K classes, B calibration bins, P positives, Q negatives, R draws.
+Dimension key: N photos, K classes, C cells of a confusion, B calibration bins, P positives,
+Q negatives, R draws.
 """
 
 from math import erf, exp, pi, sqrt
@@ -8,6 +9,7 @@ from math import erf, exp, pi, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.metrics.confusion import Confusion
 from fursure.metrics.intervals import Estimate, Reweighted, bounded, proportion
 
 BINS, ENOUGH = 15, 20  # calibration bins at most, and photos in each at least, where there are some
@@ -60,8 +62,9 @@ def log_losses(probs_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> ND
 
 def brier_losses(probs_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> NDArray[np.float64]:
     """Return the squared distance of each row to the one-hot label, in [0, 2]."""
-    onehot_NK = np.arange(probs_NK.shape[1]) == labels_N[:, None]
-    return np.asarray(((probs_NK - onehot_NK) ** 2).sum(axis=1))
+    own_N = probs_NK[np.arange(len(labels_N)), labels_N]
+    others_N = np.einsum("nk,nk->n", probs_NK, probs_NK) - own_N**2  # no second array of N x K
+    return np.asarray(others_N.clip(0) + (1 - own_N) ** 2)
 
 
 def top(count: int, probs_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> Estimate:
@@ -168,13 +171,13 @@ def _folded(mean: float, error: float) -> float:
     return error * sqrt(2 / pi) * exp(-(ratio**2) / 2) + mean * erf(ratio / sqrt(2))
 
 
-def macro(confusion_KK: NDArray[np.int64]) -> tuple[Estimate, Estimate, Estimate]:
+def macro(confusion: Confusion) -> tuple[Estimate, Estimate, Estimate]:
     """Return macro precision, recall and F1 over the classes that have photos.
 
     Standard errors by the delta method. A class never predicted has precision 0.
     """
-    support_K, predicted_K = confusion_KK.sum(axis=1), confusion_KK.sum(axis=0)
-    hits_K, present_K = confusion_KK.diagonal(), support_K > 0
+    support_K, predicted_K = confusion.support, confusion.predicted
+    hits_K, present_K = confusion.hits, support_K > 0
     count, trials, n = int(present_K.sum()), macro_trials(support_K), int(support_K.sum())
 
     def mean_share(of_K: NDArray[np.int64]) -> Estimate:
@@ -186,8 +189,10 @@ def macro(confusion_KK: NDArray[np.int64]) -> tuple[Estimate, Estimate, Estimate
     size_K = (support_K + predicted_K).clip(1)
     f1_K = np.where(present_K, 2 * hits_K / size_K, 0.0)
     # what one more photo in a cell does to the sum of the F1s: it counts in its row and column
-    influence_KK = np.diag(2 * present_K / size_K) - (f1_K / size_K)[:, None] - f1_K / size_K
-    error = sqrt(float(np.sum(confusion_KK * influence_KK**2))) / count
+    true_C, answer_C, pull_K = confusion.true_C, confusion.answer_C, f1_K / size_K
+    gain_C = np.where(true_C == answer_C, (2 * present_K / size_K)[true_C], 0)
+    influence_C = gain_C - pull_K[true_C] - pull_K[answer_C]
+    error = sqrt(float(np.sum(confusion.photos_C * influence_C**2))) / count
     f1 = bounded(float(f1_K[present_K].mean()), error, trials=trials, n=n)
     return mean_share(predicted_K), mean_share(support_K), f1
 

@@ -17,6 +17,7 @@ from fursure.report.text import printable
 from fursure.report.verdict import Reason
 
 MARK = b'<meta name="generator" content="fursure report">'
+CONFUSED = 15  # largest confusions in a list
 GRID = 12  # classes up to which the whole confusion matrix is shown
 CLASSES = 60  # rows of the table of classes
 FAILED = 50  # photos that could not be used, by name
@@ -153,13 +154,20 @@ def _prepared(page: Page) -> dict[str, Any]:
         "whole": len(evaluation.labels) <= GRID,
         "confused": [
             (evaluation.labels[row], evaluation.labels[column], photos)
-            for row, column, photos in most_confused(evaluation.confusion, 15)
+            for row, column, photos in _confused(evaluation)
         ],
-        "largest": max(1, *(max(row) for row in evaluation.confusion)),
+        "largest": max((max(row) for row in evaluation.confusion), default=1),
         "charts": _charts(page),
         "risks": page.meta.risks.rows,
         "failed": page.failed[:FAILED],
     }
+
+
+def _confused(evaluation: Evaluation) -> Sequence[tuple[int, int, int]]:
+    """Return the largest confusions as (true class, answer, photos)."""
+    if evaluation.confusion:
+        return most_confused(evaluation.confusion, CONFUSED)
+    return evaluation.confused[:CONFUSED]
 
 
 def _figures(e: Evaluation) -> list[tuple[str, str, str]]:

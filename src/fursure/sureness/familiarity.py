@@ -9,7 +9,7 @@ what the classifier itself has against a photo.
 Dimension key: N photos, D features, R directions kept, M references, Q knots of the curve.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -17,7 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.sureness.readout import Readout
+from fursure.sureness.ranks import KNOTS, STEPS, curve
+from fursure.sureness.readout import FEW, Readout
 
 # Subtracting the mean feature takes away what is common to all photos of one origin, and some of
 # what is common to the classes. With a MobileNetV2, 0 calls one in five known photos of another
@@ -25,8 +26,9 @@ from fursure.sureness.readout import Readout
 SHIFT = 0.8
 RANK = 128  # directions that carry the references; 256 recognise no more strangers
 REFERENCES = 4096  # at most: time grows with them, and twice as many recognise hardly more
-KNOTS = 1000  # of the calibration curve
-FEW = 20  # held-out photos; fewer cannot say how unlike them a known photo may be
+K = 10  # the nearest reference whose cosine counts; fewer where a class has few photos:
+SPARSE = 15  # photos of a class for each, for of 50 photos hardly ten look alike
+PARTS = 10  # of the references, each part seen by the others
 BLOCK = 128  # photos compared at once, to bound the memory
 
 
@@ -59,7 +61,7 @@ class Familiar:
                 f"features have shape {features_ND.shape}; (photos, {len(self.centre)}) needed."
             )
         finite_N = np.isfinite(features_ND).all(axis=1)
-        score_N = self._score(np.where(finite_N[:, None], features_ND, 0), self.k)
+        score_N = self._score(np.where(finite_N[:, None], features_ND, 0))
         share_N = np.interp(score_N, self.similarity, self.share, left=0.0)
         return np.where(finite_N, share_N, 0.0).astype(np.float32)
 
@@ -69,18 +71,20 @@ class Familiar:
         basis_DR = self.basis.astype(np.float64) * self.scale.astype(np.float64)
         return basis_DR, self.references.T.astype(np.float64)
 
-    def _score(self, features_ND: NDArray[np.floating], k: int) -> NDArray[np.float64]:
-        similarity_N = self._similarity(features_ND, k)
+    def _score(self, features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+        similarity_N = self._similarity(features_ND)
         return self.readout.joined(similarity_N, features_ND) if self.readout else similarity_N
 
-    def _similarity(self, features_ND: NDArray[np.floating], k: int) -> NDArray[np.float64]:
+    def _similarity(self, features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the cosine to the k-th nearest reference."""
         basis_DR, references_RM = self._expanded
         similarity_N = np.empty(len(features_ND))
         for start in range(0, len(features_ND), BLOCK):
             block_ND = _seen_from(self.centre, features_ND[start : start + BLOCK])
             cosine_NM = block_ND @ basis_DR @ references_RM
-            similarity_N[start : start + BLOCK] = np.partition(cosine_NM, -k, axis=1)[:, -k]
+            similarity_N[start : start + BLOCK] = np.partition(cosine_NM, -self.k, axis=1)[
+                :, -self.k
+            ]
         return similarity_N
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
@@ -180,31 +184,65 @@ def fit_familiar(
     labels_N: NDArray[np.integer],
     held_out_ND: NDArray[np.floating] | None = None,
     *,
+    groups: Sequence[str] | None = None,
+    frozen: bool = False,
     readout: Readout | None = None,
-    k: int = 10,
+    k: int | None = None,
     budget_bytes: int = 2_000_000,
     seed: int = 0,
 ) -> Familiar:
     """Return what is familiar after seeing the features of the training photos.
 
     The references are training photos, drawn class by class in turn: rare classes keep all of
-    theirs. ``held_out_ND``, known photos that trained nothing, set the curve; without any, each
-    reference is compared with the others, which is as good while the network is frozen. Of
-    photos like the held-out ones at most 1 % fall below the threshold, if these are 99 or more;
-    with fewer the curve's lower end is extended, cautiously. A ``readout`` is left out where fewer
-    than `FEW` are held out, who could not give it its scale, or where it would take a quarter of
-    the budget.
+    theirs. Known photos set the curve: ``held_out_ND``, which trained nothing; and where the
+    network is ``frozen`` or none is held out, the references too, each part of them as the other
+    parts see it. Photos of one of the ``groups`` (near-duplicates; without any each photo is one)
+    stay in one part. Of photos like these 1 % fall below the threshold on average. A ``readout``
+    is scaled by held-out photos alone; it is left out where fewer than `FEW` are, or where it
+    would take a quarter of the budget.
 
     Raises:
         ValueError: the arrays do not fit together or are not finite, or the budget is too small.
     """
     _validate(train_ND, labels_N, held_out_ND)
-    features, rng = train_ND.shape[1], np.random.default_rng(seed)
     held_out_ND = train_ND[:0] if held_out_ND is None else held_out_ND
     if readout is not None and (len(held_out_ND) < FEW or 4 * readout.size > budget_bytes):
         readout = None
     budget_bytes -= readout.size if readout else 0
-    room = budget_bytes - 4 * features - 16 * KNOTS - 4096  # centre, curve, and the file's headers
+    rng = np.random.default_rng(seed)
+    k = k or int(np.clip(len(labels_N) // (SPARSE * len(np.unique(labels_N))), 1, K))
+    familiar, chosen_M = _referring(train_ND, labels_N, k, budget_bytes, rng)
+    if readout is not None:
+        similarity_N = familiar._similarity(held_out_ND)
+        familiar = replace(familiar, readout=readout.scaled(similarity_N, held_out_ND))
+    score_N = familiar._score(held_out_ND)
+    if readout is None and (frozen or len(held_out_ND) == 0):
+        part_M = _parts([groups[row] for row in chosen_M] if groups else chosen_M, rng)
+
+        def unseen(part: int) -> NDArray[np.float64]:
+            others = chosen_M[part_M != part]
+            seen_by_others, _ = _referring(train_ND[others], labels_N[others], k, budget_bytes, rng)
+            return seen_by_others._score(train_ND[chosen_M[part_M == part]])
+
+        parts = [part for part in range(PARTS) if 2 <= (part_M != part).sum() < len(part_M)]
+        score_N = np.concatenate([score_N, *map(unseen, parts)])
+    if len(score_N) == 0:  # all photos are near-duplicates of each other: nothing is held out
+        score_N = familiar._score(train_ND[:1])
+    similarity_Q, share_Q = curve(score_N, lowest=-1.0)
+    return replace(familiar, similarity=similarity_Q, share=share_Q)
+
+
+def _referring(
+    train_ND: NDArray[np.floating],
+    labels_N: NDArray[np.integer],
+    k: int,
+    budget_bytes: int,
+    rng: np.random.Generator,
+) -> tuple[Familiar, NDArray[np.int64]]:
+    """Return the references without a curve, and which of the photos they are."""
+    features = train_ND.shape[1]
+    # centre, curve, and the file's headers
+    room = budget_bytes - 4 * features - 16 * (KNOTS + STEPS) - 4096
     rank = min(RANK, *train_ND.shape, room // (4 * features))  # the basis takes half of it at most
     count = min(len(train_ND), REFERENCES, (room - 2 * features * rank) // max(rank, 1))
     if rank < 1 or count < 2:
@@ -226,16 +264,15 @@ def fit_familiar(
         share=np.zeros(1),
         k=min(k, count - 1),
     )
-    if len(held_out_ND) == 0:
-        # a reference is its own nearest one, so its k nearest others end one further
-        score_N = familiar._similarity(train_ND[chosen_M], familiar.k + 1)
-    else:
-        score_N = familiar._similarity(held_out_ND, familiar.k)
-        if readout is not None:
-            familiar = replace(familiar, readout=readout.scaled(score_N, held_out_ND))
-            score_N = familiar._score(held_out_ND, familiar.k)
-    similarity_Q, share_Q = _curve(score_N)
-    return replace(familiar, similarity=similarity_Q, share=share_Q)
+    return familiar, chosen_M
+
+
+def _parts(
+    groups_M: Sequence[str] | NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Return a part for each photo; a group is never divided."""
+    _, group_M = np.unique(np.asarray(groups_M), return_inverse=True)
+    return np.asarray((rng.permutation(int(group_M.max()) + 1) % PARTS)[group_M], np.int64)
 
 
 def _validate(
@@ -303,21 +340,3 @@ def _in_turn(labels_N: NDArray[np.integer], rng: np.random.Generator) -> NDArray
     _, starts, counts = np.unique(labels_N[by_class_N], return_index=True, return_counts=True)
     turn_N = np.arange(len(labels_N)) - np.repeat(starts, counts)
     return np.asarray(by_class_N[np.argsort(turn_N, kind="stable")], dtype=np.int64)
-
-
-def _curve(similarity_N: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return similarities and the share of photos at most so similar, both increasing.
-
-    The i-th of n is given i / (n + 1): a new photo falls below it with just that chance. Below the
-    first the share runs out over the distance from there to the median, which gives up 1 % or
-    less of 20 photos too, be their similarities normal or skewed; with fewer it runs out at the
-    opposite direction, and next to nothing is a stranger.
-    """
-    ordered_N, n = np.sort(similarity_N), len(similarity_N)
-    ranks_Q = np.unique(np.linspace(1, n, min(n, KNOTS)).round().astype(np.int64))
-    end = 2 * ordered_N[0] - float(np.median(ordered_N)) if n >= FEW else -1.0
-    similarity_Q = np.concatenate([[min(end, ordered_N[0] - 1e-6)], ordered_N[ranks_Q - 1]])
-    share_Q = np.concatenate([[0.0], ranks_Q[:-1] / (n + 1), [1.0]])
-    # a steep step between all but equal similarities would make rounding visible
-    last_of_ties_Q = np.append(np.diff(similarity_Q) > 1e-9, True)
-    return similarity_Q[last_of_ties_Q], share_Q[last_of_ties_Q]

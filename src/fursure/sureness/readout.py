@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from fursure.sureness.calibration import logsumexp
 
 LOWEST = 0.05  # share of held-out photos that says how far down a known photo may reach
+FEW = 20  # held-out photos; fewer give it no scale
 LEAST = 1e-6  # of a scale: rounding must never look like a difference
 
 

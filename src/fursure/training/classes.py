@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
 from fursure.data.manifest import Photo
+from fursure.data.naming import RESERVED
 from fursure.errors import BadData, TooFewPhotos
 from fursure.training.fit import SMALLEST_CLASS
 
@@ -29,6 +30,20 @@ def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
             copies = counts[label] - different
             raise TooFewPhotos(label, found=different, needed=SMALLEST_CLASS, copies=copies)
     _refuse_untaught(photos, labels)
+
+
+def refuse_reserved(labels: Iterable[str]) -> None:
+    """Refuse a class that is called like an answer that is none.
+
+    Raises:
+        BadData: there is one; the figures would take it for "stranger" or "unsure".
+    """
+    for label in labels:
+        if label.casefold() in RESERVED:
+            raise BadData(
+                f"a class cannot be called {label!r}: that is what a model answers where it names "
+                f"no class. Rename its folder, or train with --rename '{label}=another name'."
+            )
 
 
 def about_classes(photos: Iterable[Photo]) -> Iterator[str]:

@@ -149,10 +149,11 @@ def _cut(pixels: str, size: int, share: float, whole: Preprocess) -> Wires:
             (0, edge, whole.size, whole.size - edge),
         )
     )
-    planes, smaller = f"{pixels}.planes", f"{pixels}.smaller"
+    view = f"view.{pixels}"  # no part is called so: a network may name its own tensors anyhow
+    planes, smaller = f"{view}.planes", f"{view}.smaller"
     limits = {
-        f"{pixels}.least": np.array(0, np.float32),
-        f"{pixels}.most": np.array(255, np.float32),
+        f"{view}.least": np.array(0, np.float32),
+        f"{view}.most": np.array(255, np.float32),
     }
     return (
         Wires(

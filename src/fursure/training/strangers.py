@@ -20,8 +20,8 @@ from fursure.data.split import half
 from fursure.errors import BadData
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import LogisticRegression
-from fursure.sureness.familiarity import FEW, Familiar
-from fursure.sureness.readout import Readout
+from fursure.sureness.familiarity import Familiar
+from fursure.sureness.readout import FEW, Readout
 from fursure.training.heads import candidates
 
 FEWEST = 20  # strangers; half of them teach, and half of fewer would teach next to nothing

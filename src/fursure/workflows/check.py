@@ -22,7 +22,7 @@ from fursure.data.findings import (
     ranked,
 )
 from fursure.data.layout import list_photos
-from fursure.data.manifest import Manifest, Photo
+from fursure.data.manifest import Manifest
 from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
 from fursure.data.split import folds
@@ -31,7 +31,8 @@ from fursure.training.backbones import Backbone, load_backbone
 from fursure.training.collect import grouped
 from fursure.training.cues import Cue, cues
 from fursure.training.gather import Gathered, gather
-from fursure.training.suspects import TENTH, Judged, judge
+from fursure.training.suspects import judge
+from fursure.workflows.doubts import Doubts, doubts
 from fursure.workflows.notes import about_backbone, about_engine, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.review import check_place, write_page
@@ -39,9 +40,6 @@ from fursure.workflows.review import check_place, write_page
 FOLDS = 5
 FEW = 20  # photos; among fewer, nothing can be said to be unusual
 TELLING = 0.05  # share of the photos that a cue has to add to saying always the same
-DOUBT = 0.1  # log odds; below, the judges have hardly an opinion
-FAR = 4.0  # times the usual distance below the middle: so unfamiliar is a stranger
-SHOWN = 5  # neighbours named and shown with a suspect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +48,9 @@ class Checked:
 
     manifest: Manifest  # as corrected
     findings: tuple[Finding, ...]
+    doubts: (
+        Doubts | None
+    )  # on labels and strangers; among the findings too; None: too few, or one class
     cues: tuple[Cue, ...]  # the most telling first; none where nothing could be said
     corrections: tuple[Correction, ...]
     notes: tuple[str, ...]
@@ -105,10 +106,11 @@ def check(
             replace(one, photo=photo) for one, photo in zip(found.rows, applied.photos, strict=True)
         ]
         kept = {one.sha256 for one in verdicts if one.verdict == "keep"}
-        findings, told = _examined(rows, found, listing.labels, kept, seed)
+        findings, doubted, told = _examined(rows, found, listing.labels, kept, seed)
         checked = Checked(
             manifest=replace(listing, photos=applied.photos),
             findings=findings,
+            doubts=doubted,
             cues=told,
             corrections=verdicts,
             notes=(*applied.notes, *_notes(listing, encoder, found.engine, engine)),
@@ -128,13 +130,16 @@ def _examined(
     labels: Sequence[str],
     kept: set[str],
     seed: int,
-) -> tuple[tuple[Finding, ...], tuple[Cue, ...]]:
-    """Return all findings, ranked, and the cues; photos that were ``kept`` are not doubted."""
+) -> tuple[tuple[Finding, ...], Doubts | None, tuple[Cue, ...]]:
+    """Return all findings, ranked, the doubts among them, and the cues.
+
+    Photos that were ``kept`` are not doubted.
+    """
     findings = [*about_files(rows)]
     mine_N = np.array([rows[int(place)].photo.reason is None for place in found.place_N], bool)
     usable = [rows[int(place)] for place in found.place_N[mine_N]]
     if not usable:
-        return ranked(findings), ()
+        return ranked(findings), None, ()
     features_ND = found.features_ND if mine_N.all() else found.features_ND[mine_N]
     photos = [replace(one, reason=None) for one in grouped(usable, features_ND)]
     findings += [*about_copies(photos), *about_looks(usable), *about_classes(photos)]
@@ -142,58 +147,21 @@ def _examined(
     labels_N = np.array([number[photo.label or ""] for photo in photos])
     fold_N = folds(photos, seed=seed, k=FOLDS)
     told: tuple[Cue, ...] = ()
+    doubted: Doubts | None = None
     if len(photos) >= FEW:
         _, group_N = np.unique([photo.group for photo in photos], return_inverse=True)
         judged = judge(features_ND, labels_N, len(labels), fold_N, group_N, seed=seed)
-        findings += [*_suspects(photos, labels, judged), *_strangers(photos, judged)]
+        asked_N = np.array([photo.sha256 not in kept for photo in photos])
+        looked = doubts(photos, labels, judged, asked_N, seed=seed)
+        findings += looked.findings
         if len(np.unique(labels_N)) > 1:
+            doubted = looked
             facts = [one.facts for one in usable if one.facts is not None]
             told = cues(facts, labels_N, len(labels), fold_N)
             findings += _telling(told)
     keys = {photo.path for photo in photos if photo.sha256 in kept}
-    doubted = (one for one in findings if not (len(one.paths) == 1 and one.paths[0] in keys))
-    return ranked(doubted), told
-
-
-def _suspects(photos: Sequence[Photo], labels: Sequence[str], judged: Judged) -> Iterator[Finding]:
-    """Yield the photos that the others would give another label."""
-    for row in map(int, np.flatnonzero(judged.doubt_N > DOUBT)):
-        photo, other = photos[row], int(judged.other_N[row])
-        near = judged.neighbours.of(row)
-        bearing = sum(photos[one].label == labels[other] for one in near[:TENTH])
-        yield Finding(
-            kind="label",
-            paths=(photo.path,),
-            labels=(photo.label or "",),
-            reason=f"labelled {photo.label}, looks like {labels[other]} "
-            f"({_percent(judged.probs_NK[row, other])} by the other photos; {bearing} of the "
-            f"{min(TENTH, len(near))} most similar are {labels[other]})",
-            score=float(judged.doubt_N[row]),
-            suggestion=labels[other],
-            neighbours=tuple(photos[one].path for one in near[:SHOWN]),
-        )
-
-
-def _strangers(photos: Sequence[Photo], judged: Judged) -> Iterator[Finding]:
-    """Yield the photos that resemble none of the others as photos usually do."""
-    similar_N = judged.similarity_N
-    middle = float(np.median(similar_N))
-    usual = max(float(np.median(np.abs(similar_N - middle))), 1e-3)
-    for row in map(int, np.flatnonzero(similar_N < middle - FAR * usual)):
-        far = (middle - float(similar_N[row])) / usual
-        yield Finding(
-            kind="stranger",
-            paths=(photos[row].path,),
-            labels=(photos[row].label or "",),
-            reason=f"resembles none of the others: similarity {similar_N[row]:.2f} to the "
-            f"tenth nearest, where the middle photo has {middle:.2f}",
-            score=far,
-            neighbours=tuple(photos[one].path for one in judged.familiar.of(row)[:SHOWN]),
-        )
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}" if share < 0.995 else "over 99%"
+    open_ = (one for one in findings if not (len(one.paths) == 1 and one.paths[0] in keys))
+    return ranked(open_), doubted, told
 
 
 def _telling(found: Sequence[Cue]) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.plain import overlaid
 from fursure.report.ladder import draw
 from fursure.training.backbones import seen_by
-from fursure.training.classes import check_classes
+from fursure.training.classes import check_classes, refuse_reserved
 from fursure.training.collect import collect
 from fursure.training.combine import encoder_for
 from fursure.training.fit import few
@@ -216,6 +216,7 @@ def _divided(
             ).manifest
     if not division.usable:
         raise NoPhotos(fspath(data), f"{len(division.photos)} files, none usable")
+    refuse_reserved(division.labels)
     check_classes(division.usable, division.labels)
     for label in division.labels:
         groups = {one.group for one in division.usable if one.label == label}

@@ -93,18 +93,20 @@ def evaluate_model(
     threads: int | None = None,
     max_error: float | None = None,
     label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> Evaluated:
     """Classify the labelled photos in ``data`` and compare with their labels.
 
     Photos the model or its encoder was made from are left out and counted, unless ``include_seen``.
+    Labels in ``rename`` become others.
 
     Raises:
         BadData: a label is not one of the model's, or nothing is left to evaluate.
         FursureError: the data or the engine cannot be used.
     """
     with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex)
+        listing = list_photos(source, label_regex=label_regex).renamed(rename or {})
         _check_labels(listing, bundle, fspath(data))
         photos = _Unseen(source, listing, bundle, include_seen)
         count = len(listing.photos)
@@ -196,7 +198,8 @@ def _measured(
             f"own (--include-seen) and {len(predictions)} cannot be used."
         )
     probs_NK = np.array([[one.probabilities[label] for label in labels] for one, _ in rows])
-    labels_N = np.array([labels.index(label) for _, label in rows])
+    index = {label: number for number, label in enumerate(labels)}
+    labels_N = np.array([index[label] for _, label in rows])
     answers = Counter(one.answer for one, _ in rows)
     given = [(one, label) for one, label in rows if one.answer not in {"unsure", "stranger"}]
     wrong = sum(one.answer != label for one, label in given)

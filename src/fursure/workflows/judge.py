@@ -1,8 +1,8 @@
 """A model's name and labelled photos → figures, a page to look at, and a second model's beside."""
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ class Asked:
     threads: int | None = None
     max_error: float | None = None
     label_regex: str | None = None
+    rename: Mapping[str, str] = field(default_factory=dict)  # labels of the photos
     report: Path | None = None  # where the page goes; None: no page
     overwrite: bool = False
 
@@ -44,6 +45,7 @@ class Asked:
             threads=self.threads,
             max_error=self.max_error,
             label_regex=self.label_regex,
+            rename=self.rename,
             progress=progress,
         )
 

@@ -85,8 +85,9 @@ def write_page(
         key=original.digest,
         photos=len(original.photos),
         counts=_counts(checked.findings, shown),
-        sentences=tuple(
-            one.reason for one in checked.findings if one.kind in TEXT_ONLY - {"unreadable"}
+        sentences=(
+            *((checked.doubts.sentence(),) if checked.doubts else ()),
+            *(one.reason for one in checked.findings if one.kind in TEXT_ONLY - {"unreadable"}),
         ),
         unreadable=_unreadable(checked.findings),
         cards=cards,

@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -35,7 +35,7 @@ from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
 from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone
-from fursure.training.classes import about_classes, check_classes
+from fursure.training.classes import about_classes, check_classes, refuse_reserved
 from fursure.training.collect import Collected, collect
 from fursure.training.seen import seen_among
 from fursure.training.strangers import told
@@ -67,6 +67,7 @@ def train(
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
     features_output: str | None = None,
     overwrite: bool = False,
     division: Manifest | None = None,
@@ -80,11 +81,11 @@ def train(
 
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed.
-    A ``division`` says which photo is for what; without one the recipe's shares do. The file
-    ``corrections`` holds verdicts on photos, as a review writes them. Where the network itself
-    trains, ``say`` hears of each pass. Photos of ``strangers``, of none of the classes, sharpen
-    what counts as one: half of them teach, the others measure. A ``report`` is a page beside the
-    model.
+    Labels in ``rename`` become others. A ``division`` says which photo is for what; without one
+    the recipe's shares do. The file ``corrections`` holds verdicts on photos, as a review writes
+    them. Where the network itself trains, ``say`` hears of each pass. Photos of ``strangers``, of
+    none of the classes, sharpen what counts as one: half of them teach, the others measure. A
+    ``report`` is a page beside the model.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
@@ -95,7 +96,8 @@ def train(
     earlier = _earlier(path, overwrite)
     verdicts = () if corrections is None else read_corrections(corrections)
     with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex)
+        listing = list_photos(source, label_regex=label_regex).renamed(rename or {})
+        refuse_reserved(listing.labels)
         backbone = origin(recipe, features_output)
         with progress(READING, len(listing.photos)) as advance:
             collected = collect(
@@ -164,6 +166,7 @@ def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Pat
     with replacing(_beside(path, "metrics.json")) as file:
         file.write(json.dumps(_metrics(bundle) | curves, indent=1).encode())
     bundle.write(path)  # last: a bundle that is there is complete
+    Bundle.read(path)  # a disk may keep other bytes than it was given
 
 
 def _report(bundle: Bundle, learned: Learned, data: str | PathLike[str], path: Path) -> str:
