@@ -11,6 +11,7 @@ from handmade import chunk, tiff
 from fursure.errors import BadImage
 from fursure.images.decode import decode
 from fursure.images.drawings import draw
+from fursure.images.jpeg_end import _without_filling
 
 PHOTO = draw("dog", seed=5, size=64)
 RGB_HWC = np.asarray(PHOTO)
@@ -127,7 +128,7 @@ def test_an_iphone_photo_called_otherwise_names_the_extra(
 
 def jpeg(size: int = 128, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    draw("cat", seed=3, size=size).save(buffer, "JPEG", **options)
+    draw("cat", seed=3, size=min(size, 256)).resize((size, size)).save(buffer, "JPEG", **options)
     return buffer.getvalue()
 
 
@@ -146,8 +147,24 @@ def test_a_jpeg_that_lacks_only_its_end_is_the_photo(options: dict[str, Any]) ->
     pixels = decode(data).image.tobytes()
     for cut in (data[:-1], data[:-2], data[:-2] + bytes(700)):
         assert decode(cut).image.tobytes() == pixels
-    large = jpeg(600, **options)  # reduced while it is decoded
-    assert decode(large[:-2]).image.tobytes() == decode(large).image.tobytes()
+    for size in (600, 2100):  # reduced while it is decoded, to 1/2 and 1/8
+        large = jpeg(size, **options)
+        assert decode(large[:-2]).image.tobytes() == decode(large).image.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("end", "body"),
+    [
+        (b"\x8a", b"\x8a"),
+        (b"\x8a\0", b"\x8a\0"),  # as encoders end that fill their last byte with zeros
+        (b"\x8a" + bytes(4096), b"\x8a"),
+        (b"\x8a\xff", b"\x8a"),
+        (b"\xff\0", b"\xff\0"),
+        (b"\xff" + bytes(4096), b"\xff\0"),
+    ],
+)
+def test_a_zero_at_the_end_may_belong_to_the_pixels(end: bytes, body: bytes) -> None:
+    assert _without_filling(b"\x01" + end) == b"\x01" + body
 
 
 @pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)

@@ -42,7 +42,7 @@ def read_jpeg(data: bytes, header: JpegHeader, scale: int) -> Image.Image:
     if header.coding in OTHER_CODINGS:
         raise OtherKind("JPEG", OTHER_CODINGS[header.coding])
     if not has_end(data, header):
-        return ended(data, header, lambda file: _by_pillow(file, header, scale))
+        return ended(data, header, scale, lambda file: _by_pillow(file, header, scale))
     plain = header.channels in {1, 3} and header.coding in {0xC0, 0xC1, 0xC2}
     if plain and jpeg_decoder() == "simplejpeg":
         with suppress(ValueError):  # it refuses blemishes that Pillow forgives; Pillow decides

@@ -17,7 +17,8 @@ END = b"\xff\xd9"
 LAST = 16  # bytes without which pixels have to be missing, or else something else follows them
 
 
-STARTS = (0x00, 0x5A, 0xA5, 0xFE)  # of the tails: bits that differ from the first on
+FEW = 3  # zeros at the end of pixels may belong to them
+STARTS = (0x00, 0x5A, 0xFE)  # of the tails: bits that differ from the first on
 
 
 def _tail(start: int, restart: int) -> bytes:
@@ -33,20 +34,32 @@ def has_end(data: bytes, header: JpegHeader) -> bool:
     return data.rfind(END, header.scans) >= 0
 
 
-def ended(data: bytes, header: JpegHeader, read: Callable[[bytes], Image.Image]) -> Image.Image:
-    """Return the picture of a JPEG that lacks nothing but its end.
+def ended(
+    data: bytes, header: JpegHeader, scale: int, read: Callable[[bytes], Image.Image]
+) -> Image.Image:
+    """Return the picture of a JPEG that lacks nothing but its end; ``read`` gives 1/``scale``.
 
     Raises:
         EOFError: it lacks more, or something else follows its pixels.
     """
+    body = _without_filling(data)
+    image = _settled(body, read) if _is_refined(data, header) else None
+    # The last scan of a progressive JPEG is of details that do not show in a reduced picture.
+    shows = scale == 1 or not header.progressive
+    if image is None or (shows and _settled(body[:-LAST], read) is not None):
+        raise EOFError("the JPEG ends before its pixels do")
+    return image
+
+
+def _without_filling(data: bytes) -> bytes:
+    """Return ``data`` without the zeros that fill it up, and without half an end."""
     body = data.rstrip(b"\0")
-    if body.endswith(b"\xff"):  # half an end, or a zero that belongs to it
-        body = body + b"\0" if len(body) < len(data) else body[:-1]
-    if _is_refined(data, header):
-        image = _settled(body, read)
-        if image is not None and _settled(body[:-LAST], read) is None:
-            return image
-    raise EOFError("the JPEG ends before its pixels do")
+    zeros = len(data) - len(body)
+    if zeros == 0:
+        return body.removesuffix(END[:1])
+    if zeros <= FEW:
+        return data
+    return body + b"\0" if body.endswith(b"\xff") else body
 
 
 def _settled(body: bytes, read: Callable[[bytes], Image.Image]) -> Image.Image | None:
