@@ -23,6 +23,7 @@ from fursure.errors import BadBackbone, MissingExtra, UnknownBackbone
 from fursure.images.preprocess import Preprocess
 from fursure.training.backbones import Backbone, at_hand, load_backbone
 from fursure.training.graph import encoder_of
+from fursure.training.measured import stronger
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.3, 0.4)
 CFG = {
@@ -525,3 +526,9 @@ def test_offline_the_hub_is_not_asked_and_the_sentence_says_what_to_download(
     with pytest.raises(UnknownBackbone, match=words):
         load_backbone(name)
     assert asked == []
+
+
+def test_only_what_was_measured_to_be_better_by_both_figures_is_called_stronger() -> None:
+    assert stronger("lite0", ["lite2", "net", "lite1", "lite0"]) == ["lite2"]
+    assert stronger("lite2", ["lite0", "lite1"]) == []
+    assert stronger("net", ["lite2"]) == []  # nobody measured it

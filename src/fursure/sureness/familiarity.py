@@ -322,8 +322,9 @@ def _principal(
 ) -> NDArray[np.float64]:
     """Return the first right singular vectors: of few rows from their products with each other.
 
-    Of many by subspace iteration (Halko et al., SIAM 2011). Coordinates in them replace the references by their best approximation of that rank; a photo
-    keeps its full length, so what it has outside of them makes it less familiar.
+    Of many by subspace iteration (Halko et al., SIAM 2011). Coordinates in them replace the
+    references by their best approximation of that rank; a photo keeps its full length, so what it
+    has outside of them makes it less familiar.
     """
     if len(rows_ND) <= EXACT:
         square_N, turn_NN = np.linalg.eigh((rows_ND @ rows_ND.T).astype(np.float64))
