@@ -33,7 +33,7 @@ demo: .venv/train-installed
 	$(BIN)/fursure demo --into demo
 
 test: .venv/dev-installed
-	$(BIN)/pytest -m "not slow" --numprocesses auto --dist worksteal
+	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses auto --dist worksteal
 
 test-slow: .venv/dev-installed
 	$(BIN)/pytest -m slow

@@ -20,7 +20,7 @@ from fursure.training.neighbours import Neighbours, alike, familiar, nearest
 from fursure.training.noise import fitted
 from fursure.training.ridge import Rows
 from fursure.training.suspects import FAR, FARTHER, TENTH, VOTERS, opinions, strangeness
-from fursure.workflows.doubts import PROBABLE, WORTH
+from fursure.workflows.doubts import PROBABLE, worth_a_look
 
 SIZES = (100, 300, 600, 2000, 12000)  # photos; the last: all there are
 RATES = (0.0, 0.01, 0.03, 0.1)  # shares of the labels turned round
@@ -77,9 +77,9 @@ def _draw(seen: Seen, size: int, seed: int) -> Iterator[tuple[float, Outcome]]:
         fold_N = _folds(group_N, rng)
         score_NK, share_NK = opinions(rows, neighbours, given_N, classes, fold_N)
         _, noise = fitted(score_NK, share_NK, given_N, strange_N <= FAR)
-        chance_N = noise.chances()
-        listed_N = (chance_N >= WORTH) & (strange_N <= FARTHER)
-        wrong, probable_N = noise.count(listed_N, seed=seed), listed_N & (chance_N > PROBABLE)
+        listed_N = worth_a_look(noise) & (strange_N <= FARTHER)
+        probable_N = listed_N & (noise.chances() > PROBABLE)
+        wrong = noise.count(listed_N, seed=seed)
         yield (
             rate,
             Outcome(

@@ -7,8 +7,8 @@ And a hard photo is doubted the more rarely, the stronger the doubt. So both are
 what the scores are worth, and what share of the labels is wrong. No judge saw a photo's own label,
 hence its doubt under another label is known without planting it.
 
-Dimension key: N photos, K classes, P parameters, C cells of a grid over sharpness and share,
-B bins of log odds, R draws.
+Dimension key: N photos, K classes, P parameters, S shares of wrong labels, L levels of
+sharpness, B bins of log odds, R draws.
 """
 
 from dataclasses import dataclass
@@ -28,37 +28,57 @@ WORTH = np.log([6.0, 4.0])  # logits that a judge's full score adds
 LOOSE = 0.5  # standard deviation of that logarithm
 BIAS = 1.0  # logits, of a class
 RARE, COMMON = 0.5, 5.0  # Beta distribution of the share of wrong labels: 9 %, or next to none
-STEP, FINAL = 0.05, 500  # width of a bin in log odds; bins on either side, the last for all beyond
-SHARPNESS = np.linspace(-1.2, 1.2, 121)  # logarithm of what the log odds are multiplied by
-SHARES = np.linspace(np.log(1e-5), np.log(0.45), 81)  # logarithms of the share of wrong labels
-NEGLIGIBLE = 1e-6  # of the likeliest cell's probability
+STEP, FINAL = 0.05, 500  # width of a bin of log odds; bins on either side, the last for all beyond
+SHARPNESS = np.linspace(-1.2, 1.2, 81)  # logarithms of what the logits are multiplied by
+SHARES = np.geomspace(1e-5, 0.45, 81)  # of the labels are wrong
+NEGLIGIBLE = 1e-6  # of the probability of the likeliest pair of the two
 DRAWS = 4000  # of the number of wrong labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Noise:
-    """Chances that a label is wrong, by the log odds for it, and how sure these are."""
+class Level:
+    """How the labels look if the scores are worth so much."""
 
-    weight_C: Vector  # probability of each pair of sharpness and share of wrong labels
-    chance_CB: NDArray[np.float32]  # that a label in this bin is wrong, were that pair true
-    bin_N: NDArray[np.intp]  # of each photo
-    odds_N: Vector  # log odds for each photo's label, by the judges
+    weight_S: Vector  # probability of this sharpness with each share; 1 over all levels together
+    bin_N: NDArray[np.int16]  # where the log odds for each photo's label lie
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Noise:
+    """Chances that a label is wrong, and how sure these are."""
+
+    levels: tuple[Level, ...]  # all that are not next to impossible
+    chance_SB: Vector  # that a label in this bin is wrong, by the share of wrong labels
+    odds_N: Vector  # log odds for each photo's label, at the likeliest sharpness
 
     def chances(self) -> Vector:
         """Return how likely each photo's label (N) is wrong."""
-        return np.asarray((self.weight_C @ self.chance_CB)[self.bin_N])
+        several = ((level.weight_S @ self.chance_SB)[level.bin_N] for level in self.levels)
+        return np.asarray(sum(several, start=np.zeros(len(self.odds_N))))
 
     def count(self, chosen_N: NDArray[np.bool_], *, seed: int = 0) -> Estimate:
         """Estimate how many of the chosen labels are wrong: the mean and the middle 95 %."""
-        photos_B = np.bincount(self.bin_N[chosen_N], minlength=self.chance_CB.shape[1])
-        taken = np.flatnonzero(photos_B)
         rng = np.random.default_rng(seed)
-        cell_R = rng.choice(len(self.weight_C), DRAWS, p=self.weight_C)
-        chance_RB = self.chance_CB[cell_R][:, taken].astype(np.float64)
-        count_R = rng.binomial(photos_B[taken], chance_RB).sum(axis=1)
+        draws_L = rng.multinomial(DRAWS, [level.weight_S.sum() for level in self.levels])
+        count_R = np.concatenate(
+            [
+                self._drawn(level, chosen_N, draws, rng)
+                for level, draws in zip(self.levels, draws_L, strict=True)
+            ]
+        )
         low, high = np.quantile(count_R, [0.025, 0.975], method="inverted_cdf")
-        mean = float(self.weight_C @ self.chance_CB @ photos_B)
+        mean = float(self.chances()[chosen_N].sum())
         return Estimate(mean, float(low), float(high), int(chosen_N.sum()), percent=False)
+
+    def _drawn(
+        self, level: Level, chosen_N: NDArray[np.bool_], draws: int, rng: np.random.Generator
+    ) -> NDArray[np.int64]:
+        """Draw numbers (R) of wrong labels among the chosen."""
+        photos_B = np.bincount(level.bin_N[chosen_N], minlength=self.chance_SB.shape[1])
+        taken = np.flatnonzero(photos_B)
+        share_R = rng.choice(len(level.weight_S), draws, p=level.weight_S / level.weight_S.sum())
+        chance_RB = self.chance_SB[np.ix_(share_R, taken)]
+        return np.asarray(rng.binomial(photos_B[taken], chance_RB).sum(axis=1))
 
 
 def fitted(
@@ -72,10 +92,9 @@ def fitted(
     params_P = _likeliest(exact_score_NK[chosen_N], exact_share_NK[chosen_N], labels_N[chosen_N])
     logits_NK = _logits(params_P, exact_score_NK, exact_share_NK)
     odds_N = log_odds(logits_NK, labels_N)
-    odds_B, bin_N = np.unique((odds_N / STEP).round().clip(-FINAL, FINAL), return_inverse=True)
-    photos_B = np.bincount(bin_N[chosen_N], minlength=len(odds_B))
-    weight_C, chance_CB = _cells(STEP * odds_B, photos_B, params_P[:2], logits_NK.shape[1])
-    return logits_NK, Noise(weight_C=weight_C, chance_CB=chance_CB, bin_N=bin_N, odds_N=odds_N)
+    like_SB, chance_SB = _by_share(logits_NK.shape[1])
+    levels = _levels(logits_NK, labels_N, chosen_N, params_P[:2], like_SB)
+    return logits_NK, Noise(levels=levels, chance_SB=chance_SB, odds_N=odds_N)
 
 
 def log_odds(logits_NK: Vector, labels_N: Labels) -> Vector:
@@ -144,22 +163,31 @@ def _against(share: float) -> float:
     return float(-RARE * np.log(share) - (COMMON - 1) * np.log1p(-share))
 
 
-def _cells(
-    odds_B: Vector, photos_B: NDArray[np.intp], worth: Vector, classes: int
-) -> tuple[Vector, NDArray[np.float32]]:
-    """Return how likely each cell of the grid is, and the chances of a wrong label in it."""
-    shares_S = np.exp(SHARES)[:, None]
-    stray_S = shares_S / max(classes - 1, 1)
-    logs, chances = [], []
+def _levels(
+    logits_NK: Vector, labels_N: Labels, chosen_N: NDArray[np.bool_], worth: Vector, like_SB: Vector
+) -> tuple[Level, ...]:
+    """Return the levels of sharpness that are not next to impossible."""
+    bins, logs = [], []
+    prior_S = np.array([_against(share) for share in SHARES])
+    log_like_SB = np.log(like_SB)
     for sharper in SHARPNESS:
-        right_B = 1 / (1 + np.exp(-np.exp(sharper) * odds_B))
-        wrong_SB = stray_S * (1 - right_B)
-        like_SB = (1 - shares_S) * right_B + wrong_SB
+        odds_N = log_odds(np.exp(sharper) * logits_NK, labels_N)
+        bins.append((np.rint(odds_N / STEP).clip(-FINAL, FINAL) + FINAL).astype(np.int16))
         far = (worth + sharper - WORTH) / LOOSE
-        prior_S = np.array([_against(share) for share in shares_S[:, 0]]) + far @ far / 2
-        logs.append(np.log(like_SB) @ photos_B - prior_S)
-        chances.append((wrong_SB / like_SB).astype(np.float32))
-    log_C = np.concatenate(logs)
-    kept_C = log_C > log_C.max() + np.log(NEGLIGIBLE)
-    weight_C = np.exp(log_C[kept_C] - log_C.max())
-    return weight_C / weight_C.sum(), np.concatenate(chances)[kept_C]
+        photos_B = np.bincount(bins[-1][chosen_N], minlength=2 * FINAL + 1)
+        logs.append(log_like_SB @ photos_B - prior_S - far @ far / 2)
+    weight_LS = np.exp(np.array(logs) - np.max(logs))
+    return tuple(
+        Level(weight_S=weight_S / weight_LS.sum(), bin_N=bin_N)
+        for weight_S, bin_N in zip(weight_LS, bins, strict=True)
+        if weight_S.max() > NEGLIGIBLE
+    )
+
+
+def _by_share(classes: int) -> tuple[Vector, Vector]:
+    """Return how likely a label in each bin is, and how likely wrong (S, B), by the share."""
+    right_B = 1 / (1 + np.exp(-STEP * np.arange(-FINAL, FINAL + 1)))
+    share_S1 = SHARES[:, None]
+    wrong_SB = share_S1 / max(classes - 1, 1) * (1 - right_B)
+    like_SB = (1 - share_S1) * right_B + wrong_SB
+    return like_SB, wrong_SB / like_SB

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from fursure.data.findings import Finding
 from fursure.data.manifest import Photo
 from fursure.metrics.intervals import Estimate
+from fursure.training.noise import Noise
 from fursure.training.suspects import FAR, FARTHER, TENTH, Judged
 
 WORTH = 0.05  # chance of a wrong label from which on a look is worth its while: one in twenty
+LEANING = 1.0  # log odds for another label; with less, a chance is but the share wrong anywhere
 PROBABLE = 0.5  # chance above which a label is called probably wrong
 SHOWN = 5  # neighbours named and shown with a suspect
 
@@ -30,7 +32,7 @@ class Doubts:
         """Return in words how much the list of labels is worth."""
         listed, wrong = self.wrong.n or 0, self.wrong
         if listed == 0:
-            return f"No label is worth a look: none is wrong with a chance of {WORTH:.0%} or more."
+            return f"No label is worth a look: none has a chance of {WORTH:.0%} to be wrong."
         if listed == 1:
             return f"1 label is worth a look: wrong with a chance of {percent(wrong.value)}."
         many = round(wrong.value)
@@ -53,7 +55,7 @@ def doubts(
     A photo that resembles no other may belong to no class, whatever label the judges prefer.
     """
     chance_N = judged.noise.chances()
-    doubted_N = asked_N & (chance_N >= WORTH)
+    doubted_N = asked_N & worth_a_look(judged.noise)
     strange_N = asked_N & (judged.strangeness_N > np.where(doubted_N, FARTHER, FAR))
     listed_N = doubted_N & ~strange_N
     findings = (
@@ -61,6 +63,11 @@ def doubts(
         *_strange(photos, labels, judged, strange_N),
     )
     return Doubts(findings=findings, wrong=judged.noise.count(listed_N, seed=seed))
+
+
+def worth_a_look(noise: Noise) -> NDArray[np.bool_]:
+    """Return which labels (N) the judges lean against, and are wrong with some chance."""
+    return (noise.chances() >= WORTH) & (noise.odds_N < -LEANING)
 
 
 def _wrong(
@@ -96,7 +103,7 @@ def _strange(
 ) -> Iterator[Finding]:
     """Yield the photos that resemble none of the others as photos usually do."""
     middle = float(np.median(judged.similarity_N))
-    neither = f"neither {labels[0]} nor {labels[1]}" if len(labels) == 2 else "none of the classes"
+    neither = f"Neither {labels[0]} nor {labels[1]}" if len(labels) == 2 else "None of the classes"
     for row in map(int, np.flatnonzero(strange_N)):
         other = labels[judged.other_N[row]]
         rather = f"; if one of them, rather {other}" if judged.doubt_N[row] > 0 else ""
