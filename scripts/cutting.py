@@ -35,7 +35,7 @@ def cut(network: bytes, name: str, weights: bytes, pieces: Iterable[Piece]) -> b
     parts.append(len(network) - at)
     header = {"weights": name, "sha256": hashlib.sha256(network).hexdigest(), "parts": parts}
     splice = json.dumps(header, separators=(",", ":")).encode() + b"\n" + between + network[at:]
-    assert spliced(splice) == network
+    assert spliced(splice)[0] == network
     return splice
 
 

@@ -337,7 +337,7 @@ def test_a_model_that_was_damaged_or_forged_answers_nothing(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     members = members_of(PETS)
-    members["model.onnx"] = spliced(members.pop("model.splice"))
+    members["model.onnx"] = spliced(members.pop("model.splice"))[0]
     forge(members)
     with zipfile.ZipFile(tmp_path / "m.fursure", "w") as archive:
         for name, data in members.items():

@@ -112,7 +112,8 @@ def test_axes_come_in_the_order_asked_for(monkeypatch: pytest.MonkeyPatch) -> No
     from hashlib import sha256
 
     parts: list[object] = [3, [0, [2, 3], [1, 0]], 3]
-    assert spliced(described(parts, sha256(wanted).hexdigest())) == wanted
+    digest = sha256(wanted).hexdigest()
+    assert spliced(described(parts, digest)) == (wanted, digest)
 
 
 def test_unknown_weights_and_foreign_bytes_are_refused() -> None:

@@ -292,9 +292,10 @@ class Bundle:
             raise BadBundle(path, "there is no such file; `fursure train` makes one")
         try:
             members = _read_folder(path) if path.is_dir() else _read_zip(path)
+            known = {}
             if (splice := members.pop("model.splice", None)) is not None:
-                members["model.onnx"] = spliced(splice)
-            _check_sums(members)
+                members["model.onnx"], known["model.onnx"] = spliced(splice)
+            _check_sums(members, known)
             return cls._parse(members)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             reason = f"lacks {error}" if isinstance(error, KeyError) else str(error)
@@ -390,12 +391,14 @@ def _check_size(name: str, size: int) -> None:
         raise ValueError(f"{name} in it has {size} bytes, more than the {LIMITS[name]} allowed")
 
 
-def _check_sums(members: Mapping[str, bytes]) -> None:
+def _check_sums(members: Mapping[str, bytes], known: Mapping[str, str]) -> None:
+    """Compare every member's digest with what was written; those ``known`` were computed before."""
     lines = members["SHA256SUMS"].decode("ascii").splitlines()
     pairs = [line.partition("  ") for line in lines]
     sums = {name: digest for digest, _, name in pairs}
     for name in LIMITS.keys() - {"SHA256SUMS", "model.splice"}:
-        if sums.get(name) != hashlib.sha256(members[name]).hexdigest():
+        digest = known.get(name) or hashlib.sha256(members[name]).hexdigest()
+        if sums.get(name) != digest:
             raise ValueError(
                 f"{name} in it is not what was written (its sha256 differs); copy it again"
             )

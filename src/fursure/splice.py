@@ -98,8 +98,8 @@ def _published(name: str) -> bytes:
     return PUBLISHED[name].read()
 
 
-def spliced(splice: bytes) -> bytes:
-    """Return the network that ``splice`` describes.
+def spliced(splice: bytes) -> tuple[bytes, str]:
+    """Return the network that ``splice`` describes, and its sha256.
 
     Raises:
         MissingWeights: the weights it names are not installed.
@@ -112,9 +112,10 @@ def spliced(splice: bytes) -> bytes:
     if header["weights"] not in PUBLISHED:
         raise ValueError(f"it needs weights called {header['weights']!r}, which are not known here")
     network = b"".join(_parts(header["parts"], between, _published(header["weights"])))
-    if hashlib.sha256(network).hexdigest() != header["sha256"]:
+    digest = hashlib.sha256(network).hexdigest()
+    if digest != header["sha256"]:
         raise ValueError("the network made of it is not the one that was described")
-    return network
+    return network, digest
 
 
 def _parts(parts: Any, between: bytes, weights: bytes) -> Iterator[bytes | memoryview]:

@@ -61,7 +61,7 @@ def predict(
 
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
-    made_by = _made_by(bundle, photos, knobs)
+    made_by = _made_by(bundle, photos, knobs) if csv_path else {}
     if csv_path is not None and not overwrite and _is_done(csv_path, made_by):
         click.echo(str(csv_path))
         options.say(f"{csv_path} was made from the same photos and model: nothing to do.")

@@ -52,4 +52,4 @@ def encoder(name: str) -> bytes:
     Raises:
         MissingWeights: its data package is not installed.
     """
-    return spliced((files("fursure") / "models" / f"{name}.splice").read_bytes())
+    return spliced((files("fursure") / "models" / f"{name}.splice").read_bytes())[0]

@@ -12,7 +12,6 @@ from fursure.engine.session import BULK
 from fursure.errors import NoPhotos
 from fursure.recipe import Engine
 from fursure.workflows.inputs import Photos
-from fursure.workflows.notes import about_engine
 
 
 def predict(
@@ -46,9 +45,12 @@ def predict(
         predictor = Predictor.open(
             bundle, engine=engine, photos=len(head), threads=threads, max_error=max_error
         )
-        name = predictor.network.session.engine
-        for sentence in about_engine(name, bundle.model, asked=engine, photos=len(head)):
-            say(sentence)
+        if len(head) >= BULK:
+            from fursure.workflows.notes import about_engine  # one photo starts without it
+
+            name = predictor.network.session.engine
+            for sentence in about_engine(name, bundle.model, asked=engine, photos=len(head)):
+                say(sentence)
         yield from predictor.stream(chain(head, named))
 
 
