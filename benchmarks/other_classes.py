@@ -1,6 +1,6 @@
 """Classes that no backbone here was chosen for: what a person would call a thing, and a turn.
 
-    python -m benchmarks.other_classes          (one to two minutes)
+    python -m benchmarks.other_classes
 
 The strangers are divided by what they are (animal, vehicle, ...), and cats and dogs by how far
 each was turned, which code decides and no eye. `lite0` is compared with `tiny`, the backbone before
