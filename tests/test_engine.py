@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from samples import SIDE, encoder_graph
 
-from fursure.bundle import Bundle
+from fursure.bundle import Bundle, shipped
 from fursure.data.parallel import chunked, in_order
 from fursure.engine import selftest
 from fursure.engine.network import Network
@@ -314,3 +314,13 @@ def test_the_self_test_imports_nothing_from_the_current_folder(
     (tmp_path / "numpy.py").write_text("raise SystemExit('code of a stranger')")
     monkeypatch.chdir(tmp_path)
     assert "stranger" not in selftest.verdict(encoder_graph(seed=17)).reason
+
+
+def test_both_engines_name_the_same_outputs_where_the_temperature_changes_nothing() -> None:
+    model = shipped("pets").model
+    pixels_NHWC = shipped("pets").golden.pixels_NHWC
+    assert shipped("pets").meta.temperature == 1
+    a, b = OnnxRuntime(model, threads=1), OpenVino(model, threads=1, precision="f32")
+    left, right = a(pixels_NHWC), b(pixels_NHWC)
+    assert left.keys() == right.keys()
+    assert np.abs(left["logits"] - right["logits"]).max() < 1e-2

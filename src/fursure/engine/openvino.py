@@ -59,13 +59,19 @@ class OpenVino:
     def __init__(self, model: bytes, *, threads: int, precision: Precision = "bf16") -> None:
         self._model, self._threads, self._precision = model, threads, precision
         self._lock = threading.Lock()
+        self._names: list[str] = []  # of the outputs, once it is compiled
         self._local = threading.local()  # an infer request serves one caller at a time
         self.engine = f"openvino {installed_version()} {NAMES[precision]}"
 
     @cached_property
     def _compiled(self) -> Any:
-        """Compile the network: only when the first photo comes, for there may be none to run."""
+        """Compile the network: only when the first photo comes, for there may be none to run.
+
+        Names of outputs are taken before: where a node changes nothing (a temperature of 1), the
+        compiled network knows its input and its output as one tensor, by either name.
+        """
         graph = core().read_model(self._model, b"")
+        self._names = [output.get_any_name() for output in graph.outputs]
         graph.reshape({0: [BATCH, *graph.inputs[0].partial_shape[1:]]})
         return core().compile_model(
             graph,
@@ -105,7 +111,7 @@ class OpenVino:
         """
         if not hasattr(self._local, "slot"):
             with self._lock:
-                self._local.slot = _Slot.of(self._compiled)
+                self._local.slot = _Slot.of(self._compiled, self._names)
         slot: _Slot = self._local.slot
         return slot
 
@@ -117,11 +123,14 @@ class _Slot:
     outputs: dict[str, Any]  # name -> the tensor the request writes
 
     @classmethod
-    def of(cls, compiled: Any) -> "_Slot":
+    def of(cls, compiled: Any, names: list[str]) -> "_Slot":
         """Create a request and run it once."""
         request = compiled.create_infer_request()
         pixels_BHWC = np.zeros(tuple(compiled.inputs[0].shape), np.uint8)
         request.set_input_tensor(openvino().Tensor(pixels_BHWC, shared_memory=True))
         request.infer()
-        outputs = {output.get_any_name(): request.get_tensor(output) for output in compiled.outputs}
+        outputs = {
+            name: request.get_tensor(output)
+            for name, output in zip(names, compiled.outputs, strict=True)
+        }
         return cls(request, pixels_BHWC, outputs)
