@@ -74,6 +74,14 @@ def test_photos_that_are_not_chosen_teach_nothing() -> None:
     assert np.allclose(odds[0][1], odds[1][1])
 
 
+@pytest.mark.parametrize("size", [1e-6, 10.0, 1e3])
+def test_scores_of_any_size_give_finite_chances(size: float) -> None:
+    score_NK, share_NK, given_N, _ = scored(100, 2, 0.02, spread=0.05)
+    logits_NK, noise = fitted(size * score_NK, size * share_NK, given_N, everyone(given_N))
+    assert np.isfinite(logits_NK).all()
+    assert ((noise.chances() >= 0) & (noise.chances() <= 1)).all()
+
+
 def test_none_chosen_are_none_wrong() -> None:
     score_NK, share_NK, given_N, _ = scored(50, 2, 0.1)
     _, noise = fitted(score_NK, share_NK, given_N, everyone(given_N))

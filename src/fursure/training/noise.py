@@ -32,6 +32,7 @@ STEP, FINAL = 0.05, 500  # width of a bin of log odds; bins on either side, the 
 SHARPNESS = np.linspace(-1.2, 1.2, 81)  # logarithms of what the logits are multiplied by
 SHARES = np.geomspace(1e-5, 0.45, 81)  # of the labels are wrong
 NEGLIGIBLE = 1e-6  # of the probability of the likeliest pair of the two
+FARTHEST = 20.0  # a parameter may be tried at; beyond, exponentials run over
 DRAWS = 4000  # of the number of wrong labels
 
 
@@ -119,7 +120,7 @@ def _likeliest(score_NK: Vector, share_NK: Vector, labels_N: Labels) -> Vector:
     target_NK = np.eye(classes)[labels_N]
 
     def objective(params32_P: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
-        params_P = params32_P.astype(np.float64)
+        params_P = params32_P.astype(np.float64).clip(-FARTHEST, FARTHEST)
         share = _share(params_P[2])
         stray = share / max(classes - 1, 1)  # chance of one certain wrong label
         probs_NK = softmax(_logits(params_P, score_NK, share_NK))
