@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.flipped_labels import WEIGHTS
 from benchmarks.known_flaws import Seen, see
 from fursure.metrics.intervals import proportion
 from fursure.training.neighbours import Neighbours, alike, familiar, nearest
@@ -44,7 +43,7 @@ class Outcome:
 def main() -> None:
     """Print a row for each number of photos and each share of planted flips."""
     draws = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    table(see(*sys.argv[2:3] or [str(WEIGHTS)]), draws)
+    table(see(*sys.argv[2:3]), draws)
 
 
 def table(seen: Seen, draws: int, sizes: tuple[int, ...] = SIZES) -> None:

@@ -1,6 +1,6 @@
 """Turn some labels round at random, and count how many of them a check finds.
 
-python -m benchmarks.flipped_labels [SEEDS]
+python -m benchmarks.flipped_labels [SEEDS] [BACKBONE]
 
 Beside the ranking that ships stand the plain out-of-fold one and cleanlab's, if it is installed.
 """
@@ -38,8 +38,9 @@ Scores = NDArray[np.floating]
 def main() -> None:
     """Measure every ranking on the same flips."""
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 12
+    backbone = sys.argv[2] if len(sys.argv) > 2 else str(WEIGHTS)
     with open_source(PHOTOS) as source:
-        found = gather(source, list_photos(source), load_backbone(str(WEIGHTS)))
+        found = gather(source, list_photos(source), load_backbone(backbone))
     photos = [replace(one, reason=None) for one in grouped(found.usable, found.features_ND)]
     names = sorted({str(one.label) for one in photos})
     labels_N = np.array([names.index(str(one.label)) for one in photos])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.flipped_labels import PHOTOS, WEIGHTS
+from benchmarks.flipped_labels import PHOTOS
 from fursure.data.layout import list_photos
 from fursure.data.manifest import Photo
 from fursure.data.sources import open_source
@@ -54,7 +54,7 @@ def name(photo: Photo) -> str:
     return photo.path.rpartition("/")[2].removesuffix(".jpg")
 
 
-def see(backbone: str = str(WEIGHTS)) -> Seen:
+def see(backbone: str = "lite0") -> Seen:
     """Return the 12,000 photos by a backbone's features."""
     with open_source(PHOTOS) as source:
         listing = list_photos(source)
