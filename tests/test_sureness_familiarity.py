@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -263,6 +264,20 @@ def test_with_a_readout_too_the_threshold_gives_up_one_known_photo_in_a_hundred(
         familiar = fit_familiar(features, labels, held_out, readout=own_readout())
         lost.append(np.mean(familiar.familiarity(known(500, seed=10 * seed + 3)[0]) < 0.01))
     assert 0.003 < np.mean(lost) < 0.02
+
+
+def test_features_in_front_of_those_that_count_change_nothing() -> None:
+    familiar, later = fitted(), replace(fitted(), first=5)
+    features = known(40, seed=3)[0]
+    noise = np.random.default_rng(0).normal(size=(40, 5)).astype(np.float32)
+    found = later.familiarity(np.concatenate([noise, features], axis=1))
+    assert np.array_equal(found, familiar.familiarity(features))
+    with pytest.raises(ValueError, match=f"{FEATURES + 5}"):
+        later.familiarity(features)
+    assert Familiar.from_arrays(later.to_arrays()).first == 5
+    assert "first" not in familiar.to_arrays()
+    with pytest.raises(ValueError, match="impossible"):
+        Familiar.from_arrays(later.to_arrays() | {"first": np.array(-1)})
 
 
 def test_a_readout_is_left_out_where_nothing_gives_it_a_scale_or_room() -> None:

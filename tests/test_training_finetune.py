@@ -527,13 +527,34 @@ def test_stages_share_a_budget_and_the_last_takes_what_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(finetune, "time", Clock())
-    stages = (Stage(epochs=1, part="head"), Stage(epochs=3))
+    stages = (Stage(epochs=100, part="head"), Stage(epochs=300))
     trainer = trainer_of(minutes=1.0, stages=stages, patience=99)
     began = {}
     for _ in trainer:
         began[trainer.state.place.stage] = trainer.state.place.began
     assert 15 <= began[1] <= 16  # a quarter of a minute
     assert 60 <= trainer.state.place.seconds <= 61
+
+
+def test_a_budget_that_is_not_needed_is_not_used_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(finetune, "time", Clock())
+    trainer = trainer_of(minutes=60.0, stages=(Stage(epochs=2, rate=1e-3),))
+    found = list(trainer)
+    assert [event.number for event in found if isinstance(event, Epoch)] == [0, 1, 2]
+    rates = [event.rate for event in found if isinstance(event, Step)]
+    assert rates[-1] < 0.2 * max(rates)  # the schedule knows that the passes end first
+
+
+def test_training_photos_may_be_smaller_than_those_that_are_answered() -> None:
+    sizes: dict[bool, set[int]] = {True: set(), False: set()}
+
+    class Noting(Net):
+        def forward_features(self, x_NCHW: Tensor) -> Tensor:
+            sizes[self.training].add(x_NCHW.shape[-1])
+            return super().forward_features(x_NCHW)
+
+    steps(trainer_of(model=model_of(shaken(Noting())), train_size=12))
+    assert sizes == {True: {12}, False: {16}}
 
 
 def test_a_budget_that_the_first_look_takes_up_leaves_the_start(

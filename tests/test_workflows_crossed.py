@@ -1,6 +1,7 @@
 """Recipes that train their network, on few photos: measured like a frozen one, fold by fold."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,10 @@ from fursure.bundle import Bundle, short_digest
 from fursure.data.manifest import Manifest
 from fursure.recipe import FineTune, LogisticRegression, Recipe, Stage
 from fursure.training import tuning
+from fursure.training.backbones import Backbone
 from fursure.training.collect import Collected
+from fursure.training.graph import half_precision
+from fursure.training.state import Epoch
 from fursure.training.tuning import Tuned
 from fursure.workflows.train import Trained, train
 
@@ -35,6 +39,9 @@ class Calls:
     collected: list[Collected]
     minutes: list[float | None]
     halved: list[bool]
+    runs: list[int]
+    trained: Callable[[Backbone, int], Backbone] = lambda origin, _run: origin
+    epochs: tuple[Epoch, ...] = ()
 
     def __call__(
         self, source: Any, collected: Collected, recipe: Recipe, origin: Any, start: Any, **how: Any
@@ -42,7 +49,14 @@ class Calls:
         self.collected.append(collected)
         self.minutes.append(recipe.tune.minutes if recipe.tune else None)
         self.halved.append(how["halved"])
-        return Tuned(backbone=origin, head=start, epochs=(), notes=(), leftovers=())
+        self.runs.append(how["run"])
+        return Tuned(
+            backbone=self.trained(origin, how["run"]),
+            head=start,
+            epochs=self.epochs,
+            notes=(),
+            leftovers=(),
+        )
 
     def digests(self, number: int, *splits: str) -> set[str]:
         return {one.sha256 for one in self.collected[number].usable if one.split in splits}
@@ -50,7 +64,7 @@ class Calls:
 
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
-    calls = Calls([], [], [])
+    calls = Calls([], [], [], [])
     monkeypatch.setattr(tuning, "tune", calls)
     return calls
 
@@ -110,6 +124,56 @@ def test_photos_enough_are_divided_as_ever(folder: Path, tmp_path: Path, calls: 
     assert (calls.halved, calls.minutes) == ([True], [8])
     seen = calls.digests(0, "train", "val")
     assert Bundle.read(made.path).encoder_seen == set(map(short_digest, seen))
+
+
+def divided(**tune: Any) -> Recipe:
+    shares: dict[str, Any] = {"cross_validate_below": 0, "validation": 0.3, "test": 0.3}
+    return replace(TUNED, **shares, tune=FineTune(**tune))
+
+
+def epoch(*, number: int, best: bool, minutes: float = 1.0) -> Epoch:
+    return Epoch(
+        stage=1,
+        number=number,
+        train_loss=0.1,
+        val_loss=0.1,
+        val_accuracy=0.9,
+        best=best,
+        seconds=60 * minutes,
+    )
+
+
+def test_runs_and_a_frozen_network_beside_become_one_model(
+    folder: Path, tmp_path: Path, calls: Calls
+) -> None:
+    def trained(origin: Backbone, run: int) -> Backbone:
+        return replace(origin, onnx=half_precision(origin.onnx)) if run else origin
+
+    calls.trained, calls.epochs = trained, (epoch(number=0, best=True), epoch(number=1, best=True))
+    recipe = divided(runs=2, beside="lite0")
+    made = train(folder, tmp_path / "both.fursure", replace(recipe, backbone="lite1"))
+    alone = train(folder, tmp_path / "alone.fursure", replace(FROZEN, backbone="lite0"))
+    assert calls.runs == [0, 1]
+    assert made.bundle.meta.backbone == "lite1 + lite1 + lite0"
+    assert made.bundle.meta.features == 3 * alone.bundle.meta.features
+    assert made.bundle.familiar.first == 2 * alone.bundle.meta.features
+    assert not any("did not help" in note for note in made.notes)
+
+
+def test_a_training_that_did_not_help_says_so(folder: Path, tmp_path: Path, calls: Calls) -> None:
+    calls.epochs = (epoch(number=0, best=True), epoch(number=1, best=False))
+    made = train(folder, tmp_path / "vain.fursure", divided(runs=2))
+    assert sum("did not help" in note for note in made.notes) == 1
+    assert made.bundle.meta.backbone == "lite0"  # both runs are the frozen network: once
+
+
+@pytest.mark.parametrize(("minutes", "took", "runs"), [(10, 6, [10, 4]), (10, 7.5, [10])])
+def test_another_run_begins_where_time_is_left_for_half_of_one(
+    folder: Path, tmp_path: Path, calls: Calls, minutes: float, took: float, runs: list[float]
+) -> None:
+    calls.epochs = (epoch(number=1, best=True, minutes=took),)
+    train(folder, tmp_path / "timed.fursure", divided(runs=2, minutes=minutes))
+    assert calls.minutes == runs
 
 
 @pytest.mark.slow

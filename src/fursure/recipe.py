@@ -44,8 +44,8 @@ class Stage:
     """A part of the network that trains, for a while, at a rate."""
 
     part: Literal["head", "last-block", "all"] = "all"  # the rest stays frozen
-    epochs: int = 6  # passes over the training photos
-    rate: float = 3e-4  # highest learning rate: after the warm-up, at the head
+    epochs: int = 4  # passes over the training photos
+    rate: float = 1e-4  # highest learning rate: after the warm-up, at the head
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,14 @@ class FineTune:
     stages: tuple[Stage, ...] = (Stage(),)
     start: Literal["fitted", "random"] = "fitted"
     # fitted: the head begins where it fits the frozen features (Kumar et al., ICLR 2022)
+    train_size: int | None = None
+    # pixels a side of what is trained on, less than of what is answered (Touvron et al., NeurIPS
+    # 2019): a crop magnifies what it shows, and costs less; None is the size that is answered
+    runs: int = 1  # trainings, each by other chances; the model's answer is their mean
+    beside: str | None = None
+    # a frozen backbone whose answers join the mean, and by whose features strangers are known
+    mix: float = 1.0
+    # share of the way from the frozen weights to the trained ones (Wortsman et al., CVPR 2022)
     augment: Literal["none", "classic", "strong"] = "strong"
     batch: int = 32  # photos a step
     layer_decay: float = 0.9  # the rate is multiplied by this for each layer below the head
@@ -70,7 +78,7 @@ class FineTune:
     class_weight: ClassWeight = "none"
     sampling: Literal["shuffled", "balanced"] = "shuffled"  # balanced: classes equally often
     precision: Literal["auto", "fp32", "bf16"] = "auto"  # auto: bf16 where the chip multiplies it
-    minutes: float | None = None  # budget of wall time, which the stages then share; no limit
+    minutes: float | None = None  # of wall time at most, stages and runs together; no limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

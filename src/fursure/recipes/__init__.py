@@ -14,9 +14,16 @@ LINEAR_PROBE = Recipe()
 MLP_PROBE = replace(LINEAR_PROBE, name="mlp-probe", head=Mlp())
 FINE_TUNE = Recipe(name="fine-tune", tune=FineTune())
 QUICK_TUNE = replace(
-    FINE_TUNE, name="quick-tune", tune=FineTune(stages=(Stage(part="last-block", epochs=3),))
+    FINE_TUNE,
+    name="quick-tune",
+    tune=FineTune(stages=(Stage(part="last-block", epochs=3, rate=3e-4),)),
 )
-BEST = replace(FINE_TUNE, name="best", flips=True)
+BEST = Recipe(
+    name="best",
+    backbone="lite2",
+    tune=FineTune(train_size=208, runs=2, beside="lite0"),
+    image_size=240,
+)
 
 ENTRIES: dict[str, Entry] = {
     entry.recipe.name: entry

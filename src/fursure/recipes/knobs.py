@@ -156,6 +156,10 @@ KNOBS: dict[type, dict[str, Knob]] = {
     ),
     FineTune: _knobs(
         FineTune,
+        train_size=Whole(32, 1_024),
+        runs=Whole(1, 20),
+        beside=Text(1, 1_000),
+        mix=Number(0, 1, open="low"),
         batch=COUNT,
         layer_decay=DECAY,
         weight_decay=Number(0, 1),

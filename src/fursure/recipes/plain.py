@@ -165,6 +165,11 @@ def _check_together(recipe: Recipe) -> None:
             f"the backbone {untrained[0]!r} knows nothing before it is trained; give the recipe a "
             "[tune] table, or start from scratch-cnn or scratch-resnet"
         )
+    if untrained and recipe.tune is not None and recipe.tune.mix < 1:
+        raise ValueError(
+            f"tune.mix is {recipe.tune.mix:g} and has to be 1 for {untrained[0]!r}: its weights "
+            "before training are chance, and nothing to go back to"
+        )
 
 
 def _unknown(key: str, prefix: str, known: list[str]) -> str:

@@ -46,6 +46,7 @@ class Familiar:
     k: int
     threshold: float = 0.01
     readout: Readout | None = None  # the curve is then of its joined score
+    first: int = 0  # features in front of those that count: a tuned network's, beside a frozen one
 
     def familiarity(self, features_ND: NDArray[np.floating]) -> NDArray[np.float32]:
         """Return the share of held-out known photos that are at most as similar, in [0, 1].
@@ -57,10 +58,10 @@ class Familiar:
             ValueError: the features are not (N, D).
         """
         features_ND = np.asarray(features_ND)
-        if features_ND.ndim != 2 or features_ND.shape[1] != len(self.centre):
-            raise ValueError(
-                f"features have shape {features_ND.shape}; (photos, {len(self.centre)}) needed."
-            )
+        needed = self.first + len(self.centre)
+        if features_ND.ndim != 2 or features_ND.shape[1] != needed:
+            raise ValueError(f"features have shape {features_ND.shape}; (photos, {needed}) needed.")
+        features_ND = features_ND[:, self.first :]
         finite_N = np.isfinite(features_ND).all(axis=1)
         score_N = self._score(np.where(finite_N[:, None], features_ND, 0))
         share_N = np.interp(score_N, self.similarity, self.share, left=0.0)
@@ -91,16 +92,21 @@ class Familiar:
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """Return plain arrays, ready for ``np.savez``."""
         readout = {} if self.readout is None else {n: getattr(self.readout, n) for n in _READOUT}
-        return readout | {
-            "centre": self.centre,
-            "basis": self.basis,
-            "scale": self.scale,
-            "references": self.references,
-            "similarity": self.similarity,
-            "share": self.share,
-            "k": np.asarray(self.k, dtype=np.int64),
-            "threshold": np.asarray(self.threshold, dtype=np.float64),
-        }
+        first = {"first": np.asarray(self.first, dtype=np.int64)} if self.first else {}
+        return (
+            readout
+            | first
+            | {
+                "centre": self.centre,
+                "basis": self.basis,
+                "scale": self.scale,
+                "references": self.references,
+                "similarity": self.similarity,
+                "share": self.share,
+                "k": np.asarray(self.k, dtype=np.int64),
+                "threshold": np.asarray(self.threshold, dtype=np.float64),
+            }
+        )
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]]) -> Self:
@@ -111,6 +117,7 @@ class Familiar:
         """
         # bundles made before there was a read-out have none, and are none the worse for it
         layout = _LAYOUT | (_READOUT if arrays.keys() & _READOUT.keys() else {})
+        layout |= _FIRST if "first" in arrays else {}
         if set(arrays) != set(layout):
             raise ValueError(f"familiar features hold {sorted(arrays)}; {sorted(layout)} needed.")
         loaded = {name: np.asarray(arrays[name]) for name in layout}
@@ -127,7 +134,10 @@ class Familiar:
             k=int(loaded["k"]),
             threshold=float(loaded["threshold"]),
             readout=_readout(loaded) if "weights" in loaded else None,
+            first=int(loaded.get("first", 0)),
         )
+        if familiar.first < 0:
+            raise ValueError(f"{familiar.first} features in front of those that count: impossible.")
         if not 1 <= familiar.k <= sizes["M"]:
             raise ValueError(f"k = {familiar.k} is impossible among {sizes['M']} references.")
         if not 0 <= familiar.threshold <= 1:
@@ -148,6 +158,7 @@ _LAYOUT: dict[str, tuple[type[np.generic], str]] = {
     "k": (np.int64, ""),
     "threshold": (np.float64, ""),
 }
+_FIRST: dict[str, tuple[type[np.generic], str]] = {"first": (np.int64, "")}
 _READOUT: dict[str, tuple[type[np.generic], str]] = {
     "weights": (np.float32, "DJ"),
     "bias": (np.float32, "J"),

@@ -82,9 +82,7 @@ def assemble(
         threadpool_limits(1, user_api="blas"),  # its threads and the engine's would spin in turn
         ThreadPoolExecutor(1) as pool,  # the engines leave part of the second core idle
     ):
-        frozen = backbone.digest == origin.digest
-        frozen &= not any(seen_among(collected.usable, backbone.seen))
-        familiarity = pool.submit(_familiar, collected, found, recipe, strangers, frozen)
+        familiarity = pool.submit(_familiar, collected, found, recipe, strangers, backbone, origin)
         gap = _prove(
             model,
             backbone.preprocess,
@@ -143,13 +141,18 @@ def _familiar(
     found: Fit,
     recipe: Recipe,
     strangers: Strangers | None,
-    frozen: bool,
+    backbone: Backbone,
+    origin: Backbone,
 ) -> tuple[Familiar, dict[str, Any]]:
     """Return the familiar reference set, calibrated on photos held out, and what strangers added.
 
-    Where the network is ``frozen``, trained on none of the photos, references hold each other out.
+    Where the features are of a frozen network, trained on none of the photos, references hold each
+    other out.
     """
-    labels, photos, x_ND = collected.manifest.labels, collected.usable, collected.features_ND
+    labels, photos, first = collected.manifest.labels, collected.usable, backbone.familiar_from
+    frozen = first > 0 or backbone.digest == origin.digest
+    frozen &= not any(seen_among(photos, backbone.seen))
+    x_ND = collected.features_ND[:, first:]
     train_N = np.array([one.split == "train" for one in photos]) & ~found.held_out_N
     index = {label: number for number, label in enumerate(labels)}
     labels_N = np.array([index[one.label or ""] for one in photos])
@@ -174,7 +177,8 @@ def _familiar(
 
     plain = fitted(train_N, found.held_out_N, None)
     if strangers is None:
-        return plain, {}
+        return replace(plain, first=first), {}
+    strangers = replace(strangers, features_SD=strangers.features_SD[:, first:])
     held_out_N = found.held_out_N
     if not held_out_N.any():
         rows = np.flatnonzero(train_N)
@@ -185,7 +189,8 @@ def _familiar(
     readout = direction(x_ND[train_N], teaching_SD, recipe.seed)
     sharp = fitted(train_N, held_out_N, readout)
     worth = Worth.of(strangers, recipe.seed, sharp, plain)
-    return sharp if worth.used else plain, {"strangers": worth.to_json()}
+    chosen = sharp if worth.used else plain
+    return replace(chosen, first=first), {"strangers": worth.to_json()}
 
 
 def _golden(model: bytes, preprocess: Preprocess) -> Golden:

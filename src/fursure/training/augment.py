@@ -8,7 +8,7 @@ Dimension key: N photos, H W height and width (pixels), C colours (RGB), P numbe
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from fursure.images.preprocess import Preprocess
+from fursure.recipe import FineTune
 
 DRAWS = 16  # P: numbers drawn for each photo, more than a preset uses
 
@@ -50,6 +51,12 @@ class Augment:
     preset: Preset
     preprocess: Preprocess
     seed: int
+
+    @classmethod
+    def of(cls, settings: FineTune, preprocess: Preprocess, seed: int) -> "Augment":
+        """Return what a training changes in photos that ``preprocess`` prepares for answers."""
+        size = settings.train_size or preprocess.size
+        return cls(PRESETS[settings.augment], replace(preprocess, size=size), seed)
 
     def __call__(self, squares_NHWC: Tensor, rows: Sequence[int], number: int) -> Tensor:
         """Return the inputs (N, 3, size, size), normalised, of photos in their pass ``number``.

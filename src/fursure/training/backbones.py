@@ -47,6 +47,7 @@ class Backbone:
     licence: str  # of the weights
     seen: frozenset[int] = frozenset()  # short digests of the photos its weights were trained on
     parts: tuple["Backbone", ...] = ()  # whose features, side by side, are its own; () is one alone
+    familiar_from: int = 0  # of the features, those from here on tell strangers
 
     @property
     def digest(self) -> str:

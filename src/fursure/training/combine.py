@@ -63,6 +63,22 @@ def encoder_for(recipe: Recipe, *, features: str | None = None) -> Backbone:
     return with_flips(whole) if recipe.flips else whole
 
 
+def beside_for(recipe: Recipe, trained: Backbone) -> Backbone | None:
+    """Return the frozen encoder beside the network to be ``trained``, if the recipe has one.
+
+    It sees photos as it will see them in the encoder of both.
+
+    Raises:
+        BadBackbone, UnknownBackbone, MissingExtra: as `encoder_for`.
+    """
+    if recipe.tune is None or recipe.tune.beside is None:
+        return None
+    frozen = load_backbone(recipe.tune.beside, precision=recipe.precision, resize=recipe.resize)
+    if frozen.digest == trained.digest:
+        return frozen
+    return side_by_side([trained, frozen]).parts[-1]
+
+
 def side_by_side(backbones: Sequence[Backbone]) -> Backbone:
     """Return the encoder whose features are those of all ``backbones``, one after the other.
 

@@ -24,7 +24,7 @@ from torch.nn import functional
 from fursure.errors import TrainingDiverged
 from fursure.images.preprocess import Preprocess
 from fursure.recipe import FineTune
-from fursure.training.augment import PRESETS, Augment, normalised
+from fursure.training.augment import Augment, normalised
 from fursure.training.classifier import arithmetic, groups, unfreeze
 from fursure.training.mixing import mixed
 from fursure.training.schedule import Schedule, warm_cosine
@@ -71,7 +71,7 @@ class Trainer:
         self.photos, self.settings, self.state, self.seed = photos, settings, state, seed
         self.device = next(state.model.parameters()).device
         self.schedule = schedule or warm_cosine(settings.warmup)
-        self.augment = Augment(PRESETS[settings.augment], photos.preprocess, seed)
+        self.augment = Augment.of(settings, photos.preprocess, seed)
         self.kind = arithmetic(settings.precision, self.device)
         self.steps = max(1, len(photos.labels_N) // settings.batch)  # a pass
         classes = len(state.model.layers().dense[-1].bias_K)
@@ -135,14 +135,15 @@ class Trainer:
         )
 
     def _progress(self) -> float:
-        """Return the share of the present stage that is done: of its time, or of its steps."""
+        """Return the share of the present stage that is done: of its steps, or of its time."""
         place, stages = self.state.place, self.settings.stages
         stage = stages[place.stage]
+        steps = (place.epoch * self.steps + place.step) / (stage.epochs * self.steps)
         if self.settings.minutes is None:
-            return (place.epoch * self.steps + place.step) / (stage.epochs * self.steps)
+            return steps
         left = self.settings.minutes * 60 - place.began
         share = stage.epochs / sum(one.epochs for one in stages[place.stage :])
-        return (place.seconds - place.began) / (left * share) if left > 0 else 1.0
+        return max(steps, (place.seconds - place.began) / (left * share) if left > 0 else 1.0)
 
     def _pass(self, reader: ThreadPoolExecutor) -> Iterator[Step]:
         """Train on every photo once, or until the stage's time is up."""

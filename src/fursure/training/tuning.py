@@ -7,7 +7,7 @@ import ctypes
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,10 +34,11 @@ from fursure.training.graph import half_precision
 from fursure.training.heads import Layers
 from fursure.training.networks import trainable
 from fursure.training.pixels import pixels
-from fursure.training.state import Epoch, State, put, weights
+from fursure.training.state import Epoch, State, Weights, copied, put, weights
 
 SAVE_EVERY = 60.0  # seconds between two checkpoints: what a kill can cost
 
+APART = 0x9E3779B1  # between the seeds of two runs: no user counts so far
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 Listen = Callable[[Step | Epoch], None]
@@ -64,12 +65,13 @@ def tune(
     threads: int,
     listen: Listen,
     halved: bool = True,
+    run: int = 0,
 ) -> Tuned:
     """Train the recipe's network on the collected photos, from where an earlier run stopped.
 
     ``origin`` is the encoder that collected the photos, ``start`` a head that fits its features.
     Of validation only the half that may choose is looked at; where it certifies nothing, and so
-    is not ``halved``, all of it.
+    is not ``halved``, all of it. Each ``run`` has chances of its own.
 
     Raises:
         BadData: a class has no photo to validate on.
@@ -83,7 +85,8 @@ def tune(
     keep_memory()
     preprocess, model = _model(recipe, start, len(collected.manifest.labels))
     state = State.of(model)
-    what = _identity(collected, recipe, origin)
+    frozen = copied(weights(model))
+    what = _identity(collected, recipe, origin, run)
     folder = home() / "training" / _digest(what)
     kept = load_checkpoint(folder, of=what)
     notes: list[str] = []
@@ -92,9 +95,10 @@ def tune(
         state.restore(*kept)
     if not state.place.finished:
         photos, paths = _photos(source, collected, recipe, preprocess, threads, halved)
-        trainer = Trainer(photos, settings, state, seed=recipe.seed)
+        trainer = Trainer(photos, settings, state, seed=_seed(recipe, run))
         trainer.resumed = kept[0] if kept else {}
         notes = _train(trainer, folder, what, listen)
+    _mix(model, frozen, settings.mix)
     return Tuned(
         backbone=_exported(model, recipe, origin, preprocess),
         head=model.layers(),
@@ -102,6 +106,18 @@ def tune(
         notes=tuple(notes),
         leftovers=(folder, *paths),
     )
+
+
+def helped(epochs: Sequence[Epoch]) -> bool:
+    """Return whether any pass was better on validation than the network was before them all."""
+    return any(one.best and (one.number or one.stage > 1) for one in epochs)
+
+
+def _mix(model: Classifier, frozen: Weights, share: float) -> None:
+    """Go only a ``share`` of the way from the frozen weights to those that ``model`` has."""
+    with torch.no_grad():
+        for name, tensor in weights(model).items():
+            tensor.lerp_(frozen[name].to(tensor.device), 1 - share)
 
 
 def network_for(recipe: Recipe) -> tuple[Preprocess, Any]:
@@ -176,7 +192,7 @@ def _train(trainer: Trainer, folder: Path, what: dict[str, Any], listen: Listen)
                 save_checkpoint(folder, state.tensors(), state.note(), of=what)
                 saved = time.monotonic()
     except TrainingDiverged as error:
-        if not any(one.best and (one.number or one.stage > 1) for one in state.epochs):
+        if not helped(state.epochs):
             raise
         notes.append(f"{error} The best weights until then were kept.")
         state.place.finished = True
@@ -200,9 +216,15 @@ def _exported(
     return replace(origin, onnx=graph, preprocess=preprocess)
 
 
-def _identity(collected: Collected, recipe: Recipe, origin: Backbone) -> dict[str, Any]:
+def _seed(recipe: Recipe, run: int) -> int:
+    """Return the seed of a run's chances; the first one's is the recipe's own."""
+    return (recipe.seed + run * APART) % 2**32
+
+
+def _identity(collected: Collected, recipe: Recipe, origin: Backbone, run: int) -> dict[str, Any]:
     """Return what the checkpoints belong to, as plain values."""
     return {
+        "run": run,
         "recipe": replace(recipe, backbone=origin.name).to_json(),
         "photos": collected.manifest.digest,
         "backbone": origin.digest,

@@ -3,7 +3,7 @@
 Dimension key: N photos, K classes, D features.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,8 @@ from fursure.engine.session import available_threads
 from fursure.recipe import Engine, Recipe
 from fursure.training.backbones import Backbone
 from fursure.training.collect import Collected, encoded
-from fursure.training.combine import encoder_for, with_flips
+from fursure.training.combine import beside_for, encoder_for, with_flips
+from fursure.training.ensemble import Member, together
 from fursure.training.fit import Fit, first_head, fit, fold_numbers, is_divided
 from fursure.training.heads import Layers
 from fursure.workflows.progress import Progress
@@ -27,6 +28,8 @@ if TYPE_CHECKING:  # they import torch, which a frozen backbone does without
     from fursure.training.state import Epoch
     from fursure.training.tuning import Tuned
 
+LEAST = 0.5  # share of the first run's time with which another one may begin
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learned:
@@ -35,12 +38,18 @@ class Learned:
     encoder: Backbone
     collected: Collected  # with the features of that encoder
     found: Fit
-    tuned: "Tuned | None"  # None: the network stayed as it was
+    runs: "tuple[Tuned, ...]" = ()  # of the network that ships; none: it stayed as it was
+    notes: tuple[str, ...] = ()  # what training the network came to
+    leftovers: tuple[Path, ...] = ()  # of all trainings, to remove once the model is written
 
     def curves(self) -> dict[str, Any]:
-        """Return how it went: the head's knob by validation loss, and every pass."""
+        """Return how it went: the head's knob by validation loss, and every pass of every run."""
         curve = [{"knob": knob, "validation_log_loss": loss} for knob, loss in self.found.curve]
-        epochs = [one.to_json() for one in self.tuned.epochs] if self.tuned else []
+        epochs = [
+            {"run": number, **epoch.to_json()}
+            for number, run in enumerate(self.runs, start=1)
+            for epoch in run.epochs
+        ]
         return {"curve": curve, "epochs": epochs}
 
 
@@ -81,7 +90,7 @@ def learn(
         return work.split(collected) if is_divided(collected.usable) else work.crossed(collected)
     photos, labels = collected.usable, collected.manifest.labels
     found = fit(photos, collected.features_ND, labels, recipe, seen=backbone.seen)
-    return Learned(encoder=backbone, collected=collected, found=found, tuned=None)
+    return Learned(encoder=backbone, collected=collected, found=found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +105,11 @@ class _Work:
     def split(self, collected: Collected) -> Learned:
         """Train on what is for training; validation and test photos measure."""
         labels = collected.manifest.labels
-        begun = fit(collected.usable, collected.features_ND, labels, self.recipe)
-        tuned = self._tuned(collected, self.recipe, begun.layers, "training")
-        collected = self._encoded(collected, self._encoder(tuned))
-        found = fit(collected.usable, collected.features_ND, labels, self.recipe, head=tuned.head)
-        encoder = self._encoder(tuned)
-        return Learned(encoder=encoder, collected=collected, found=found, tuned=tuned)
+        beside = self._beside(collected)
+        member, runs = self._grown(collected, beside, self.recipe, "training")
+        collected = self._encoded(collected, member.backbone)
+        found = fit(collected.usable, collected.features_ND, labels, self.recipe, head=member.head)
+        return _learned(member, collected, found, runs, runs)
 
     def crossed(self, collected: Collected) -> Learned:
         """Train once a fold on the others, to predict it; and on all, the network that ships.
@@ -110,46 +118,72 @@ class _Work:
         the same command goes on: a finished fold has its last checkpoint and its features.
         """
         labels = collected.manifest.labels
+        beside = self._beside(collected)
         fold_N = fold_numbers(collected.usable, labels, self.recipe)
         parts = int(fold_N.max()) + 2
         recipe = _with_a_share_of_time(self.recipe, parts)
         logits_NK = np.zeros((len(fold_N), len(labels)), np.float32)
-        leftovers: list[Path] = []
+        trained: list[Tuned] = []
         for fold in range(parts):  # the last one holds out nothing: what ships
             held_N, last = fold_N == fold, fold == parts - 1
             title = (
                 "training on all photos" if last else f"training, fold {fold + 1} of {parts - 1}"
             )
             self.means.say(title)
-            part = _held_out(collected, ~held_N & (fold_N >= 0), recipe)
-            start = first_head(part.usable, part.features_ND, labels, recipe)
-            tuned = self._tuned(part, recipe, start, title, halved=False)
-            leftovers += tuned.leftovers
+            mine_N = ~held_N & (fold_N >= 0)
+            part = _held_out(collected, mine_N, recipe)
+            view = None if beside is None else _held_out(beside, mine_N, recipe)
+            member, runs = self._grown(part, view, recipe, title, halved=False)
+            trained += runs
             if not last:
-                held = self._encoded(_only(collected, held_N), self._encoder(tuned))
-                logits_NK[held_N] = tuned.head(held.features_ND)
-        encoder = self._encoder(tuned)
-        collected = self._encoded(collected, encoder)
+                held = self._encoded(_only(collected, held_N), member.backbone)
+                logits_NK[held_N] = member.head(held.features_ND)
+        collected = self._encoded(collected, member.backbone)
         found = fit(
             collected.usable,
             collected.features_ND,
             labels,
             self.recipe,
-            head=tuned.head,
+            head=member.head,
             out_of_fold_NK=logits_NK,
             seen=self.backbone.seen,
         )
         aside = {photo.sha256 for photo in part.usable if photo.split == "val"}
         aside_N = np.array([photo.sha256 in aside for photo in collected.usable])
-        return Learned(
-            encoder=encoder,
-            collected=collected,
-            found=replace(found, held_out_N=aside_N),  # it trained nothing: it tells what is known
-            tuned=replace(tuned, leftovers=tuple(leftovers)),
-        )
+        # it trained nothing: it tells what is known
+        found = replace(found, held_out_N=aside_N)
+        return _learned(member, collected, found, runs, trained)
 
-    def _encoder(self, tuned: "Tuned") -> Backbone:
-        return with_flips(tuned.backbone) if self.recipe.flips else tuned.backbone
+    def _beside(self, collected: Collected) -> Collected | None:
+        """Return the photos as the frozen network beside sees them, where there is one."""
+        frozen = beside_for(self.recipe, self.backbone)
+        return None if frozen is None else self._encoded(collected, frozen)
+
+    def _grown(
+        self,
+        collected: Collected,
+        beside: Collected | None,
+        recipe: Recipe,
+        title: str,
+        *,
+        halved: bool = True,
+    ) -> tuple[Member, "list[Tuned]"]:
+        """Train as often as the recipe says; return the network that answers for all runs."""
+        labels = collected.manifest.labels
+        start = first_head(collected.usable, collected.features_ND, labels, recipe)
+        runs: list[Tuned] = []
+        for recipe_of_run in _runs(recipe, runs):
+            runs.append(self._tuned(collected, recipe_of_run, start, title, len(runs), halved))
+        frozen = None
+        if beside is not None:
+            network = beside_for(recipe, self.backbone)
+            assert network is not None  # noqa: S101 - it has shown the photos
+            head = first_head(beside.usable, beside.features_ND, labels, recipe)
+            frozen = Member(network, head)
+        member = together([Member(run.backbone, run.head) for run in runs], frozen)
+        if recipe.flips:
+            member = replace(member, backbone=with_flips(member.backbone))
+        return member, runs
 
     def _encoded(self, collected: Collected, encoder: Backbone) -> Collected:
         with self.means.progress("reading photos again", len(collected.usable)) as advance:
@@ -168,10 +202,10 @@ class _Work:
         recipe: Recipe,
         head: Layers,
         title: str,
-        *,
-        halved: bool = True,
+        run: int,
+        halved: bool,
     ) -> "Tuned":
-        """Train the network, and tell how it goes."""
+        """Train the network once, and tell how it goes."""
         from fursure.training.finetune import Step
         from fursure.training.tuning import tune
 
@@ -201,7 +235,56 @@ class _Work:
                 threads=self.means.threads or available_threads(),
                 listen=listen,
                 halved=halved,
+                run=run,
             )
+
+
+def _runs(recipe: Recipe, done: "list[Tuned]") -> Iterator[Recipe]:
+    """Yield the recipe of each run; where minutes are counted, with those that are left.
+
+    Another run begins only where it has half the time that the first one took, or more: a short
+    training adds less than it takes.
+    """
+    settings = recipe.tune
+    assert settings is not None  # noqa: S101 - the caller looked
+    for _ in range(settings.runs):
+        if settings.minutes is None or not done:
+            yield recipe
+            continue
+        took = [run.epochs[-1].seconds / 60 for run in done]
+        left = settings.minutes - sum(took)
+        if left < LEAST * took[0]:
+            return
+        yield replace(recipe, tune=replace(settings, minutes=left))
+
+
+def _learned(
+    member: Member,
+    collected: Collected,
+    found: Fit,
+    shipped: "list[Tuned]",
+    trained: "list[Tuned]",
+) -> Learned:
+    """Return what came of the ``shipped`` runs, and what all that were ``trained`` left over."""
+    from fursure.training.tuning import helped
+
+    notes = [note for run in shipped for note in run.notes]
+    in_vain = sum(not helped(run.epochs) for run in shipped)
+    if in_vain == len(shipped):
+        notes.append(
+            "training the network did not help: on validation no pass was better than the frozen "
+            "network, which is kept; recipe linear-probe gives the like in seconds"
+        )
+    elif in_vain:
+        notes.append(f"{in_vain} of {len(shipped)} trainings did not help, and count for nothing")
+    return Learned(
+        encoder=member.backbone,
+        collected=collected,
+        found=found,
+        runs=tuple(shipped),
+        notes=tuple(notes),
+        leftovers=tuple(path for run in trained for path in run.leftovers),
+    )
 
 
 def _with_a_share_of_time(recipe: Recipe, parts: int) -> Recipe:

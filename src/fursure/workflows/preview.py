@@ -56,14 +56,14 @@ def show_augmented(
         raise BadData(f"the folder {path.parent} for the sheet does not exist; make it first.")
     import torch
 
-    from fursure.training.augment import PRESETS, Augment, square_side
+    from fursure.training.augment import Augment, square_side
     from fursure.training.tuning import network_for
 
     preprocess, _ = network_for(recipe)
     larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
     photos = [photo for photo, _ in _some(data, label_regex, larger.min_side, ROWS)]
     squares_NHWC = torch.from_numpy(np.stack([larger(photo) for photo in photos]))
-    augment = Augment(PRESETS[settings.augment], preprocess, recipe.seed)
+    augment = Augment.of(settings, preprocess, recipe.seed)
     columns = [np.stack([preprocess(photo) for photo in photos])]
     mean, std = np.array(preprocess.mean), np.array(preprocess.std)
     for number in range(PASSES):

@@ -152,10 +152,9 @@ def train(
     _write(bundle, collected.manifest, learned.curves(), path)
     if report:
         notes += (_report(bundle, learned, data, path),)
-    if learned.tuned is not None:
-        notes += learned.tuned.notes
-        for leftover in learned.tuned.leftovers:
-            remove(leftover)
+    notes += learned.notes
+    for leftover in learned.leftovers:
+        remove(leftover)
     return Trained(
         bundle=bundle, path=path, notes=notes, seconds=time.monotonic() - began, new=True
     )
