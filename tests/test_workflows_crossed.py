@@ -164,7 +164,21 @@ def test_a_training_that_did_not_help_says_so(folder: Path, tmp_path: Path, call
     calls.epochs = (epoch(number=0, best=True), epoch(number=1, best=False))
     made = train(folder, tmp_path / "vain.fursure", divided(runs=2))
     assert sum("did not help" in note for note in made.notes) == 1
+    assert not any("tune.beside" in note for note in made.notes)
     assert made.bundle.meta.backbone == "lite0"  # both runs are the frozen network: once
+
+
+def test_trained_features_alone_are_said_to_know_strangers_worse(
+    folder: Path, tmp_path: Path, calls: Calls
+) -> None:
+    calls.epochs = (epoch(number=1, best=True),)
+    calls.trained = lambda origin, _run: replace(origin, onnx=half_precision(origin.onnx))
+    alone = train(folder, tmp_path / "alone.fursure", divided())
+    beside = train(folder, tmp_path / "beside.fursure", divided(beside="lite0"))
+    assert [any("tune.beside" in note for note in made.notes) for made in (alone, beside)] == [
+        True,
+        False,
+    ]
 
 
 @pytest.mark.parametrize(("minutes", "took", "runs"), [(10, 6, [10, 4]), (10, 7.5, [10])])

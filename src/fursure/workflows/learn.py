@@ -109,7 +109,7 @@ class _Work:
         member, runs = self._grown(collected, beside, self.recipe, "training")
         collected = self._encoded(collected, member.backbone)
         found = fit(collected.usable, collected.features_ND, labels, self.recipe, head=member.head)
-        return _learned(member, collected, found, runs, runs)
+        return _learned(self.recipe, member, collected, found, runs, runs)
 
     def crossed(self, collected: Collected) -> Learned:
         """Train once a fold on the others, to predict it; and on all, the network that ships.
@@ -152,7 +152,7 @@ class _Work:
         aside_N = np.array([photo.sha256 in aside for photo in collected.usable])
         # it trained nothing: it tells what is known
         found = replace(found, held_out_N=aside_N)
-        return _learned(member, collected, found, runs, trained)
+        return _learned(self.recipe, member, collected, found, runs, trained)
 
     def _beside(self, collected: Collected) -> Collected | None:
         """Return the photos as the frozen network beside sees them, where there is one."""
@@ -259,6 +259,7 @@ def _runs(recipe: Recipe, done: "list[Tuned]") -> Iterator[Recipe]:
 
 
 def _learned(
+    recipe: Recipe,
     member: Member,
     collected: Collected,
     found: Fit,
@@ -277,6 +278,11 @@ def _learned(
         )
     elif in_vain:
         notes.append(f"{in_vain} of {len(shipped)} trainings did not help, and count for nothing")
+    if not (member.backbone.familiar_from or recipe.from_scratch or in_vain == len(shipped)):
+        notes.append(
+            "strangers are told by features that were trained, which know them worse than frozen "
+            'ones; tune.beside = "lite0" in the recipe keeps a frozen view'
+        )
     return Learned(
         encoder=member.backbone,
         collected=collected,
