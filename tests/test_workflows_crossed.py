@@ -156,6 +156,8 @@ def test_runs_and_a_frozen_network_beside_become_one_model(
     assert calls.runs == [0, 1]
     assert made.bundle.meta.backbone == "lite1 + lite1 + lite0"
     assert made.bundle.meta.features == 3 * alone.bundle.meta.features
+    assert "lite1 + lite1 + lite0, trained on these photos, lite0 beside" in made.bundle.card
+    assert "lite0, frozen, " in alone.bundle.card
     assert made.bundle.familiar.first == 2 * alone.bundle.meta.features
     assert not any("did not help" in note for note in made.notes)
 

@@ -16,6 +16,14 @@ def explained(basis: str, photos: int) -> str:
     return f"measured on {photos:,} {basis}"
 
 
+def _kept(meta: Meta) -> str:
+    """Return whether the encoder was trained on the photos."""
+    if (tune := meta.recipe.get("tune")) is None:
+        return "frozen"
+    beside = tune.get("beside")
+    return f"trained on these photos{f', {beside} beside it frozen' if beside else ''}"
+
+
 def card(meta: Meta) -> str:
     """Return the card as Markdown: what it tells apart, how well, and how that was measured."""
     evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
@@ -41,7 +49,7 @@ def card(meta: Meta) -> str:
             f"- Calibration error: {evaluation.calibration_error}"
             f"{doubt(evaluation.calibration_error)}",
             f"- The figures were {explained(meta.figures['basis'], evaluation.n)}",
-            f"- Encoder: {meta.backbone}, frozen, {meta.features}-D features at "
+            f"- Encoder: {meta.backbone}, {_kept(meta)}, {meta.features}-D features at "
             f"{meta.preprocess.size} px; licence of its weights: {meta.licence}",
             f"- Head: {meta.recipe['head']['kind']}, recipe {meta.recipe['name']}, "
             f"seed {meta.recipe['seed']}, temperature {meta.temperature:.3f}",
