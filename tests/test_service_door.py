@@ -207,6 +207,18 @@ def test_clients_that_go_away_leave_nothing_behind(door: Service) -> None:
     assert "Traceback" not in door.log.read_text()
 
 
+def test_a_client_that_hangs_up_before_its_answer_does_not_end_the_service(door: Service) -> None:
+    """With SIGPIPE at its default, the second write to a closed connection did."""
+    ask = head(method="GET", path="/v2/health/live")
+    for _ in range(300):
+        with socket.create_connection(("127.0.0.1", door.port), timeout=5) as link:
+            link.sendall(ask)
+    assert door("GET", "/v2/health/live").status == 200
+    told = Path(f"/proc/{door.process.pid}/status").read_text()
+    ignored = int(told.partition("SigIgn:")[2].split()[0], 16)
+    assert ignored >> (signal.SIGPIPE - 1) & 1
+
+
 def test_pipelined_and_kept_connections_answer_in_order(door: Service) -> None:
     one = head(f"Content-Length: {len(CAT)}").replace(b"Connection: close\r\n", b"") + CAT
     text = head("Content-Length: 4").replace(b"Connection: close\r\n", b"") + b"text"

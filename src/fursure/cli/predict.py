@@ -63,7 +63,7 @@ def predict(
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
     made_by = _made_by(bundle, photos, knobs) if csv_path else {}
     if csv_path is not None and not overwrite and _is_done(csv_path, made_by):
-        click.echo(str(csv_path))
+        options.receipt(str(csv_path))
         options.say(f"{csv_path} was made from the same photos and model: nothing to do.")
         return
     tally = Tally(Sorter(sort_into) if sort_into else None)
@@ -87,7 +87,7 @@ def predict(
             else:
                 table(one, flush=number % FLUSH_EVERY == 0)
     if table:
-        click.echo(str(csv_path))
+        options.receipt(str(csv_path))
         tally.failed_before = table.failed_before
     for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
         options.say(sentence)

@@ -86,7 +86,7 @@ def serve(
     )
 
     def ready(url: str) -> None:
-        click.echo(url)
+        options.receipt(url)
         sys.stdout.flush()
 
     serve_models(wanted, say=options.say, ready=ready)
