@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Service, serving
+from serving import Service, behind_a_prefix, serving
 
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
@@ -80,6 +80,26 @@ def test_a_picture_is_dropped_and_its_answer_read(
     assert tab.said == []
     here = f"http://127.0.0.1:{service.port}/"
     assert all(url.startswith((here, "blob:", "data:")) for url in tab.asked)
+
+
+def test_the_page_works_under_the_prefix_of_a_proxy(
+    browser: Any, service: Service, photos: list[Path]
+) -> None:
+    with behind_a_prefix(service.port, "/pets/") as address:
+        page = browser.new_page()
+        failed: list[str] = []
+        page.on("response", lambda answer: failed.extend([] if answer.ok else [answer.url]))
+        page.goto(address)
+        page.set_input_files("#files", str(photos[0]))
+        page.locator("#answers li .meter").wait_for(timeout=10_000)
+        assert page.locator("body").evaluate("e => getComputedStyle(e).display") == "flex"  # styled
+        page.get_by_role("link", name="API").click()
+        page.get_by_text("/v2/health/live").wait_for(timeout=5_000)
+        assert f"{address}v1/predict" in page.locator("pre").inner_text()
+        page.get_by_role("link", name="the page").click()
+        page.get_by_text("cat or dog").wait_for(timeout=5_000)
+        page.close()
+    assert failed == []
 
 
 def test_a_bad_file_is_told_in_words_and_its_name_is_no_markup(

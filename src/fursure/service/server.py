@@ -13,6 +13,7 @@ from typing import Any, cast
 import uvicorn
 
 from fursure.errors import BadData
+from fursure.service.access import log_requests
 from fursure.service.admission import Admission
 from fursure.service.app import application
 from fursure.service.figures import Figures
@@ -65,10 +66,13 @@ def serve(
     *,
     say: Callable[[str], None],
     ready: Callable[[str], None],
+    publish_reports: bool = False,
+    access_log: bool = True,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish what was accepted.
 
-    ``ready`` hears the address once requests are answered.
+    ``ready`` hears the address once requests are answered. ``publish_reports`` shows visitors the
+    page beside each model.
 
     Raises:
         BadData: the address cannot be listened on.
@@ -79,12 +83,12 @@ def serve(
     figures = Figures(models, admission)
     guard = partial(Guard, admission=admission, hosts=place.names(), token=place.token)
     config = uvicorn.Config(
-        cast("Any", application(models, figures, limits)),
+        cast("Any", application(models, figures, limits, publish_reports=publish_reports)),
         http=cast("Any", guard),
         ws="none",
         lifespan="off",
         log_config=None,
-        access_log=False,
+        access_log=access_log,
         server_header=False,
         date_header=False,
         timeout_keep_alive=int(limits.keep_alive),
@@ -92,6 +96,8 @@ def serve(
         backlog=BACKLOG,
     )
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # each malformed request is a line
+    if access_log:
+        log_requests()
     server = Server(config)
     try:
         asyncio.run(

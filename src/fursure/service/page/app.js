@@ -6,7 +6,8 @@ const MOST = 48; // photos sent at a time
 const KEPT = 200; // cards of this visit
 const SIDE = 460; // pixels of a photo on a card
 let model = null;
-let token = sessionStorage.getItem("token") || "";
+const door = `token ${location.pathname}`; // another service may lie under another prefix
+let token = sessionStorage.getItem(door) || "";
 let count = 0;
 
 function made(tag, cls, text) {
@@ -143,7 +144,7 @@ async function send(files) {
   by("bar").hidden = false;
   const form = new FormData();
   for (const file of files) form.append("files", file, file.name || "pasted");
-  const where = `/v1/predict?heat=1&model=${encodeURIComponent(model.name)}`;
+  const where = `v1/predict?heat=1&model=${encodeURIComponent(model.name)}`;
   let rows;
   try {
     rows = (await asked(where, { method: "POST", body: form })).predictions;
@@ -170,13 +171,13 @@ function chosen(one) {
   document.title = `fursure · ${one.name}`;
   const accuracy = one.accuracy ? `, right ${percent(one.accuracy.value)} of the time on ${one.accuracy.n} ${one.basis === "cross-validation" ? "photos, out of fold" : one.basis || "photos"}` : "";
   by("facts").textContent = `${one.name}${accuracy}`;
-  by("report").hidden = !one.report;
-  by("report").href = `/report/${encodeURIComponent(one.name)}`;
+  by("report").hidden = !one.report || Boolean(token); // a link cannot send the token
+  by("report").href = `report/${encodeURIComponent(one.name)}`;
 }
 
 async function begin() {
   try {
-    const { models } = await asked("/v1/models");
+    const { models } = await asked("v1/models");
     by("door").hidden = true;
     by("choice").hidden = models.length < 2;
     by("models").replaceChildren(...models.map((one) => made("option", "", one.name)));
@@ -217,7 +218,7 @@ by("clear").onclick = () => {
 by("door").onsubmit = (event) => {
   event.preventDefault();
   token = by("token").value.trim();
-  sessionStorage.setItem("token", token);
+  sessionStorage.setItem(door, token);
   begin();
 };
 drop.onsubmit = (event) => event.preventDefault();
