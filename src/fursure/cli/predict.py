@@ -28,7 +28,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 )  # fmt: skip
 @click.option(
     "--sort-into", type=click.Path(path_type=Path, file_okay=False),
-    help="Link the photos into DIR/answer/.", metavar="DIR",
+    help="Link the photos into DIR/answer/; copies where there can be no links.", metavar="DIR",
 )  # fmt: skip
 @options.zip_encoding
 @options.max_error
@@ -57,7 +57,8 @@ def predict(
     """
     from fursure.cli.tally import Tally, about_inputs
     from fursure.workflows.inputs import Photos
-    from fursure.workflows.predict import Sorter, find_model, predict
+    from fursure.workflows.predict import find_model, predict
+    from fursure.workflows.sorter import Sorter
 
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from fursure.engine.predictor import Prediction
     from fursure.workflows.inputs import Photos
-    from fursure.workflows.predict import Sorter
+    from fursure.workflows.sorter import Sorter
 
 SHOWN = 6  # of a kind named one by one
 
@@ -49,6 +49,8 @@ class Tally:
             counts += [f"{self.failed} not readable"] * bool(self.failed)
             yield f"{total} photos: {', '.join(counts)}"
         yield from self.unlinked
+        if self.sort and (sentence := self.sort.sentence()):
+            yield sentence
         if self.sort and self.not_linked:
             yield (
                 f"{self.not_linked} photos have no link in {self.sort.folder}; "
