@@ -133,6 +133,17 @@ def test_the_page_is_used_by_keyboard_alone(tab: Any, photos: list[Path]) -> Non
     assert tab.locator("#answers li").count() == 0
 
 
+def test_the_page_calls_nothing_certain_that_is_not(tab: Any) -> None:
+    shares = [1, 0.9996, 0.0006, 0.0004, 0]
+    shown = tab.evaluate("shares => shares.map(percent)", shares)
+    assert shown == ["100.0 %", "> 99.9 %", "0.1 %", "< 0.1 %", "0.0 %"]
+
+
+def test_the_page_counts_one_photo_as_one(tab: Any) -> None:
+    told = "n => measured({accuracy: {n}, basis: 'test photos'})"
+    assert [tab.evaluate(told, n) for n in (1, 240)] == ["1 test photo", "240 test photos"]
+
+
 def test_another_model_is_chosen_on_the_page(tab: Any) -> None:
     tab.select_option("#models", "pets")
     assert tab.title() == "fursure · pets"

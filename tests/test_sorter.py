@@ -59,7 +59,7 @@ def test_where_symbolic_links_need_a_privilege_photos_are_linked_hard(
         assert not path.is_symlink()
     assert len(told) == 1  # told once, not for each photo
     assert "no symbolic links in" in told[0]
-    assert told[0].endswith("photos are there as 2 hard links")
+    assert told[0].endswith("made 2 hard links instead")
 
 
 def test_where_there_are_no_links_at_all_photos_are_copied(
@@ -72,7 +72,7 @@ def test_where_there_are_no_links_at_all_photos_are_copied(
     for path, cat in zip(there, cats, strict=True):
         assert path.read_bytes() == Path(cat.path).read_bytes()
         assert not path.samefile(cat.path)
-    assert told[0].endswith("photos are there as 2 copies")
+    assert told[0].endswith("made 2 copies instead")
 
 
 def test_links_that_can_be_made_are_symbolic_and_nothing_is_told(

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import options
-from fursure.report.text import printable
+from fursure.errors import counted
+from fursure.report.text import percent, printable
 
 if TYPE_CHECKING:
     from fursure.bundle import Bundle
@@ -77,7 +78,7 @@ def predict(
         if table:
             stack.enter_context(table)
             if table.rows_before and not quiet:
-                options.say(f"continuing after {table.rows_before} rows")
+                options.say(f"continuing after {counted(table.rows_before, 'row')}")
             if not quiet:
                 predictions = _counted(predictions, stack)
         line = (lambda one: options.to_json(one.to_json())) if as_json else _row_of(bundle)
@@ -140,7 +141,7 @@ def _row(one: "Prediction", width: int) -> str:
     path = printable(one.path)
     if one.error is not None:
         return f"{'error':{width}}  {'':12}  {path}: {printable(one.error)}"
-    sure = f"{one.confidence:.1%} sure" if one.answer == one.label else ""
+    sure = f"{percent(one.confidence)} sure" if one.answer == one.label else ""
     if one.answer == "unsure":
-        sure = f"{one.label} {one.confidence:.1%}?"
+        sure = f"{one.label} {percent(one.confidence)}?"
     return f"{one.answer:{width}}  {sure:{max(12, width + 7)}}  {path}"

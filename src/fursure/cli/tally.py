@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fursure.errors import counted
+
 if TYPE_CHECKING:
     from fursure.engine.predictor import Prediction
     from fursure.workflows.inputs import Photos
@@ -52,8 +54,9 @@ class Tally:
         if self.sort and (sentence := self.sort.sentence()):
             yield sentence
         if self.sort and self.not_linked:
+            without = counted(self.not_linked, "photo has", "photos have")
             yield (
-                f"{self.not_linked} photos have no link in {self.sort.folder}; "
+                f"{without} no link in {self.sort.folder}; "
                 "what lies in an archive can be linked once it is unpacked"
             )
 
@@ -67,4 +70,4 @@ def about_inputs(inputs: "Photos") -> Iterator[str]:
     for name in inputs.without[:SHOWN]:
         yield f"{name}: there is no photo in it"
     if len(inputs.without) > SHOWN:
-        yield f"{len(inputs.without) - SHOWN} more hold no photo"
+        yield f"no photo in {len(inputs.without) - SHOWN} more"

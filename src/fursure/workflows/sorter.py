@@ -8,6 +8,7 @@ from pathlib import Path
 from fursure.data.destinations import safe_name
 from fursure.data.placing import link_to
 from fursure.engine.predictor import Prediction
+from fursure.errors import counted
 from fursure.files import replacing
 
 
@@ -44,10 +45,11 @@ class Sorter:
         """Return what those got that could not be linked symbolically, None where all were."""
         if not self.instead:
             return None
-        told = " and ".join(f"{count:,} {how}" for how, count in self.instead.items())
-        return (
-            f"no symbolic links in {self.folder} ({self.obstacle}), so photos are there as {told}"
-        )
+        links, copies = self.instead["hard link"], self.instead["copy"]
+        told = [counted(links, "hard link")] * bool(links)
+        told += [counted(copies, "copy", "copies")] * bool(copies)
+        made = " and ".join(told)
+        return f"no symbolic links in {self.folder} ({self.obstacle}): made {made} instead"
 
     def _put(self, path: Path, place: Path) -> None:
         for number in range(1, 10_000):
@@ -64,10 +66,10 @@ class Sorter:
         obstacle = link_to(path, target, symbolic=True)
         if obstacle is None:
             return
-        how = "hard links"
+        how = "hard link"
         if link_to(path, target, symbolic=False) is not None:
             _copy(path, target)
-            how = "copies"
+            how = "copy"
         self.instead[how] += 1
         self.obstacle = self.obstacle or obstacle
 

@@ -31,7 +31,8 @@ async function asked(path, options = {}) {
 }
 
 function percent(share) {
-  const shown = (100 * share).toFixed(1);
+  const shown = (100 * share).toFixed(1); // certainty is said of what is certain only
+  if (shown === "0.0" && share > 0) return "< 0.1 %";
   return shown === "100.0" && share < 1 ? "> 99.9 %" : `${shown} %`;
 }
 
@@ -164,12 +165,18 @@ async function take(list) {
   for (let start = 0; start < files.length; start += MOST) await send(files.slice(start, start + MOST));
 }
 
+function measured(one) {
+  const photos = one.accuracy.n === 1 ? "photo" : "photos";
+  const how = { "test photos": `test ${photos}`, "cross-validation": `${photos}, cross-validated` };
+  return `${one.accuracy.n} ${how[one.basis] || photos}`;
+}
+
 function chosen(one) {
   model = one;
   const labels = one.labels.length > 5 ? `${one.labels.slice(0, 4).join(", ")} and ${one.labels.length - 4} more` : one.labels.join(" or ");
   by("model").textContent = `${labels}, or honest about not knowing`;
   document.title = `fursure · ${one.name}`;
-  const accuracy = one.accuracy ? `, right ${percent(one.accuracy.value)} of the time on ${one.accuracy.n} ${one.basis === "cross-validation" ? "photos, out of fold" : one.basis || "photos"}` : "";
+  const accuracy = one.accuracy ? `, right ${percent(one.accuracy.value)} of the time on ${measured(one)}` : "";
   by("facts").textContent = `${one.name}${accuracy}`;
   by("report").hidden = !one.report || Boolean(token); // a link cannot send the token
   by("report").href = `report/${encodeURIComponent(one.name)}`;
