@@ -1,12 +1,14 @@
 """A service running in a process of its own, and the plainest of clients."""
 
 import http.client
+import http.server
 import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -111,6 +113,46 @@ def serving(
         assert process.stdout is not None
         process.stdout.close()
         process.wait(timeout=30)
+
+
+@contextmanager
+def behind_a_prefix(port: int, prefix: str) -> Iterator[str]:
+    """Run a proxy that has the service under ``prefix`` alone; yield the address of the page.
+
+    As nginx does with ``location /pets/ { proxy_pass http://127.0.0.1:8000/; }``.
+    """
+
+    class Proxy(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if not self.path.startswith(prefix):
+                self.send_error(404)
+                return
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            link = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+            kept = {key: value for key, value in self.headers.items() if key != "Connection"}
+            link.request(self.command, "/" + self.path.removeprefix(prefix), body, kept)
+            answer = link.getresponse()
+            data = answer.read()
+            link.close()
+            self.send_response(answer.status)
+            for key, value in answer.getheaders():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.write(data)
+
+        do_POST = do_GET
+
+        def log_message(self, *_args: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{proxy.server_port}{prefix}"
+        finally:
+            proxy.shutdown()
+            thread.join()
 
 
 def form(files: Mapping[str, bytes], boundary: str = "fursure-boundary") -> tuple[bytes, str]:

@@ -61,15 +61,48 @@ def test_training_prints_any_class_on_any_terminal(tmp_path: Path) -> None:
     assert "Traceback" not in errors
 
 
+def in_shell(command: str) -> tuple[list[int], bytes]:
+    """Return the exit codes of a pipe's programs, and what the first left on standard error."""
+    script = f"{sys.executable} -m fursure {command}; echo ${{PIPESTATUS[@]}} >&3"
+    with subprocess.Popen(
+        ["/bin/bash", "-c", f"({script}) 3>&1 >/dev/null"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as shell:
+        codes, errors = shell.communicate(timeout=60)
+    return [int(code) for code in codes.split()], errors
+
+
 @POSIX
 @pytest.mark.parametrize(
-    ("redirected", "code"), [("<&-", 0), (">&-", 0), ("2>&-", 0), ("<&- >&- 2>&-", 0)]
+    ("redirected", "code"),
+    [("<&-", 0), ("2>&-", 0), (">&-", 1), (">&- 2>&-", 1), ("<&- >&- 2>&-", 1)],
 )
-def test_a_closed_stream_is_no_traceback(redirected: str, code: int, named: Path) -> None:
-    command = f"{sys.executable} -m fursure predict {named} {redirected}"
-    run = subprocess.run(["/bin/sh", "-c", command], capture_output=True, check=False)
-    assert run.returncode == code
-    assert b"Traceback" not in run.stderr
+def test_rows_for_a_closed_output_are_lost_with_a_word_and_no_traceback(
+    redirected: str, code: int, named: Path
+) -> None:
+    codes, errors = in_shell(f"predict {named} {redirected}")
+    assert codes == [code]
+    assert b"Traceback" not in errors
+    assert (b"standard output is closed" in errors) is (redirected == ">&-")
+
+
+@POSIX
+def test_a_table_is_whole_though_nobody_reads_where_it_lies(named: Path, tmp_path: Path) -> None:
+    codes, _ = in_shell(f"predict --csv {tmp_path}/rows.csv {named} >&-")
+    assert codes == [0]
+    assert len((tmp_path / "rows.csv").read_text("utf-8").splitlines()) == 1 + len(NAMES)
+
+
+@POSIX
+@pytest.mark.parametrize("ends_early", ["| true", "| head -n 1", "2>&1 | head -n 1"])
+def test_a_reader_that_leaves_ends_the_run_in_silence_but_not_as_a_success(
+    ends_early: str, named: Path
+) -> None:
+    many = " ".join([str(named)] * 6)
+    codes, errors = in_shell(f"predict {many} {ends_early}")
+    assert codes == [1, 0]
+    assert errors == b""
 
 
 @POSIX

@@ -43,6 +43,34 @@ def test_home_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert home() == tmp_path / "cache" / "fursure"
 
 
+@pytest.mark.parametrize(
+    ("system", "variables", "expected"),
+    [
+        ("Windows", {"LOCALAPPDATA": "local"}, "local/fursure"),
+        ("Windows", {}, "me/AppData/Local/fursure"),
+        ("Darwin", {}, "me/Library/Caches/fursure"),
+        ("Linux", {}, "me/.cache/fursure"),
+        ("Linux", {"LOCALAPPDATA": "local"}, "me/.cache/fursure"),
+        ("Darwin", {"XDG_CACHE_HOME": "xdg"}, "xdg/fursure"),
+        ("Windows", {"LOCALAPPDATA": "local", "FURSURE_HOME": "mine"}, "mine"),
+    ],
+)
+def test_caches_lie_where_the_system_keeps_them(
+    system: str,
+    variables: dict[str, str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    for name in ("FURSURE_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    for name, folder in variables.items():
+        monkeypatch.setenv(name, str(tmp_path / folder))
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr(Path, "home", classmethod(lambda _cls: tmp_path / "me"))
+    assert home() == tmp_path / expected
+
+
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("yes", True), ("0", False)])
 @pytest.mark.parametrize("name", ["FURSURE_OFFLINE", "HF_HUB_OFFLINE"])
 def test_either_variable_forbids_the_network(

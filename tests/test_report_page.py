@@ -113,7 +113,8 @@ def test_few_photos_are_judged_out_of_fold_and_the_page_says_so(tmp_path: Path) 
     photos = draw_into(tmp_path / "photos", count=12)
     train(photos, tmp_path / "few.fursure", report=True)
     words = Seen((tmp_path / "few.report.html").read_text()).words
-    assert "each judged by a model that had not seen it" in words
+    assert "photos, each judged by a model that had not seen it, it named the right class" in words
+    assert "photos, each judged by a model that had not seen it: known to within" in words
     assert "That is too few photos to say much" in words
 
 
@@ -177,6 +178,7 @@ def test_one_photo_of_one_class_still_makes_a_page(model: Trained, tmp_path: Pat
     judge(str(model.path), photos, Asked(include_seen=True, report=tmp_path / "one.html"))
     words = Seen((tmp_path / "one.html").read_text()).words
     assert "On 1 photo it named" in words
+    assert not re.search(r"\b1 ([a-z]+ )?photos", words)
 
 
 def test_a_headline_of_many_photos_claims_an_interval() -> None:

@@ -1,5 +1,6 @@
 """Sentences of verdict: good is what is good at the worse end of its interval too."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from fursure.bundle import shipped
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
-from fursure.report.verdict import Reason, reasons
+from fursure.report.verdict import Reason, headline, reasons
 from fursure.sureness.risk import risk_table
 
 
@@ -52,6 +53,13 @@ def test_48_photos_without_a_mistake_make_nothing_good() -> None:
     assert "too few photos to tell" in familiarity.text
     assert "too few to tell whether it is weaker there" in weakest.text
     assert [one.level for one in (sureness, promise, familiarity, weakest)] == ["fair"] * 4
+
+
+def test_one_photo_is_spoken_of_as_one() -> None:
+    one = calibrated(1)
+    told = [headline(one, "photos it had not seen"), *(reason.text for reason in said(one))]
+    assert told[0].startswith("On 1 photo it had not seen it named")
+    assert not [text for text in told if re.search(r"\b1 [a-z ]*photos", text)]
 
 
 def test_thousands_of_photos_earn_their_good_words() -> None:

@@ -2,17 +2,20 @@
 
 import base64
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urljoin
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from serving import Service, form, serving
+from serving import Service, behind_a_prefix, form, serving, until
 
 import fursure
 from fursure.bundle import shipped
@@ -21,6 +24,17 @@ from fursure.images.preprocess import Preprocess
 from fursure.workflows.train import Trained
 
 CATS = [jpeg(draw("cat", seed)) for seed in range(12)]
+TEXT = base64.b64encode(CATS[0]).decode()
+URLENCODED = "application/x-www-form-urlencoded"
+FAST = ["--engine", "onnxruntime", "--threads", "1"]
+PAGES = ("app", "docs")
+
+
+def fetched(address: str) -> bytes:
+    """Return what lies there; anything but success raises."""
+    with urlopen(address, timeout=20) as answer:  # noqa: S310 - our own service
+        body: bytes = answer.read()
+    return body
 
 
 @pytest.fixture(scope="module")
@@ -283,14 +297,134 @@ def test_the_page_is_small() -> None:
     assert sum(one.stat().st_size for one in folder.iterdir()) <= 60_000
 
 
-def test_a_report_beside_a_model_is_served_without_rights(trained: Trained, tmp_path: Path) -> None:
-    trained.bundle.write(tmp_path / "mine.fursure")
-    (tmp_path / "mine.report.html").write_text("<p>a report</p><script>alert(1)</script>")
-    options = ["--engine", "onnxruntime", "--threads", "1"]
-    with serving(tmp_path / "log", tmp_path / "mine.fursure", *options) as running:
+@pytest.fixture(scope="module")
+def beside(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a model with a report beside it."""
+    folder = tmp_path_factory.mktemp("report")
+    trained.bundle.write(folder / "mine.fursure")
+    (folder / "mine.report.html").write_text("<p>Lucy.jpg</p><script>alert(1)</script>")
+    return folder / "mine.fursure"
+
+
+def test_the_photos_of_a_report_are_nobody_elses_unless_it_is_published(
+    beside: Path, tmp_path: Path
+) -> None:
+    with serving(tmp_path / "log", beside, *FAST) as running:
+        assert running("GET", "/v1/model").json["report"] is False
+        assert running("GET", "/v1/models").json["models"][0]["report"] is False
+        answer = running("GET", "/report/mine")
+    assert answer.status == 404
+    assert "--publish-reports" in answer.json["detail"]
+    assert b"Lucy" not in answer.body
+
+
+def test_a_published_report_is_served_without_rights(beside: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", beside, *FAST, "--publish-reports") as running:
         assert running("GET", "/v1/model").json["report"] is True
         answer = running("GET", "/report/mine")
     assert answer.status == 200
+    assert b"Lucy" in answer.body
     assert "script-src" not in answer.headers["content-security-policy"]
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "sandbox" in answer.headers["content-security-policy"]
+
+
+# Behind a proxy, under probes, in a log
+
+
+def test_every_address_of_the_pages_holds_under_a_prefix(service: Service) -> None:
+    with behind_a_prefix(service.port, "/pets/") as root:
+        seen = set()
+        for page in (root, urljoin(root, "docs")):
+            text = fetched(page).decode()
+            for address in re.findall(r'(?:href|src)="([^"]+)"', text):
+                fetched(urljoin(page, address))
+                seen.add(urljoin(page, address))
+        described = json.loads(fetched(urljoin(root, "openapi.json")))
+        base = urljoin(urljoin(root, "openapi.json"), described["servers"][0]["url"])
+        assert base.rstrip("/") + "/v1/models" == urljoin(root, "v1/models")
+        fetched(urljoin(root, "v1/models"))
+    assert len(seen) >= 6
+    scripts = [fetched(f"http://127.0.0.1:{service.port}/page/{name}.js") for name in PAGES]
+    assert not re.search(rb"""["'`]/[a-z]""", b"".join(scripts).replace(b'startsWith("/v1', b""))
+
+
+def test_nothing_redirects_to_an_address_without_the_prefix(service: Service) -> None:
+    answer = service("GET", "/docs/")
+    assert (answer.status, "location" in answer.headers) == (404, False)
+
+
+def test_the_usual_name_of_a_health_check_is_answered_without_a_token(tmp_path: Path) -> None:
+    token, log = tmp_path / "token", tmp_path / "log"
+    token.write_text("a-long-and-secret-token")
+    with serving(log, "pets", *FAST, "--token-file", token, "--no-access-log") as running:
+        health = running("GET", "/healthz")
+        ready = running("GET", "/v2/health/ready")
+        assert running("GET", "/v1/models").status == 401
+    assert log.read_text() == ""  # not even of what was refused
+    assert (health.status, health.body) == (ready.status, ready.body) == (200, b'{"ready":true}')
+
+
+def test_the_access_log_has_a_line_a_request_and_nothing_of_what_was_sent(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serving(log, "pets", *FAST) as running:
+        body, kind = form({"Lucy at the lake.jpg": CATS[0]})
+        running("POST", "/v1/predict?heat=1", body, {"Content-Type": kind})
+        running("GET", "/v1/models?photo=Lucy.jpg")
+        running("GET", "/v1/models?photo=Lucy.jpg", headers={"Host": "evil.example"})
+        running.raw(b"Lucy\r\n\r\n")
+        assert until(lambda: len(log.read_text().splitlines()) == 4)
+    lines = [line.partition(" ")[2] for line in log.read_text().splitlines()]
+    assert [re.sub(r":\d+", "", line) for line in lines] == [
+        '127.0.0.1 - "POST /v1/predict HTTP/1.1" 200',
+        '127.0.0.1 - "GET /v1/models HTTP/1.1" 200',
+        '127.0.0.1 - "GET /v1/models HTTP/1.1" 421',
+        '127.0.0.1 - "- - HTTP/1.1" 400',
+    ]
+
+
+# Photos that come wrapped
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "word"),
+    [
+        ("application/json", json.dumps({"image": TEXT}).encode(), "JSON"),
+        (
+            "application/json",
+            json.dumps({"url": f"data:image/jpeg;base64,{TEXT}"}).encode(),
+            "JSON",
+        ),
+        ("text/plain", json.dumps([TEXT]).encode(), "JSON"),
+        ("text/plain", f"data:image/jpeg;base64,{TEXT}".encode(), "data: address"),
+        ("text/plain", TEXT.encode(), "base64"),
+        (URLENCODED, f"image={quote(TEXT)}".encode(), "form's fields"),
+        (URLENCODED, CATS[0].translate(None, b"\r\n\0"), "`curl -d`"),
+    ],
+)
+def test_a_wrapped_photo_is_told_the_command_that_works(
+    service: Service, kind: str, body: bytes, word: str
+) -> None:
+    answer = service("POST", "/v1/predict", body, {"Content-Type": kind})
+    assert answer.status == 415
+    assert word in answer.json["detail"]
+    assert "curl --data-binary @photo.jpg" in answer.json["detail"]
+    assert "curl -F file=@photo.jpg" in answer.json["detail"]
+
+
+def test_what_curl_sends_whole_is_answered_and_what_is_damaged_is_called_so(
+    service: Service,
+) -> None:
+    kind = {"Content-Type": URLENCODED}  # what curl says by itself
+    assert service("POST", "/v1/predict", CATS[0], kind).status == 200
+    damaged = service("POST", "/v1/predict", CATS[0][:700], kind)
+    assert "truncated" in damaged.json["detail"]
+    assert "curl" not in damaged.json["detail"]
+
+
+def test_a_form_without_a_file_is_told_how_to_send_one(service: Service) -> None:
+    body = f'--x\r\nContent-Disposition: form-data; name="image"\r\n\r\n{TEXT}\r\n--x--\r\n'
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    answer = service("POST", "/v1/predict", body.encode(), kind)
+    assert answer.status == 400
+    assert "curl -F file=@photo.jpg" in answer.json["detail"]

@@ -20,7 +20,10 @@ import pytest
 from serving import Service, form, received, serving, until
 
 from fursure.engine.openvino import installed_version
+from fursure.errors import BadData
 from fursure.images.drawings import draw, jpeg
+from fursure.service import server
+from fursure.service.server import Place
 from fursure.workflows.train import Trained
 
 CAT = jpeg(draw("cat", seed=1))
@@ -203,8 +206,20 @@ def test_clients_that_go_away_leave_nothing_behind(door: Service) -> None:
                 link.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     assert until(lambda: door.state()[1] <= files + 1)
     assert door.state()[0] <= threads + 1
-    assert door("POST", "/v1/predict", CAT).status == 200
+    assert until(lambda: door("POST", "/v1/predict", CAT).status == 200)  # once it has caught up
     assert "Traceback" not in door.log.read_text()
+
+
+def test_a_client_that_hangs_up_before_its_answer_does_not_end_the_service(door: Service) -> None:
+    """With SIGPIPE at its default, the second write to a closed connection did."""
+    ask = head(method="GET", path="/v2/health/live")
+    for _ in range(300):
+        with socket.create_connection(("127.0.0.1", door.port), timeout=5) as link:
+            link.sendall(ask)
+    assert door("GET", "/v2/health/live").status == 200
+    told = Path(f"/proc/{door.process.pid}/status").read_text()
+    ignored = int(told.partition("SigIgn:")[2].split()[0], 16)
+    assert ignored >> (signal.SIGPIPE - 1) & 1
 
 
 def test_pipelined_and_kept_connections_answer_in_order(door: Service) -> None:
@@ -378,6 +393,54 @@ def test_a_service_outlives_many_reloads(trained: Trained, tmp_path: Path, engin
             service.process.send_signal(signal.SIGHUP)
             assert until(lambda: log.read_text().count("read again") == number, seconds=60)  # noqa: B023
             assert service("POST", "/v1/predict", CAT).json["engine"].startswith(engine)
+
+
+AS_ON_WINDOWS = """
+import asyncio, signal, sys
+
+def refused(*_args):
+    raise NotImplementedError
+
+asyncio.SelectorEventLoop.add_signal_handler = refused
+del signal.SIGHUP, signal.SIGPIPE
+from fursure.cli import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_starts_and_stops_where_the_loop_handles_no_signals(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    script = tmp_path / "as_on_windows.py"
+    script.write_text(AS_ON_WINDOWS)
+    with serving(tmp_path / "log", "pets", *FAST, python=(script,)) as service:
+        assert service("POST", "/v1/predict", CAT).status == 200
+        service.process.send_signal(number)
+        assert service.process.wait(timeout=15) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_no_other_program_may_share_its_port_on_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, ...]] = []
+
+    class Socket(socket.socket):
+        def setsockopt(self, *args: int) -> None:  # type: ignore[override]
+            asked.append(args)
+
+    monkeypatch.setattr(socket, "socket", Socket)
+    server._bound(Place(port=0)).close()
+    monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
+    server._bound(Place(port=0)).close()
+    assert asked == [
+        (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
+        (socket.SOL_SOCKET, -5, 1),
+    ]
+
+
+def test_a_port_that_is_taken_is_refused_in_words(door: Service) -> None:
+    with pytest.raises(BadData, match=f"port {door.port}: Address already in use; choose another"):
+        server._bound(Place(port=door.port))
 
 
 def test_many_mixed_requests_leave_memory_threads_and_files_as_they_were(door: Service) -> None:

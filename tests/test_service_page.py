@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from serving import Service, serving
+from serving import Service, behind_a_prefix, serving
 
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
@@ -82,6 +82,26 @@ def test_a_picture_is_dropped_and_its_answer_read(
     assert all(url.startswith((here, "blob:", "data:")) for url in tab.asked)
 
 
+def test_the_page_works_under_the_prefix_of_a_proxy(
+    browser: Any, service: Service, photos: list[Path]
+) -> None:
+    with behind_a_prefix(service.port, "/pets/") as address:
+        page = browser.new_page()
+        failed: list[str] = []
+        page.on("response", lambda answer: failed.extend([] if answer.ok else [answer.url]))
+        page.goto(address)
+        page.set_input_files("#files", str(photos[0]))
+        page.locator("#answers li .meter").wait_for(timeout=10_000)
+        assert page.locator("body").evaluate("e => getComputedStyle(e).display") == "flex"  # styled
+        page.get_by_role("link", name="API").click()
+        page.get_by_text("/v2/health/live").wait_for(timeout=5_000)
+        assert f"{address}v1/predict" in page.locator("pre").inner_text()
+        page.get_by_role("link", name="the page").click()
+        page.get_by_text("cat or dog").wait_for(timeout=5_000)
+        page.close()
+    assert failed == []
+
+
 def test_a_bad_file_is_told_in_words_and_its_name_is_no_markup(
     tab: Any, photos: list[Path]
 ) -> None:
@@ -111,6 +131,17 @@ def test_the_page_is_used_by_keyboard_alone(tab: Any, photos: list[Path]) -> Non
     assert tab.locator("#answers").evaluate("e => e.classList.contains('hot')")
     tab.get_by_role("button", name="Clear").press("Enter")
     assert tab.locator("#answers li").count() == 0
+
+
+def test_the_page_calls_nothing_certain_that_is_not(tab: Any) -> None:
+    shares = [1, 0.9996, 0.0006, 0.0004, 0]
+    shown = tab.evaluate("shares => shares.map(percent)", shares)
+    assert shown == ["100.0 %", "> 99.9 %", "0.1 %", "< 0.1 %", "0.0 %"]
+
+
+def test_the_page_counts_one_photo_as_one(tab: Any) -> None:
+    told = "n => measured({accuracy: {n}, basis: 'test photos'})"
+    assert [tab.evaluate(told, n) for n in (1, 240)] == ["1 test photo", "240 test photos"]
 
 
 def test_another_model_is_chosen_on_the_page(tab: Any) -> None:

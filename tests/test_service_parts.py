@@ -15,6 +15,25 @@ from fursure.service.multipart import files_in
 from fursure.service.problems import Problem
 
 
+@pytest.mark.parametrize(
+    ("disposition", "name"),
+    [
+        ("filename*=UTF-8''na%C3%AFve%20cat.jpg", "naïve cat.jpg"),
+        ("filename*=\"utf-8'de'K%C3%A4tzchen.png\"", "Kätzchen.png"),
+        ("filename*=iso-8859-1''caf%E9.jpg", "café.jpg"),
+        ("filename*0=long; filename*1=name.jpg", "longname.jpg"),
+        ("filename=plain.jpg; filename*=UTF-8''other.jpg", "plain.jpg"),
+        ("filename*=nonsense''a%FFb.jpg", "aÿb.jpg"),
+        ("filename*=idna''%C3%9F..jpg", "photo"),
+        ("filename*=cat.jpg", "cat.jpg"),
+    ],
+)
+def test_a_part_is_a_file_however_its_name_is_written(disposition: str, name: str) -> None:
+    head = f'--x\r\nContent-Disposition: form-data; name="files"; {disposition}\r\n\r\n'
+    body = head.encode() + b"bytes\r\n--x--\r\n"
+    assert files_in(body, "multipart/form-data; boundary=x", most=1) == [(name, b"bytes")]
+
+
 def batcher(call, *, size: int = 8, workers: int = 1, deadline: float = 5.0, least: int = 100):  # type: ignore[no-untyped-def]
     return Batcher(call, size=size, workers=workers, deadline=deadline, queued=0.25, least=least)
 

@@ -46,8 +46,8 @@ def test_strangers_are_halved_measured_and_told(sharpened: Trained, things: Path
     assert 15 <= worth["taught"] <= 45
     assert worth["digest"] == list_strangers(things, ()).digest
     assert told(worth) in sharpened.notes
-    assert any(note.startswith("left out 1 strangers that are copies") for note in sharpened.notes)
-    assert "left out 1 strangers that are no usable photos" in sharpened.notes
+    assert any(note.startswith("left out 1 stranger that is a copy") for note in sharpened.notes)
+    assert "left out 1 stranger that is no usable photo" in sharpened.notes
 
 
 def test_what_was_taught_is_used_where_it_helps_beyond_doubt(sharpened: Trained) -> None:

@@ -31,6 +31,11 @@ def some(names: Iterable[str], *, most: int = 6, between: str = ", ") -> str:
     return between.join([*listed[:most], *["…"] * (len(listed) > most)])
 
 
+def counted(number: int, thing: str, things: str = "") -> str:
+    """Return "1 photo" or "1,200 photos"; ``things`` where it takes more than an s."""
+    return f"{number:,} {thing if number == 1 else things or thing + 's'}"
+
+
 class FursureError(Exception):
     """Base class: the message says what was found, what is needed, and the next step."""
 
@@ -71,10 +76,10 @@ class TooFewPhotos(BadData):
     """A class too small for what was asked; ``copies`` of its photos were not counted."""
 
     def __init__(self, label: str, *, found: int, needed: int, copies: int = 0) -> None:
-        others = f"{copies} other{' is a copy' if copies == 1 else 's are copies'} of "
-        others += "it" if found == 1 else "them"
+        others = counted(copies, "other is a copy", "others are copies")
+        others += " of it" if found == 1 else " of them"
         super().__init__(
-            f"class {label!r} has {found} usable photo{'' if found == 1 else 's'}"
+            f"class {label!r} has {counted(found, 'usable photo')}"
             f"{f' ({others})' if copies else ''} and training "
             f"needs {needed}; add {needed - found} more, or leave that class out."
         )

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import shutil
 import stat
 import tempfile
@@ -15,17 +16,34 @@ from typing import BinaryIO
 def home() -> Path:
     """Return the folder of caches and converted backbones.
 
-    ``FURSURE_HOME``, else the user's cache folder; where there is no such user, or nothing can be
-    written there, a temporary folder of our own, with a word to the log.
+    ``FURSURE_HOME``, else a folder of ours where this system keeps a user's caches; where there is
+    no such user, or nothing can be written there, a temporary folder of our own, with a word to the
+    log.
     """
     if chosen := os.environ.get("FURSURE_HOME"):
         return _expanded(chosen)
     try:
-        cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = _user_caches() / "fursure"
     except RuntimeError:  # no HOME, and a user id without a name, as containers have
         return _temporary_home("there is no home folder")
-    folder = Path(cache) / "fursure"
     return folder if _can_be_written(folder) else _temporary_home(f"{folder} cannot be written")
+
+
+def _user_caches() -> Path:
+    """Return where this system keeps a user's caches; who sets XDG_CACHE_HOME means it anywhere.
+
+    Raises:
+        RuntimeError: the user has no home folder.
+    """
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen)
+    match platform.system():
+        case "Windows":
+            local = os.environ.get("LOCALAPPDATA")
+            return Path(local) if local else Path.home() / "AppData" / "Local"
+        case "Darwin":
+            return Path.home() / "Library" / "Caches"
+    return Path.home() / ".cache"
 
 
 def _expanded(chosen: str) -> Path:

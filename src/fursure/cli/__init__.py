@@ -1,7 +1,6 @@
 """The command line: parse, call a workflow, print. Heavy imports wait inside the commands."""
 
 import importlib
-import signal
 import sys
 from typing import Any
 
@@ -94,17 +93,25 @@ def cli(ctx: click.Context, debug: bool) -> None:
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run the command line and exit with its code."""
-    from fursure.cli.options import say
-    from fursure.cli.streams import prepare
+    """Run the command line and exit with its code.
 
-    prepare()
+    SIGPIPE stays ignored, as Python has it: by default it ends a process that writes to anything
+    whose reader is gone, a service with one impatient client among them.
+    """
+    from fursure.cli import streams
+    from fursure.cli.options import say
+
+    streams.prepare()
     args = sys.argv[1:] if args is None else args
-    if hasattr(signal, "SIGPIPE"):
-        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a closed pipe ends us without a word
     try:
         code = _run(args)
         sys.stdout.flush()
+        if streams.results_were_lost():
+            say("fursure: standard output is closed: what was to be printed there is lost.")
+            code = 1
+    except BrokenPipeError:  # `| head` has seen enough: no fault, but not all was written
+        streams.leave_pipe()
+        code = 1
     except OSError as error:  # the disk behind standard output is full, for one
         if "--debug" in args:
             raise

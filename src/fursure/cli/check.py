@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from fursure.cli import options
+from fursure.errors import counted
 from fursure.report.text import printable
 
 if TYPE_CHECKING:
@@ -99,7 +100,8 @@ def _table(found: "Checked") -> list[str]:
     from fursure.data.findings import KINDS
 
     counts = found.counts()
-    lines = [f"{len(found.manifest.photos):,} photos, {sum(counts.values()):,} findings"]
+    photos, findings = len(found.manifest.photos), sum(counts.values())
+    lines = [f"{counted(photos, 'photo')}, {counted(findings, 'finding')}"]
     if found.doubts:
         lines.append(printable(found.doubts.sentence()))
     for kind, title in KINDS.items():

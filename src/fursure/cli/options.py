@@ -91,6 +91,14 @@ def say(text: str) -> None:
     click.echo(printable(text), err=True)
 
 
+def receipt(line: str) -> None:
+    """Print what was made, and where; unlike a result, it is not lost where nobody can read it."""
+    from fursure.cli.streams import Closed
+
+    if not isinstance(sys.stdout, Closed):
+        click.echo(line)
+
+
 def to_json(value: Any) -> str:
     """Return one line of JSON; bytes of a name that are no UTF-8 come out escaped."""
     import json

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from fursure.cli.options import Decorator
+from fursure.errors import counted
 from fursure.recipe import FineTune, LogisticRegression, Recipe, Stage
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.knobs import KNOBS, Choice, Number, Whole
@@ -137,6 +138,8 @@ def _tune(base: Recipe, given: Mapping[str, Any], tell: Callable[[str], None]) -
     *stages, final = map(asdict, base.tune.stages)
     if stages:
         names = " and ".join(f"--{key}" for key in last)
-        parts = ", ".join(f"{stage['part']} ({stage['epochs']} epochs)" for stage in stages)
+        parts = ", ".join(
+            f"{stage['part']} ({counted(stage['epochs'], 'epoch')})" for stage in stages
+        )
         tell(f"{names}: of the last stage, {final['part']}; before it, as in the recipe: {parts}")
     return values | {"stages": [*stages, final | last]}

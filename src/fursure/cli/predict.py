@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import options
-from fursure.report.text import printable
+from fursure.errors import counted
+from fursure.report.text import percent, printable
 
 if TYPE_CHECKING:
     from fursure.bundle import Bundle
@@ -28,7 +29,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 )  # fmt: skip
 @click.option(
     "--sort-into", type=click.Path(path_type=Path, file_okay=False),
-    help="Link the photos into DIR/answer/.", metavar="DIR",
+    help="Link the photos into DIR/answer/; copies where there can be no links.", metavar="DIR",
 )  # fmt: skip
 @options.zip_encoding
 @options.max_error
@@ -57,13 +58,14 @@ def predict(
     """
     from fursure.cli.tally import Tally, about_inputs
     from fursure.workflows.inputs import Photos
-    from fursure.workflows.predict import Sorter, find_model, predict
+    from fursure.workflows.predict import find_model, predict
+    from fursure.workflows.sorter import Sorter
 
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
     made_by = _made_by(bundle, photos, knobs) if csv_path else {}
     if csv_path is not None and not overwrite and _is_done(csv_path, made_by):
-        click.echo(str(csv_path))
+        options.receipt(str(csv_path))
         options.say(f"{csv_path} was made from the same photos and model: nothing to do.")
         return
     tally = Tally(Sorter(sort_into) if sort_into else None)
@@ -76,7 +78,7 @@ def predict(
         if table:
             stack.enter_context(table)
             if table.rows_before and not quiet:
-                options.say(f"continuing after {table.rows_before} rows")
+                options.say(f"continuing after {counted(table.rows_before, 'row')}")
             if not quiet:
                 predictions = _counted(predictions, stack)
         line = (lambda one: options.to_json(one.to_json())) if as_json else _row_of(bundle)
@@ -87,7 +89,7 @@ def predict(
             else:
                 table(one, flush=number % FLUSH_EVERY == 0)
     if table:
-        click.echo(str(csv_path))
+        options.receipt(str(csv_path))
         tally.failed_before = table.failed_before
     for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
         options.say(sentence)
@@ -139,7 +141,7 @@ def _row(one: "Prediction", width: int) -> str:
     path = printable(one.path)
     if one.error is not None:
         return f"{'error':{width}}  {'':12}  {path}: {printable(one.error)}"
-    sure = f"{one.confidence:.1%} sure" if one.answer == one.label else ""
+    sure = f"{percent(one.confidence)} sure" if one.answer == one.label else ""
     if one.answer == "unsure":
-        sure = f"{one.label} {one.confidence:.1%}?"
+        sure = f"{one.label} {percent(one.confidence)}?"
     return f"{one.answer:{width}}  {sure:{max(12, width + 7)}}  {path}"

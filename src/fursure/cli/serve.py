@@ -41,6 +41,15 @@ from fursure.cli import options
 @click.option(
     "--lift-address-limits", is_flag=True, help="Count no single address: for load tests."
 )
+@click.option(
+    "--publish-reports", is_flag=True,
+    help="Show visitors NAME.report.html, which lies beside a model and holds photos and their "
+    "names.",
+)  # fmt: skip
+@click.option(
+    "--access-log/--no-access-log", default=True, show_default=True,
+    help="A line for each request on standard error: address, path and status.",
+)  # fmt: skip
 @options.max_error
 @options.engine
 @options.threads
@@ -56,6 +65,8 @@ def serve(
     receive_timeout: float,
     deadline: float,
     lift_address_limits: bool,
+    publish_reports: bool,
+    access_log: bool,
     max_error: float | None,
     engine: str,
     threads: int | None,
@@ -80,13 +91,15 @@ def serve(
         receive=receive_timeout,
         deadline=deadline,
         no_address_limits=lift_address_limits,
+        publish_reports=publish_reports,
+        access_log=access_log,
         max_error=max_error,
         engine=engine,  # type: ignore[arg-type]
         threads=threads,
     )
 
     def ready(url: str) -> None:
-        click.echo(url)
+        options.receipt(url)
         sys.stdout.flush()
 
     serve_models(wanted, say=options.say, ready=ready)

@@ -120,7 +120,7 @@ def split(
         for note in divided.notes:
             options.say(note)
     if as_json:
-        click.echo(
+        options.receipt(
             options.to_json(
                 {
                     "folder": str(divided.folder),
@@ -133,7 +133,7 @@ def split(
         )
         return
     for line in _table(divided.manifest):
-        click.echo(line)
+        options.receipt(line)
     if quiet:
         return
     if divided.new:

@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from fursure.errors import counted
+
 if TYPE_CHECKING:
     from fursure.engine.predictor import Prediction
     from fursure.workflows.inputs import Photos
-    from fursure.workflows.predict import Sorter
+    from fursure.workflows.sorter import Sorter
 
 SHOWN = 6  # of a kind named one by one
 
@@ -49,9 +51,12 @@ class Tally:
             counts += [f"{self.failed} not readable"] * bool(self.failed)
             yield f"{total} photos: {', '.join(counts)}"
         yield from self.unlinked
+        if self.sort and (sentence := self.sort.sentence()):
+            yield sentence
         if self.sort and self.not_linked:
+            without = counted(self.not_linked, "photo has", "photos have")
             yield (
-                f"{self.not_linked} photos have no link in {self.sort.folder}; "
+                f"{without} no link in {self.sort.folder}; "
                 "what lies in an archive can be linked once it is unpacked"
             )
 
@@ -65,4 +70,4 @@ def about_inputs(inputs: "Photos") -> Iterator[str]:
     for name in inputs.without[:SHOWN]:
         yield f"{name}: there is no photo in it"
     if len(inputs.without) > SHOWN:
-        yield f"{len(inputs.without) - SHOWN} more hold no photo"
+        yield f"no photo in {len(inputs.without) - SHOWN} more"

@@ -88,7 +88,7 @@ def train(
             options.say(note)
     meta = trained.bundle.meta
     if as_json:
-        click.echo(
+        options.receipt(
             options.to_json(
                 {
                     "model": str(trained.path),
@@ -108,8 +108,8 @@ def train(
 
     evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
     how = explained(meta.figures["basis"], evaluation.n)
-    click.echo(f"{trained.path}: {some(meta.labels, between=' / ')}, {how}")
-    click.echo(format_table(evaluation))
+    options.receipt(f"{trained.path}: {some(meta.labels, between=' / ')}, {how}")
+    options.receipt(format_table(evaluation))
     if trained.new:
         options.say(f"done in {trained.seconds:.1f} s; next: fursure predict -m {trained.path} …")
     else:

@@ -14,6 +14,7 @@ from typing import Any
 from fursure.data.manifest import Photo
 from fursure.data.naming import suffix
 from fursure.data.scan import Scanned
+from fursure.errors import counted
 from fursure.images.facts import Facts
 
 KINDS: Mapping[str, str] = {  # what each is called, the most harmful first
@@ -142,8 +143,8 @@ def about_classes(photos: Sequence[Photo]) -> Iterator[Finding]:
             yield Finding(
                 kind="imbalance",
                 labels=(label,),
-                reason=f"{count:,} photos of {label}, {most:,} of {largest}: add some, or train "
-                "with --class-weight balanced",
+                reason=f"{counted(count, 'photo')} of {label}, {most:,} of {largest}: "
+                "add some, or train with --class-weight balanced",
                 score=1 - count / most,
             )
 

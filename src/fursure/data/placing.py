@@ -36,6 +36,27 @@ def changed(photo: Photo) -> BadData:
     return BadData(f"{photo.path} changed while it was being read; run the command again.")
 
 
+def link_to(origin: Path, target: Path, *, symbolic: bool) -> str | None:
+    """Make ``target`` a link to a photo, or return why the system allows none there.
+
+    Raises:
+        OSError: the target cannot be written for another reason.
+    """
+    real = origin.resolve()  # of an original that is itself a link, the file
+    try:
+        if symbolic:
+            target.symlink_to(real)
+        else:
+            target.hardlink_to(real)
+    except NotImplementedError as error:  # a system without such links
+        return str(error)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        return str(error.strerror)
+    return None
+
+
 @final
 class Placer:
     """Puts photos of a source under other paths, and counts how; the source is never changed.
@@ -69,18 +90,9 @@ class Placer:
 
     def _links(self, origin: Path, target: Path) -> bool:
         """Make a link, or note why there can be none."""
-        real = origin.resolve()  # of an original that is itself a link, the file
-        try:
-            if self._link == "hard":
-                target.hardlink_to(real)
-            else:
-                target.symlink_to(real)
-        except OSError as error:
-            if error.errno not in _NO_LINKS:
-                raise
-            self.obstacle = self.obstacle or str(error.strerror)
-            return False
-        return True
+        obstacle = link_to(origin, target, symbolic=self._link == "symbolic")
+        self.obstacle = self.obstacle or obstacle or ""
+        return obstacle is None
 
     def _copy(self, photo: Photo, target: Path) -> None:
         data = content(self._source, photo)

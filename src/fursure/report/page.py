@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from fursure.bundle import Meta
-from fursure.errors import MissingExtra, OutputExists
+from fursure.errors import MissingExtra, OutputExists, counted
 from fursure.files import replacing
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import Bin, Curve, most_confused
 from fursure.metrics.intervals import Estimate
 from fursure.metrics.paired import Comparison
 from fursure.report.charts import Axis, Line, bounds, chart
-from fursure.report.text import printable
+from fursure.report.text import percent, printable
 from fursure.report.verdict import Reason
 
 MARK = b'<meta name="generator" content="fursure report">'
@@ -139,7 +139,11 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = lambda text: printable(str(text))
+    environment.filters |= {
+        "shown": lambda text: printable(str(text)),
+        "counted": counted,
+        "percent": percent,
+    }
     html: str = environment.get_template("report.html").render(page=page, **_prepared(page))
     return html
 

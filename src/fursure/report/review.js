@@ -59,7 +59,7 @@
   function count() {
     const decided = data.cards.filter((one) => verdicts.has(one.cells)).length;
     document.getElementById("progress").textContent =
-      decided + " of " + cards.length + " photos decided";
+      decided + " of " + cards.length + (cards.length === 1 ? " photo decided" : " photos decided");
   }
 
   function decide(number, verdict) {

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fursure.errors import MissingExtra
+from fursure.errors import MissingExtra, counted
 
 FOLDER = Path(__file__).parent
 PAGE, STYLE, SCRIPT = "review.html", "review.css", "review.js"
@@ -72,7 +72,7 @@ def render(page: Page) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shown"] = shown
+    environment.filters |= {"shown": shown, "counted": counted}
     style, script = ((FOLDER / name).read_text("utf-8") for name in (STYLE, SCRIPT))
     # not "unsafe-inline": only this very text may run
     return environment.get_template(PAGE).render(

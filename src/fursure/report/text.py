@@ -6,3 +6,14 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+
+
+def percent(share: float) -> str:
+    """Return a share with one decimal that rounds nothing to a certainty: "> 99.9%"."""
+    shown = f"{share:.1%}"
+    match shown:
+        case "100.0%" if share < 1:
+            return "> 99.9%"
+        case "0.0%" if share > 0:
+            return "< 0.1%"
+    return shown

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fursure.bundle import Meta
+from fursure.errors import counted
 from fursure.metrics.classification import TELLING, Evaluation
 from fursure.metrics.intervals import Estimate
 
@@ -28,12 +29,16 @@ def headline(evaluation: Evaluation, photos: str) -> str:
     """Return the result in a sentence; ``photos`` says which, as in "photos it had not seen"."""
     one = evaluation.accuracy
     few = "" if evaluation.n >= FEW else " That is too few photos to say much."
-    if evaluation.n == 1:
-        photos = photos.replace("photos", "photo", 1)
+    measured = _counted(evaluation.n, photos) + "," * ("," in photos)  # a clause is closed
     return (
-        f"On {evaluation.n:,} {photos} it named the right class {one.value:.1%} of the time. "
+        f"On {measured} it named the right class {one.value:.1%} of the time. "
         f"On more photos like these, expect between {one.low:.1%} and {one.high:.1%}.{few}"
     )
+
+
+def _counted(number: int, photos: str) -> str:
+    """Return "1 photo it had not seen" or "9 photos it had not seen"."""
+    return counted(number, photos.replace("photos", "photo", 1), photos)
 
 
 def reasons(
@@ -81,7 +86,9 @@ def _size(evaluation: Evaluation, basis: str) -> Reason:
     level: Literal["good", "fair", "poor"]
     level = "good" if n >= MANY else "fair" if n >= FEW else "poor"
     ending = "" if n >= MANY else " More photos would narrow it."
-    return Reason(level, f"Measured on {n:,} {basis}: known to within {width:.1f} points.{ending}")
+    return Reason(
+        level, f"Measured on {_counted(n, basis)}: known to within {width:.1f} points.{ending}"
+    )
 
 
 def _calibration(evaluation: Evaluation) -> Reason:
@@ -95,13 +102,14 @@ def _calibration(evaluation: Evaluation) -> Reason:
     if one.high > TELLING:
         return Reason(
             "fair",
-            f"{n:,} photos are too few to tell whether its confidence means what it says: it may "
-            f"be off by up to {one.high:.1%} on average (calibration error {one:.1%}).",
+            f"{counted(n, 'photo is', 'photos are')} too few to tell whether its "
+            f"confidence means what it says: it may be off by up to {one.high:.1%} on average "
+            f"(calibration error {one:.1%}).",
         )
     return Reason(
         "good",
-        f"Its confidence means what it says, to within {one.high:.1%} on average, as {n:,} photos "
-        f"show (calibration error {one:.1%}).",
+        f"Its confidence means what it says, to within {one.high:.1%} on average, as measured on "
+        f"{counted(n, 'photo')} (calibration error {one:.1%}).",
     )
 
 

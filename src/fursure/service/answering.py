@@ -5,6 +5,7 @@ the photo does; the framework describes it, in `/openapi.json`, all the same.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +23,8 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 ASKED = frozenset({"model", "heat"})
+JSON = re.compile(rb"[{\[]\s*[\"{]")
+BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{40}[A-Za-z0-9+/_=\s-]*")
 
 
 async def body_of(receive: Receive) -> bytes:
@@ -63,8 +66,36 @@ async def predicted(
     if several:
         return 200, {"model": model.name, "predictions": rows}
     if "error" in rows[0]:
-        raise Problem(415 if body else 400, f"the photo cannot be used: {rows[0]['error']}.")
+        raise _unusable(kind, body, rows[0]["error"])
     return 200, rows[0]
+
+
+def _unusable(kind: str, body: bytes, error: str) -> Problem:
+    """Return why there is no answer, or how to send the photo where it came as something else."""
+    if not body:
+        return Problem(400, f"the photo cannot be used: {error}.")
+    if wrong := _packaging(kind.partition(";")[0].strip().lower(), body):
+        return Problem(
+            415,
+            f"the body is {wrong}, not a photo; send the file as it is to the same address: "
+            "curl --data-binary @photo.jpg ADDRESS, or curl -F file=@photo.jpg ADDRESS.",
+        )
+    return Problem(415, f"the photo cannot be used: {error}.")
+
+
+def _packaging(kind: str, body: bytes) -> str | None:
+    """Return what a photo was put into that has to come as it is, None where it was not."""
+    start = body[:256].lstrip()
+    if kind.endswith("json") or JSON.match(start):
+        return "JSON"
+    if start.startswith(b"data:"):
+        return "a data: address"
+    if BASE64.fullmatch(start):
+        return "base64"
+    # curl calls a file so by itself; only -d takes the line ends and the zero bytes out of it
+    if kind == "application/x-www-form-urlencoded" and not re.search(rb"[\r\n\0]", body):
+        return "a form's fields, or what `curl -d` leaves of a file"
+    return None
 
 
 def _asked(query: bytes) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
@@ -50,9 +50,15 @@ OF_REPORTS += "form-action 'none'; frame-ancestors 'none'; sandbox"
 OF_DATA = "default-src 'none'; frame-ancestors 'none'"
 
 
-def application(models: Models, figures: Figures, limits: Limits) -> Asgi:
-    """Return the application: predictions are answered at once, all else by the framework."""
-    framework = _framework(models, figures, limits)
+def application(
+    models: Models, figures: Figures, limits: Limits, *, publish_reports: bool = False
+) -> Asgi:
+    """Return the application: predictions are answered at once, all else by the framework.
+
+    ``publish_reports`` lets visitors see the page beside each model, which holds photos and their
+    names.
+    """
+    framework = _framework(models, figures, limits, publish_reports)
 
     async def service(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/v1/predict":
@@ -79,19 +85,24 @@ def application(models: Models, figures: Figures, limits: Limits) -> Asgi:
     return service
 
 
-def _framework(models: Models, figures: Figures, limits: Limits) -> Starlette:
+def _framework(
+    models: Models, figures: Figures, limits: Limits, publish_reports: bool
+) -> Starlette:
     described = to_json(openapi.schema())
 
     async def description(_request: Request) -> Response:
         return _sent(described, "application/json")
 
     routes = [
-        *_pages(models),
-        *_facts(models, figures),
+        *_pages(),
+        Route("/report/{name}", _report(models, publish_reports)),
+        *_facts(models, figures, publish_reports),
         *_protocol_v2(models, limits),
         Route("/openapi.json", description),
     ]
-    return Starlette(routes=routes, exception_handlers=_handlers())
+    framework = Starlette(routes=routes, exception_handlers=_handlers())
+    framework.router.redirect_slashes = False  # to an address without the prefix of a proxy
+    return framework
 
 
 def _sent(
@@ -126,7 +137,7 @@ def _complain(error: Exception) -> None:
     logging.getLogger("fursure").error("%s: %s", type(error).__name__, error)
 
 
-def _pages(models: Models) -> list[Route]:
+def _pages() -> list[Route]:
     folder = files("fursure.service").joinpath("page")
     pages = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
 
@@ -148,30 +159,37 @@ def _pages(models: Models) -> list[Route]:
     async def part(request: Request) -> Response:
         return page(request.path_params["name"])
 
-    async def report(request: Request) -> Response:
-        path = report_of(models[request.path_params["name"]])
-        if path is None:
-            raise Problem(404, "no report lies beside this model.")
-        return _sent(path.read_bytes(), KINDS["html"], policy=OF_REPORTS)
-
     return [
         Route("/", index),
         Route("/docs", docs),
         Route("/favicon.ico", icon),
         Route("/page/{name}", part),
-        Route("/report/{name}", report),
     ]
 
 
-def _facts(models: Models, figures: Figures) -> list[Route]:
+def _report(models: Models, published: bool) -> Callable[[Request], Awaitable[Response]]:
+    async def report(request: Request) -> Response:
+        path = report_of(models[request.path_params["name"]])
+        if not published:
+            raise Problem(404, "this service publishes no reports (--publish-reports).")
+        if path is None:
+            raise Problem(404, "no report lies beside this model.")
+        return _sent(path.read_bytes(), KINDS["html"], policy=OF_REPORTS)
+
+    return report
+
+
+def _facts(models: Models, figures: Figures, publish_reports: bool) -> list[Route]:
+    def told(model: Model) -> dict[str, Any]:
+        has_report = publish_reports and report_of(model) is not None
+        return described(model) | {"report": has_report}
+
     async def every(_request: Request) -> Response:
-        found = [described(one) for one in models.by_name.values()]
+        found = [told(one) for one in models.by_name.values()]
         return _sent(to_json({"models": found}), "application/json")
 
     async def one(request: Request) -> Response:
-        return _sent(
-            to_json(described(models[request.query_params.get("model")])), "application/json"
-        )
+        return _sent(to_json(told(models[request.query_params.get("model")])), "application/json")
 
     async def metrics(_request: Request) -> Response:
         return _sent(figures.text(), "text/plain; version=0.0.4; charset=utf-8")
@@ -222,6 +240,7 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         Route("/v2", server),
         Route("/v2/health/live", live),
         Route("/v2/health/ready", ready),
+        Route("/healthz", ready),  # what probes ask for where nobody told them otherwise
         Route("/v2/models/{name}", model),
         Route("/v2/models/{name}/ready", model_ready),
         Route("/v2/models/{name}/infer", infer, methods=["POST"]),

@@ -183,7 +183,6 @@ def described(model: Model) -> dict[str, Any]:
         "licence": meta.licence,
         "accuracy": accuracy,
         "basis": meta.figures.get("basis"),
-        "report": report_of(model) is not None,
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -46,13 +47,12 @@ class _Reader:
         self._pieces.append(data[start:end])
 
     def end(self) -> None:
-        kind, options = parse_options_header(self._headers.get(b"content-disposition", b""))
-        if kind != b"form-data" or b"filename" not in options:
+        name = _file_name(self._headers.get(b"content-disposition", b""))
+        if name is None:
             return  # a field of text: nothing here asks for one
         if len(self.files) == self.most:
             raise Problem(413, f"more than {self.most} photos in one request.")
-        name = options[b"filename"].decode("utf-8", "replace")[:LONGEST_NAME]
-        self.files.append((name, b"".join(self._pieces)))
+        self.files.append((name[:LONGEST_NAME], b"".join(self._pieces)))
 
     def finish(self) -> None:
         self.ended = True
@@ -60,6 +60,25 @@ class _Reader:
     def _check(self, line: bytearray) -> None:
         if len(line) > HEADER:
             raise Problem(400, f"a header of the form is longer than {HEADER} bytes.")
+
+
+def _file_name(disposition: bytes) -> str | None:
+    """Return what a part's file is called, None where the part is no file.
+
+    Browsers and curl write ``filename=``; ``filename*=`` alone (RFC 5987), which forms ought not to
+    have, is what some clients write for a name beyond ASCII.
+    """
+    kind, options = parse_options_header(disposition)
+    if kind != b"form-data":
+        return None
+    if b"filename" in options:
+        return options[b"filename"].decode("utf-8", "replace")
+    message = Message()
+    message["content-disposition"] = disposition.decode("latin-1")
+    try:
+        return message.get_filename()
+    except ValueError:  # an encoding that is none, or not of text
+        return "photo"
 
 
 def files_in(body: bytes, content_type: str, *, most: int) -> list[tuple[str, bytes]]:
@@ -94,7 +113,7 @@ def files_in(body: bytes, content_type: str, *, most: int) -> list[tuple[str, by
     if not reader.ended:
         raise Problem(400, "the form ends before its last boundary.")
     if not reader.files:
-        raise Problem(400, "the form has no file; send one as files=@photo.jpg.")
+        raise Problem(400, "the form has no file; send one: curl -F file=@photo.jpg ADDRESS.")
     return reader.files
 
 

@@ -61,11 +61,17 @@ HEAT = {
 LOOKS: tuple[tuple[str, str, str, list[dict[str, Any]]], ...] = (  # path, name, what for, knobs
     ("/v1/models", "models", "The models being served; the first answers unless named.", []),
     ("/v1/model", "model", "What a model tells apart, how it looks, what it promises.", [MODEL]),
-    ("/report/{name}", "report", "The report page beside a model, if one lies there.", [NAME]),
+    (
+        "/report/{name}",
+        "report",
+        "The report page beside a model, where reports are published.",
+        [NAME],
+    ),
     ("/metrics", "metrics", "Figures for Prometheus.", []),
     ("/v2", "server", "What this server is, in the Open Inference Protocol.", []),
     ("/v2/health/live", "live", "200 while the process answers at all.", []),
     ("/v2/health/ready", "ready", "200 once every model answers.", []),
+    ("/healthz", "health", "As /v2/health/ready: 200 once every model answers.", []),
     ("/v2/models/{name}", "tensors", "A model's tensors.", [NAME]),
     ("/v2/models/{name}/ready", "modelReady", "200 where the model answers.", [NAME]),
 )
@@ -83,6 +89,7 @@ def schema() -> dict[str, Any]:
             "version": "1",
             "summary": "Photos in, answers out: a class, “unsure” or “stranger”.",
         },
+        "servers": [{"url": "."}],  # beside this description, whatever prefix a proxy adds
         "paths": {
             "/v1/predict": {"post": _predict()},
             **paths,

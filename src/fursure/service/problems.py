@@ -4,6 +4,8 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from fursure.errors import counted
+
 
 class Problem(Exception):
     """A request that is refused; ``detail`` says what was found and what is needed."""
@@ -33,5 +35,5 @@ class Problem(Exception):
 
 def busy(waiting: int) -> Problem:
     """Return the refusal of a request that would have to wait too long."""
-    detail = f"{waiting} photos are waiting already; try again in a second."
+    detail = f"{counted(waiting, 'photo is', 'photos are')} waiting already; try again in a second."
     return Problem(503, detail, retry_after=1)

@@ -13,12 +13,13 @@ from typing import Any, cast
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from fursure.service import access
 from fursure.service.admission import Admission
 from fursure.service.problems import Problem
 
 LINGER = 1.0  # seconds a refused connection is read on, so that its answer arrives
 OPEN = ("/v2/health/", "/page/")  # paths that need no token: they tell nothing
-OPEN_PAGES = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico"})
+OPEN_PAGES = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/healthz"})
 
 
 class Guard(HttpToolsProtocol):
@@ -41,6 +42,7 @@ class Guard(HttpToolsProtocol):
         self.receiving: Any = None  # the timer of the request that is being received
         self.head_bytes = self.body_bytes = 0
         self.in_head = True
+        self.url = self.method = b""  # of the request that is being received
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Let the connection in, or close it."""
@@ -100,12 +102,12 @@ class Guard(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Start a request."""
         super().on_message_begin()
-        self.refusal, self.body_bytes, self.in_head = None, 0, True
+        self.refusal, self.body_bytes, self.in_head, self.method = None, 0, True, b""
         self.scope["state"]["connection"] = self
 
     def on_headers_complete(self) -> None:
         """Judge the request by its headers; one that is refused never becomes a task."""
-        self.in_head, self.head_bytes = False, 0
+        self.in_head, self.head_bytes, self.method = False, 0, self.parser.get_method()
         waits = self.cycle is not None and not self.cycle.response_complete
         try:
             path = httptools.parse_url(self.url).path.decode("ascii", "replace")
@@ -135,7 +137,7 @@ class Guard(HttpToolsProtocol):
         if self.token is not None and not self._known(path, headers):
             self.admission.refused("token")
             return Problem(401, "send the token: Authorization: Bearer ….")
-        if self.parser.get_method() == b"POST":
+        if self.method == b"POST":
             return self.admission.ask(self.address)
         return None
 
@@ -205,6 +207,8 @@ class Guard(HttpToolsProtocol):
         self.loop.call_later(linger, self.transport.close)
 
     def _send(self, problem: Problem, *, close: bool) -> None:
+        if self.access_log:
+            access.refused(self.client, self.method, self.url, problem.status)
         body = problem.body
         lines = [STATUS_LINE[problem.status]]
         lines += [f"{key}: {value}\r\n".encode() for key, value in problem.headers.items()]

@@ -13,6 +13,7 @@ from typing import Any, cast
 import uvicorn
 
 from fursure.errors import BadData
+from fursure.service.access import log_requests
 from fursure.service.admission import Admission
 from fursure.service.app import application
 from fursure.service.figures import Figures
@@ -21,6 +22,7 @@ from fursure.service.models import Models
 from fursure.service.protocol import Guard
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+STOPS = ("SIGTERM", "SIGINT", "SIGBREAK")  # the last is Windows' Ctrl-Break
 BACKLOG = 512  # connections that the system keeps waiting
 
 
@@ -65,10 +67,13 @@ def serve(
     *,
     say: Callable[[str], None],
     ready: Callable[[str], None],
+    publish_reports: bool = False,
+    access_log: bool = True,
 ) -> None:
     """Serve until SIGTERM or SIGINT; then finish what was accepted.
 
-    ``ready`` hears the address once requests are answered.
+    ``ready`` hears the address once requests are answered. ``publish_reports`` shows visitors the
+    page beside each model.
 
     Raises:
         BadData: the address cannot be listened on.
@@ -79,12 +84,12 @@ def serve(
     figures = Figures(models, admission)
     guard = partial(Guard, admission=admission, hosts=place.names(), token=place.token)
     config = uvicorn.Config(
-        cast("Any", application(models, figures, limits)),
+        cast("Any", application(models, figures, limits, publish_reports=publish_reports)),
         http=cast("Any", guard),
         ws="none",
         lifespan="off",
         log_config=None,
-        access_log=False,
+        access_log=access_log,
         server_header=False,
         date_header=False,
         timeout_keep_alive=int(limits.keep_alive),
@@ -92,6 +97,8 @@ def serve(
         backlog=BACKLOG,
     )
     logging.getLogger("uvicorn").setLevel(logging.CRITICAL)  # each malformed request is a line
+    if access_log:
+        log_requests()
     server = Server(config)
     try:
         asyncio.run(
@@ -129,12 +136,22 @@ async def _run(
     def on_stop() -> None:
         server.should_exit = True
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_stop)
-    if hasattr(signal, "SIGHUP"):
-        loop.add_signal_handler(signal.SIGHUP, on_hangup)
+    for name in STOPS:
+        _on_signal(loop, name, on_stop)
+    _on_signal(loop, "SIGHUP", on_hangup)
     loop.call_soon(ready)
     await server.serve(sockets=[listening])
+
+
+def _on_signal(loop: asyncio.AbstractEventLoop, name: str, call: Callable[[], None]) -> None:
+    """Call when the signal of that name comes, if this system has it."""
+    number = getattr(signal, name, None)
+    if number is None:
+        return
+    try:
+        loop.add_signal_handler(number, call)
+    except NotImplementedError:  # Windows: the handler runs between two steps of this very thread
+        signal.signal(number, lambda *_: call())
 
 
 def _bound(place: Place) -> socket.socket:
@@ -143,7 +160,7 @@ def _bound(place: Place) -> socket.socket:
     # parts of an answer wait 40 ms for each other
     listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.SOL_SOCKET, _sharing(), 1)
         listening.bind((place.host, place.port))
         listening.listen(BACKLOG)
     except OSError as error:
@@ -154,6 +171,16 @@ def _bound(place: Place) -> socket.socket:
             "choose another --port, or --port 0 for any that is free."
         ) from None
     return listening
+
+
+def _sharing() -> int:
+    """Return the option that frees a port of the connections an ended service left waiting.
+
+    On Windows a port is free of them anyway, and SO_REUSEADDR means that another program may listen
+    on it as well and take over our clients; there the option is the one that forbids it.
+    """
+    exclusive: int = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
+    return exclusive
 
 
 def _url(place: Place, port: int) -> str:

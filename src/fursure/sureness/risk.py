@@ -14,6 +14,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.errors import counted
+
 RISKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
 MOST = 1_000_000  # photos; who would need more is told that the risk is out of reach
 FORGIVEN = 5  # errors that the first, strictest threshold may show at most
@@ -65,12 +67,12 @@ class RiskTable:
         if row.threshold is not None:
             return (
                 f"{promise}: from confidence {row.threshold:.6g} on, where {row.errors} of "
-                f"{row.accepted} validation photos were wrong"
+                f"{counted(row.accepted, 'validation photo was', 'validation photos were')} wrong"
             )
         if row.needed is None:
             return f"{promise}: out of reach, even its most confident answers are wrong too often"
         return (
-            f"{promise}: {self.n} validation photos cannot promise that; "
+            f"{promise}: {counted(self.n, 'validation photo')} cannot promise that; "
             f"about {row.needed} more might"
         )
 

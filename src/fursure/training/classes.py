@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from fursure.data.manifest import Photo
 from fursure.data.naming import RESERVED
-from fursure.errors import BadData, TooFewPhotos
+from fursure.errors import BadData, TooFewPhotos, counted
 from fursure.training.fit import SMALLEST_CLASS
 
 ALIKE = 5  # photos a picture, on average, from which a class is told to be copies of a few
@@ -52,10 +52,12 @@ def about_classes(photos: Iterable[Photo]) -> Iterator[str]:
     counts = Counter(photo.label for photo in photos)
     for label, groups in _pictures(photos).items():
         if counts[label] >= max(TOLD, ALIKE * len(groups)):
-            yield (
-                f"the {counts[label]} photos of class {label!r} are {len(groups)} pictures and "
-                "copies of them: a model learns those pictures, not the class"
+            pictures = counted(
+                len(groups),
+                "picture and copies of it: a model learns that picture",
+                "pictures and copies of them: a model learns those pictures",
             )
+            yield f"the {counts[label]} photos of class {label!r} are {pictures}, not the class"
 
 
 def _pictures(photos: Iterable[Photo]) -> defaultdict[str | None, set[str]]:

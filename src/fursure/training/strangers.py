@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.data.split import half
-from fursure.errors import BadData
+from fursure.errors import BadData, counted
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import LogisticRegression
 from fursure.sureness.familiarity import Familiar
@@ -41,8 +41,8 @@ class Strangers:
         """Refuse too few of them."""
         if len(self.digests) < FEWEST:
             raise BadData(
-                f"there are {len(self.digests)} usable photos of strangers; at least {FEWEST} "
-                "different ones are needed, half to learn from and half to measure on."
+                f"found {counted(len(self.digests), 'usable photo')} of strangers; at least "
+                f"{FEWEST} different ones are needed, half to learn from and half to measure on."
             )
 
     def taught(self, seed: int) -> NDArray[np.bool_]:
@@ -125,7 +125,7 @@ def set_aside(groups: Sequence[str], seed: int) -> NDArray[np.bool_]:
     aside_N = np.array([half(seed, group) == "certify" for group in groups], bool)
     if aside_N.sum() < FEW or (~aside_N).sum() < 2:
         raise BadData(
-            f"{len(groups)} known photos are too few to use strangers: about {2 * FEW + 10} are "
-            "needed. Leave --strangers out, or add photos."
+            f"{counted(len(groups), 'known photo is', 'known photos are')} too few to use "
+            f"strangers: about {2 * FEW + 10} are needed. Leave --strangers out, or add photos."
         )
     return aside_N

@@ -10,7 +10,7 @@ from fursure.data.destinations import safe_name
 from fursure.data.layout import list_photos
 from fursure.data.manifest import SPLITS, Manifest
 from fursure.data.sources import open_source
-from fursure.errors import BadData, BadRecipe, FursureError, MissingExtra, NoPhotos
+from fursure.errors import BadData, BadRecipe, FursureError, MissingExtra, NoPhotos, counted
 from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
 from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
@@ -215,14 +215,15 @@ def _divided(
                 advance=advance,
             ).manifest
     if not division.usable:
-        raise NoPhotos(fspath(data), f"{len(division.photos)} files, none usable")
+        raise NoPhotos(fspath(data), f"{counted(len(division.photos), 'file')}, none usable")
     refuse_reserved(division.labels)
     check_classes(division.usable, division.labels)
     for label in division.labels:
         groups = {one.group for one in division.usable if one.label == label}
         if len(groups) < len(SPLITS):
+            unlike = counted(len(groups), "photo besides copies", "photos that do not look alike")
             raise BadData(
-                f"class {label!r} has {len(groups)} photos that do not look alike, and a "
+                f"class {label!r} has {unlike}, and a "
                 f"comparison needs {len(SPLITS)}: to train, to validate and to test; add some, or "
                 "leave that class out."
             )
@@ -245,7 +246,7 @@ def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Itera
     yield from about_photos(division, "the manifest beside the model")
     parts = {split: sum(one.split == split for one in division.usable) for split in SPLITS}
     yield (
-        f"one split for all: {parts['train']:,} photos to train on, {parts['val']:,} for "
+        f"one split for all: {counted(parts['train'], 'photo')} to train on, {parts['val']:,} for "
         f"validation, {parts['test']:,} for test"
     )
     for one in recipes:
@@ -258,7 +259,8 @@ def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Itera
     if few([replace(one, split=None) for one in division.usable], LINEAR_PROBE):
         yield (
             "with so few photos `fursure train` would cross-validate; here all recipes share "
-            f"{parts['test']:,} test photos, which tell large differences only"
+            f"{counted(parts['test'], 'test photo, which tells', 'test photos, which tell')} "
+            "large differences only"
         )
 
 

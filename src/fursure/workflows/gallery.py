@@ -17,7 +17,7 @@ from fursure.data.manifest import Manifest, Photo
 from fursure.data.sources import open_source
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
-from fursure.errors import FursureError
+from fursure.errors import FursureError, counted
 from fursure.images.decode import LIMITS, decode
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
@@ -64,11 +64,11 @@ def galleries(
     every = list(dict.fromkeys(row for some in chosen.values() for row in some))
     pictures = dict(zip(every, _pictures(rows.at(every), source, bundle, trained), strict=True))
     notes = {
-        "The worst mistakes": f"{len(wrong)} of {len(top_N)} photos were taken for another class; "
-        "first those where the model was most convinced.",
+        "The worst mistakes": f"Taken for another class: {len(wrong):,} of "
+        f"{counted(len(top_N), 'photo')}, first where the model was most convinced.",
         "The least sure": "Right, but by the smallest margin.",
-        "The least familiar": f"{len(strange)} photos were called strangers: unlike those the "
-        f"model learned from. They are of {_listed(labels)}, so each is one given up.",
+        "The least familiar": f"{counted(len(strange), 'photo')} called a stranger: unlike those "
+        f"the model learned from. All here are of {_listed(labels)}, so each is one given up.",
     }
     return tuple(
         Gallery(
@@ -95,7 +95,8 @@ def disagreements(
     pictures = _pictures(rows.at(some), source, bundle, None)
     return Gallery(
         title="Where they differ",
-        note=f"{len(differ)} photos on which {names[0]} and {names[1]} give different classes.",
+        note=f"{counted(len(differ), 'photo')} on which {names[0]} and {names[1]} give different "
+        "classes.",
         pictures=tuple(
             replace(one, other=other)
             for one, other in zip(pictures, others, strict=True)

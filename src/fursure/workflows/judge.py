@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fursure.bundle import Bundle
-from fursure.errors import BadData, MissingExtra
+from fursure.errors import BadData, MissingExtra, counted
 from fursure.files import replacing
 from fursure.metrics.classification import format_table
 from fursure.metrics.paired import Comparison
@@ -86,7 +86,7 @@ class Judged:
         yield from result.notes
         if result.seen:
             whose = "the model or its encoder was made from"
-            yield f"left out {result.seen} photos {whose} (--include-seen)"
+            yield f"left out {counted(result.seen, 'photo')} {whose} (--include-seen)"
         for one in result.failed[:SHOWN]:
             yield f"left out {one.path}: {one.error}"
         if len(result.failed) > SHOWN:
@@ -153,8 +153,8 @@ def _write(path: Path, bundle: Bundle, judged: Judged, other: Any, *, overwrite:
             data=f"measured on {named(judged.data)}",
             basis=unseen,
             facts={
-                "Measured on": f"{named(judged.data)}, {evaluated.evaluation.n} photos; "
-                f"{evaluated.seen} of the model's own were left out",
+                "Measured on": f"{named(judged.data)}, {counted(evaluated.evaluation.n, 'photo')}; "
+                f"left out {evaluated.seen} of the model's own",
                 "Engine": evaluated.engine,
             },
             curves=_training(model),

@@ -7,6 +7,7 @@ from fursure.data.manifest import Manifest, Photo
 from fursure.data.split import leaks, spare
 from fursure.engine import selftest
 from fursure.engine.session import BULK
+from fursure.errors import counted
 from fursure.recipe import Engine
 from fursure.training.seen import SEEN
 
@@ -27,18 +28,18 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
         yield f"skipped what is no photo: {kinds}"
     dropped = sum(photo.reason == DROPPED for photo in manifest.photos)
     if dropped:
-        yield f"{dropped} photos were {DROPPED}"
+        yield f"{counted(dropped, 'photo was', 'photos were')} {DROPPED}"
     bad = [
         photo
         for photo in manifest.photos
         if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
     ]
     if seen := sum(photo.reason == SEEN for photo in manifest.photos):
-        yield f"left out {seen} photos that the encoder was trained on; {place} names them"
+        yield f"left out {counted(seen, 'photo')} that the encoder was trained on, named in {place}"
     for photo in bad[:SHOWN]:
         yield f"left out {photo.path}: {photo.reason}"
     if len(bad) > SHOWN:
-        yield f"left out {len(bad) - SHOWN} more; {place} names them"
+        yield f"left out {len(bad) - SHOWN} more, named in {place}"
 
 
 def about_backbone(name: str) -> Iterator[str]:
@@ -55,10 +56,11 @@ def about_copies(photos: Sequence[Photo]) -> Iterator[str]:
     """Yield how many photos that are used resemble others, and where that is a leak."""
     copies = len(photos) - len({photo.group for photo in photos})
     if copies:
-        yield f"{copies} near-duplicates stay in the split of the photo they resemble"
+        near = counted(copies, "near-duplicate stays", "near-duplicates stay")
+        yield f"{near} in the split of the photo resembled"
     crossing = leaks(photos)
     if crossing:
         yield (
-            f"{len(crossing)} groups of near-duplicates lie in more than one of the given splits, "
-            "so the figures flatter the model"
+            f"{counted(len(crossing), 'group')} of near-duplicates in more than one of the given "
+            "splits: the figures flatter the model"
         )

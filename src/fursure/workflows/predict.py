@@ -6,7 +6,6 @@ from itertools import chain, islice
 from pathlib import Path
 
 from fursure.bundle import Bundle
-from fursure.data.destinations import safe_name
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import BULK
 from fursure.errors import NoPhotos
@@ -62,41 +61,6 @@ def _nothing_in(photos: Photos) -> NoPhotos:
         kinds or "nothing at all",
         "name a file itself to have it tried whatever its ending, or another folder or archive.",
     )
-
-
-class Sorter:
-    """Links each photo into ``folder``/answer/, so that a file manager shows the result."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def __call__(self, prediction: Prediction) -> str | None:
-        """Link one photo, or return why it cannot be.
-
-        Nothing of the user's is moved or copied, and nothing overwritten.
-        """
-        path = Path(prediction.path)
-        if prediction.error is not None:
-            return None
-        if not path.is_file():
-            return "it is no file of its own"
-        try:
-            self._link(path, self.folder / safe_name(prediction.answer))
-        except OSError as error:
-            return str(error.strerror or error)
-        return None
-
-    def _link(self, path: Path, place: Path) -> None:
-        target = path.resolve()
-        place.mkdir(parents=True, exist_ok=True)
-        for number in range(1, 10_000):
-            stem = path.stem if number == 1 else f"{path.stem}~{number}"
-            link = place / f"{stem}{path.suffix}"
-            if link.is_symlink() and link.resolve() == target:
-                return  # an earlier run made it
-            if not link.is_symlink() and not link.exists():
-                link.symlink_to(target)
-                return
 
 
 def find_model(name: str | None) -> Bundle:

@@ -20,7 +20,7 @@ from fursure.data.listing import Source
 from fursure.data.sources import open_source
 from fursure.engine.network import Network
 from fursure.engine.session import available_threads, open_session
-from fursure.errors import BadData, some
+from fursure.errors import BadData, counted, some
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
 from fursure.metrics.intervals import Estimate
@@ -246,7 +246,7 @@ def _facts(bundle: Bundle, more: Mapping[str, str]) -> dict[str, str]:
         **more,
         "Encoder": f"{meta.backbone}, {meta.features} features at {shape.size} px ({shape.mode})",
         "Recipe": f"{meta.recipe.get('name')}, seed {meta.recipe.get('seed')}",
-        "Trained on": f"{counts['train']} photos, validated on {counts['val']}; "
+        "Trained on": f"{counted(counts['train'], 'photo')}, validated on {counts['val']}; "
         f"digest {str(meta.data['digest'])[:16]}",
         "Temperature": f"{meta.temperature:.3f}",
         "Licence of the weights": meta.licence,

@@ -31,6 +31,8 @@ class Wanted:
     max_error: float | None
     engine: Engine
     threads: int | None
+    publish_reports: bool = False  # the page beside each model: photos and their names
+    access_log: bool = True
 
 
 def serve_models(
@@ -66,7 +68,15 @@ def serve_models(
         name, network = model.predictor.network.session.engine, model.bundle.model
         for sentence in about_engine(name, network, asked=wanted.engine, photos=BULK):
             say(f"{model.name}: {sentence}")
-    serve(models, place, limits, say=say, ready=ready)
+    serve(
+        models,
+        place,
+        limits,
+        say=say,
+        ready=ready,
+        publish_reports=wanted.publish_reports,
+        access_log=wanted.access_log,
+    )
 
 
 def _token(wanted: Wanted, *, local: bool, say: Callable[[str], None]) -> str | None:

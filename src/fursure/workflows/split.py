@@ -22,7 +22,7 @@ from fursure.data.scan import Scanned, scan
 from fursure.data.sources import open_source
 from fursure.data.split import assign
 from fursure.engine.session import available_threads
-from fursure.errors import BadData, NoPhotos
+from fursure.errors import BadData, NoPhotos, counted
 from fursure.files import replacing
 from fursure.images.preprocess import COMMON_SIDE
 from fursure.recipe import Engine
@@ -164,7 +164,9 @@ def _grouped(source: Source, listing: Manifest, threads: int, advance: Advance) 
 def _check(photos: Sequence[Photo], listing: Manifest, data: str | PathLike[str]) -> None:
     usable = [photo for photo in photos if photo.reason is None]
     if not usable:
-        raise NoPhotos(fspath(data), f"{len(photos)} files, none usable: {photos[0].reason}")
+        raise NoPhotos(
+            fspath(data), f"{counted(len(photos), 'file')}, none usable: {photos[0].reason}"
+        )
     check_classes(usable, listing.labels)
 
 
@@ -172,7 +174,7 @@ def _notes(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
     """Yield what is worth telling of the division; nothing was ``wanted`` of a given one."""
     chosen = [photo for photo in manifest.usable if photo.split]
     if left := len(manifest.usable) - len(chosen):
-        yield f"{left:,} photos are left over"
+        yield f"{counted(left, 'photo is', 'photos are')} left over"
     yield from about_copies(chosen)
     if wanted:
         yield from _shortfalls(manifest, wanted)
@@ -193,8 +195,8 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
         got = sum(found[label, part] for label in sizes)
         if got < asked:
             yield (
-                f"{part} has {got:,} photos instead of {asked:,}: near-duplicates stay in one "
-                "split, and there are too few others"
+                f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
+                "one split, and there are too few others"
             )
         if lacking := [label for label in sizes if not found[label, part]]:
             yield f"{part} has no photo of {_listed(lacking)}"
@@ -253,13 +255,12 @@ def _write_folders(
     ]
     renamed = sum(not path.endswith(name.rpartition("/")[2]) for path, name in targets.items())
     if renamed:
-        notes.append(
-            f"{renamed:,} photos have another name there: theirs is not safe on every system, or "
-            "not the only one in its class"
-        )
+        named = "another name there"
+        told = counted(renamed, f"photo has {named}: its own", f"photos have {named}: theirs")
+        notes.append(f"{told} is not safe on every system, or not the only one in its class")
     if place.copied and link != "copy":
         why = f"no {link} links there: {place.obstacle}" if place.obstacle else "from an archive"
-        notes.append(f"{place.copied:,} photos were copied ({why})")
+        notes.append(f"{counted(place.copied, 'photo was', 'photos were')} copied ({why})")
     return _Written(bool(place.linked + place.copied), notes)
 
 

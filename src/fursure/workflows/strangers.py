@@ -11,7 +11,7 @@ from fursure.data.layout import iter_photos
 from fursure.data.manifest import Photo
 from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
-from fursure.errors import BadData, BadImage
+from fursure.errors import BadData, BadImage, counted
 from fursure.images.decode import LIMITS
 from fursure.training.backbones import Backbone
 from fursure.training.reader import Reader
@@ -58,16 +58,20 @@ def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
                 names.setdefault(digest, name)
     if len(names) < FEWEST:
         raise BadData(
-            f"{fspath(path)} holds {len(names)} different photos of strangers; at least {FEWEST} "
-            "are needed, half to learn from and half to measure on."
+            f"{fspath(path)} holds {counted(len(names), 'different photo')} of strangers; at "
+            f"least {FEWEST} are needed, half to learn from and half to measure on."
         )
     counts = {
-        "are known photos as well": both,
-        "are copies": copies,
-        "cannot be read": unread,
-        f"are beyond the {MOST} used": max(0, len(names) - MOST),
+        ("that is a known photo as well", "that are known photos as well"): both,
+        ("that is a copy", "that are copies"): copies,
+        ("that cannot be read",) * 2: unread,
+        (f"that is beyond the {MOST} used", f"that are beyond the {MOST} used"): len(names) - MOST,
     }
-    notes = tuple(f"left out {n} strangers that {why}" for why, n in counts.items() if n)
+    notes = tuple(
+        f"left out {counted(count, f'stranger {why}', f'strangers {whys}')}"
+        for (why, whys), count in counts.items()
+        if count > 0
+    )
     kept = sorted(names)[:MOST]
     return Listed(path=fspath(path), names={one: names[one] for one in kept}, notes=notes)
 
@@ -99,4 +103,5 @@ def encode_strangers(
         features_SD=np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
     )
     bad = len(listed.names) - len(strangers.digests)
-    return strangers, (f"left out {bad} strangers that are no usable photos",) if bad else ()
+    told = counted(bad, "stranger that is no usable photo", "strangers that are no usable photos")
+    return strangers, (f"left out {told}",) if bad else ()

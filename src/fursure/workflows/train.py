@@ -27,6 +27,7 @@ from fursure.errors import (
     MissingExtra,
     NoPhotos,
     OutputExists,
+    counted,
 )
 from fursure.files import remove, replacing
 from fursure.images.decode import LIMITS, decode
@@ -240,7 +241,8 @@ def _check(collected: Collected, data: str | PathLike[str]) -> None:
     manifest = collected.manifest
     if not collected.usable:
         reasons = [photo.reason for photo in manifest.photos if photo.reason]
-        found = f"{len(reasons)} files, none usable: {reasons[0]}" if reasons else "no photos"
+        files = counted(len(reasons), "file")
+        found = f"{files}, none usable: {reasons[0]}" if reasons else "no photos"
         raise NoPhotos(os.fspath(data), found)
     check_classes(collected.usable, manifest.labels)
 
@@ -255,7 +257,8 @@ def _notes(
     yield from about_photos(manifest, "the manifest beside the model")
     spared = sum(map(spare, manifest.photos))
     if spared:
-        yield f"the recipe takes at most {recipe.photos} training photos; {spared} are unused"
+        unused = f"{spared} {'is' if spared == 1 else 'are'}"
+        yield f"the recipe takes at most {recipe.photos} training photos; {unused} unused"
     yield from _about_seen(usable, backbone)
     yield from about_copies(usable)
     yield from about_classes(usable)
@@ -275,17 +278,18 @@ def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
             "them; the model may be surer than it is right: bring photos it has not seen"
         )
     if trained := len(known) - chosen:
-        yield f"{trained} photos that the encoder was trained on train only; none is measured on"
+        yield (
+            f"{counted(trained, 'photo')} that the encoder was trained on "
+            f"{'trains' if trained == 1 else 'train'} only; none is measured on"
+        )
 
 
 def _about_validation(listing: Manifest, collected: Collected) -> Iterator[str]:
     """Yield a word where the user's validation photos became training photos."""
     given = sum(photo.split == "val" for photo in listing.photos)
     if given and not any(photo.split == "val" for photo in collected.usable):
-        yield (
-            f"the {given} photos given for validation are trained on as well: with so few the "
-            "figures come from cross-validation"
-        )
+        photos = counted(given, "photo given for validation is", "photos given for validation are")
+        yield f"the {photos} trained on as well: with so few the figures come from cross-validation"
 
 
 def _proof_rows(collected: Collected) -> list[int]:

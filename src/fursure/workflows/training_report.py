@@ -11,6 +11,7 @@ import numpy as np
 from fursure.bundle import Bundle
 from fursure.data.manifest import Photo
 from fursure.data.sources import open_source
+from fursure.errors import counted
 from fursure.metrics.intervals import proportion
 from fursure.workflows.evaluate import MAPPED, Rows
 from fursure.workflows.gallery import Trained
@@ -47,10 +48,13 @@ def training_report(
     split = [row for row, one in enumerate(photos) if one.split == "train"]
     told = Told(
         data=f"trained and measured on {named(data)}",
-        basis="photos, each judged by a model that had not seen it,"
+        basis="photos, each judged by a model that had not seen it"
         if folded
         else "test photos it had not seen",
-        facts={"Measured on": f"{named(data)}, {len(rows.paths)} photos ({learned.found.basis})"},
+        facts={
+            "Measured on": f"{named(data)}, {counted(len(rows.paths), 'photo')} "
+            f"({learned.found.basis})"
+        },
         curves=learned.curves(),
     )
     trained: Trained | str = "with so few photos each was of training for the others"

@@ -6,7 +6,8 @@ const MOST = 48; // photos sent at a time
 const KEPT = 200; // cards of this visit
 const SIDE = 460; // pixels of a photo on a card
 let model = null;
-let token = sessionStorage.getItem("token") || "";
+const door = `token ${location.pathname}`; // another service may lie under another prefix
+let token = sessionStorage.getItem(door) || "";
 let count = 0;
 
 function made(tag, cls, text) {
@@ -30,7 +31,8 @@ async function asked(path, options = {}) {
 }
 
 function percent(share) {
-  const shown = (100 * share).toFixed(1);
+  const shown = (100 * share).toFixed(1); // certainty is said of what is certain only
+  if (shown === "0.0" && share > 0) return "< 0.1 %";
   return shown === "100.0" && share < 1 ? "> 99.9 %" : `${shown} %`;
 }
 
@@ -143,7 +145,7 @@ async function send(files) {
   by("bar").hidden = false;
   const form = new FormData();
   for (const file of files) form.append("files", file, file.name || "pasted");
-  const where = `/v1/predict?heat=1&model=${encodeURIComponent(model.name)}`;
+  const where = `v1/predict?heat=1&model=${encodeURIComponent(model.name)}`;
   let rows;
   try {
     rows = (await asked(where, { method: "POST", body: form })).predictions;
@@ -163,20 +165,26 @@ async function take(list) {
   for (let start = 0; start < files.length; start += MOST) await send(files.slice(start, start + MOST));
 }
 
+function measured(one) {
+  const photos = one.accuracy.n === 1 ? "photo" : "photos";
+  const how = { "test photos": `test ${photos}`, "cross-validation": `${photos}, cross-validated` };
+  return `${one.accuracy.n} ${how[one.basis] || photos}`;
+}
+
 function chosen(one) {
   model = one;
   const labels = one.labels.length > 5 ? `${one.labels.slice(0, 4).join(", ")} and ${one.labels.length - 4} more` : one.labels.join(" or ");
   by("model").textContent = `${labels}, or honest about not knowing`;
   document.title = `fursure · ${one.name}`;
-  const accuracy = one.accuracy ? `, right ${percent(one.accuracy.value)} of the time on ${one.accuracy.n} ${one.basis === "cross-validation" ? "photos, out of fold" : one.basis || "photos"}` : "";
+  const accuracy = one.accuracy ? `, right ${percent(one.accuracy.value)} of the time on ${measured(one)}` : "";
   by("facts").textContent = `${one.name}${accuracy}`;
-  by("report").hidden = !one.report;
-  by("report").href = `/report/${encodeURIComponent(one.name)}`;
+  by("report").hidden = !one.report || Boolean(token); // a link cannot send the token
+  by("report").href = `report/${encodeURIComponent(one.name)}`;
 }
 
 async function begin() {
   try {
-    const { models } = await asked("/v1/models");
+    const { models } = await asked("v1/models");
     by("door").hidden = true;
     by("choice").hidden = models.length < 2;
     by("models").replaceChildren(...models.map((one) => made("option", "", one.name)));
@@ -217,7 +225,7 @@ by("clear").onclick = () => {
 by("door").onsubmit = (event) => {
   event.preventDefault();
   token = by("token").value.trim();
-  sessionStorage.setItem("token", token);
+  sessionStorage.setItem(door, token);
   begin();
 };
 drop.onsubmit = (event) => event.preventDefault();

@@ -1,7 +1,8 @@
 "use strict";
 // openapi.json as a page: nothing is loaded from anywhere else.
 const made = (tag, text) => Object.assign(document.createElement(tag), { textContent: text ?? "" });
-for (const id of ["here", "there"]) document.getElementById(id).textContent = location.origin;
+const here = new URL(".", location.href).href.slice(0, -1); // behind a proxy, with its prefix
+for (const id of ["here", "there"]) document.getElementById(id).textContent = here;
 
 function table(rows) {
   const body = made("tbody");
@@ -15,7 +16,7 @@ function table(rows) {
   return found;
 }
 
-fetch("/openapi.json").then((answer) => answer.json()).then((schema) => {
+fetch("openapi.json").then((answer) => answer.json()).then((schema) => {
   const order = (path) => (path.startsWith("/v1/predict") ? 0 : path.startsWith("/v1") ? 1 : 2);
   const paths = Object.entries(schema.paths).sort((a, b) => order(a[0]) - order(b[0]));
   for (const [path, methods] of paths)
