@@ -41,7 +41,7 @@ def left_behind(home: Path, drawings: Path, tmp_path: Path) -> Path:
         save_checkpoint(home / "training" / "0123", tensors, {"step": step}, of={})
     table = tmp_path / "answers.csv"
     table.write_text("path,answer")
-    receipt.keep(table, {}, receipt.Names(["a.jpg"]))
+    receipt.keep(table, {}, receipt.Names(["a.jpg"]), 0)
     (home / "backbones").mkdir()
     for name in ("0123.onnx", "0123.json"):
         (home / "backbones" / name).write_bytes(b"converted")

@@ -61,11 +61,13 @@ def predict(
 
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
-    made_by = _made_by(bundle, photos, knobs) if csv_path else {}
-    if csv_path is not None and not overwrite and _is_done(csv_path, made_by):
-        click.echo(str(csv_path))
-        options.say(f"{csv_path} was made from the same photos and model: nothing to do.")
-        return
+    made_by = _made_by(bundle, photos, sort_into, knobs) if csv_path else {}
+    if csv_path is not None and not overwrite:
+        code = _earlier(csv_path, made_by)
+        if code is not None:
+            click.echo(str(csv_path))
+            options.say(f"{csv_path} was made from the same photos and model: {_left(code)}.")
+            ctx.exit(code)
     tally = Tally(Sorter(sort_into) if sort_into else None)
     with ExitStack() as stack:
         table = _table(csv_path, bundle, made_by, overwrite)
@@ -91,25 +93,37 @@ def predict(
         tally.failed_before = table.failed_before
     for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
         options.say(sentence)
-    ctx.exit(0 if tally.all_good and inputs.all_good else 3)
+    code = 0 if tally.all_good and inputs.all_good else 3
+    if table:
+        table.sign(code)
+    ctx.exit(code)
 
 
-def _made_by(bundle: "Bundle", photos: tuple[str, ...], knobs: dict[str, Any]) -> dict[str, Any]:
-    """Return what a table depends on."""
+def _made_by(
+    bundle: "Bundle", photos: tuple[str, ...], sort_into: Path | None, knobs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what a table depends on, and the links that are made along with it."""
     asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
-    return {"model": bundle.digest, "photos": list(photos), **asked}
+    links = str(sort_into) if sort_into else None
+    return {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
 
 
-def _is_done(path: Path, made_by: dict[str, Any]) -> bool:
-    """Return whether an earlier run of the same command has made this table."""
-    from fursure.report.receipt import is_finished
+def _earlier(path: Path, made_by: dict[str, Any]) -> int | None:
+    """Return with which exit code an earlier run of the same command ended; None: none did."""
+    from fursure.report.receipt import ended_with
     from fursure.workflows.inputs import Photos
 
     if not path.exists() or "-" in made_by["photos"]:  # standard input is another each time
-        return False
+        return None
     with ExitStack() as stack:
         names = (name for name, _ in Photos(made_by["photos"]).opened_on(stack))
-        return is_finished(path, made_by, names)
+        return ended_with(path, made_by, names)
+
+
+def _left(code: int) -> str:
+    if code:
+        return "nothing to do, and some inputs still failed; --overwrite tries them again"
+    return "nothing to do"
 
 
 def _table(

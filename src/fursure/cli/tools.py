@@ -49,7 +49,7 @@ def backbones(as_json: bool) -> None:
 @click.option("--backbones", is_flag=True, help="Clear converted backbones too.")
 @options.as_json
 def cache(action: str, backbones: bool, as_json: bool) -> None:
-    """List what is cached, with sizes, or clear it.
+    """List what is cached, or clear it.
 
     Features, fingerprints and pixels are computed again when they are needed; a converted backbone
     needs torch for that. A training that was interrupted (its checkpoints and pixels) begins anew
