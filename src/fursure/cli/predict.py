@@ -62,12 +62,8 @@ def predict(
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
     made_by = _made_by(bundle, photos, sort_into, knobs) if csv_path else {}
-    if csv_path is not None and not overwrite:
-        code = _earlier(csv_path, made_by)
-        if code is not None:
-            click.echo(str(csv_path))
-            options.say(f"{csv_path} was made from the same photos and model: {_left(code)}.")
-            ctx.exit(code)
+    if csv_path and not overwrite and (code := _done_before(csv_path, made_by)) is not None:
+        ctx.exit(code)
     tally = Tally(Sorter(sort_into) if sort_into else None)
     with ExitStack() as stack:
         table = _table(csv_path, bundle, made_by, overwrite)
@@ -89,14 +85,12 @@ def predict(
             else:
                 table(one, flush=number % FLUSH_EVERY == 0)
     if table:
-        click.echo(str(csv_path))
         tally.failed_before = table.failed_before
+        table.sign(0 if tally.all_good and inputs.all_good else 3)
+        click.echo(str(csv_path))
     for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
         options.say(sentence)
-    code = 0 if tally.all_good and inputs.all_good else 3
-    if table:
-        table.sign(code)
-    ctx.exit(code)
+    ctx.exit(0 if tally.all_good and inputs.all_good else 3)
 
 
 def _made_by(
@@ -108,8 +102,8 @@ def _made_by(
     return {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
 
 
-def _earlier(path: Path, made_by: dict[str, Any]) -> int | None:
-    """Return with which exit code an earlier run of the same command ended; None: none did."""
+def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
+    """Return the exit code of an earlier run of the same command, and say so; None: none ended."""
     from fursure.report.receipt import ended_with
     from fursure.workflows.inputs import Photos
 
@@ -117,13 +111,12 @@ def _earlier(path: Path, made_by: dict[str, Any]) -> int | None:
         return None
     with ExitStack() as stack:
         names = (name for name, _ in Photos(made_by["photos"]).opened_on(stack))
-        return ended_with(path, made_by, names)
-
-
-def _left(code: int) -> str:
-    if code:
-        return "nothing to do, and some inputs still failed; --overwrite tries them again"
-    return "nothing to do"
+        code = ended_with(path, made_by, names)
+    if code is not None:
+        failed = ", and some inputs still failed; --overwrite tries them again" if code else ""
+        click.echo(str(path))
+        options.say(f"{path} was made from the same photos and model: nothing to do{failed}.")
+    return code
 
 
 def _table(
