@@ -75,6 +75,7 @@ class Ladder:
                     "p_value_holm": step.p_value,
                     "times": step.rung.seconds / step.kept.seconds,
                     "better": step.better,
+                    "tie": step.tie,
                 }
                 for step in (found.steps if found else ())
             ],

@@ -191,7 +191,7 @@ def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) 
             "of these; counts, as in --test 60, are met exactly"
         )
         if few([replace(photo, split=None) for photo in chosen], LINEAR_PROBE):
-            yield "of so few photos train cross-validates instead: each is tested on, none set aside"
+            yield "with so few photos train cross-validates instead: it sets none aside"
     elif wanted:
         yield from _shortfalls(manifest, wanted)
     for part in (part for part in SPLITS if wanted.get(part)):
