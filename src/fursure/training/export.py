@@ -64,8 +64,8 @@ def _export(encoder: Encoder, size: int, name: str) -> bytes:
     try:
         with torch.inference_mode():
             names = ["features", "map"][: len(encoder(pixels_NHWC))]
-    except (AssertionError, RuntimeError, ValueError) as error:  # a ViT knows one size only
-        reason = str(error).strip().splitlines()[0][:200]
+    except Exception as error:  # each network fails in its own way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise BadBackbone(
             f"{name} does not run on photos of {size} px ({reason}); choose another --image-size, "
             "or leave it out."
