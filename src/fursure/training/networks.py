@@ -4,6 +4,7 @@ Every network is one of timm's, whatever its weights came from: it has `forward_
 `num_features` and `group_matcher`, which names its blocks from the input to the output.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,9 @@ def _fit(net: Any, size: int, config: dict[str, Any], name: str) -> None:
         )
     try:
         if hasattr(net, "set_input_size"):
-            net.set_input_size(img_size=(size, size))
+            with warnings.catch_warnings():  # of torch's, about timm's way to index
+                warnings.simplefilter("ignore")
+                net.set_input_size(img_size=(size, size))
         with torch.inference_mode():
             pooled(net.eval(), torch.zeros(2, 3, size, size))
     except Exception as error:  # each network fails in its own way
