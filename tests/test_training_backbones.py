@@ -528,6 +528,19 @@ def test_torn_weights_are_refused_in_a_sentence(
         load_backbone(str(folder))
 
 
+def test_a_network_that_torch_cannot_export_is_a_sentence(
+    weights: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def fails(*_: object, **__: object) -> None:
+        raise torch.onnx.OnnxExporterError("step 2/3: a page of advice")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    with pytest.raises(BadBackbone, match=r"cannot export convnet to ONNX; choose another network"):
+        load_backbone(str(weights), image_size=80)
+
+
 def test_a_conversion_that_disagrees_with_torch_is_refused(
     weights: Path, kept_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
