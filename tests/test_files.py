@@ -4,8 +4,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+from samples import draw_into
 
 from fursure import files
+from fursure.cli import cli
 from fursure.files import home, offline, replacing
 
 
@@ -124,6 +127,16 @@ def test_a_home_that_cannot_be_written_is_replaced(
     (nobody / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(nobody / "file"))
     assert home().parent == nobody
+
+
+@pytest.mark.parametrize("command", ["train", "predict", "cache", "backbones"])
+def test_no_command_needs_a_home(
+    command: str, nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(nobody)
+    draw_into(nobody / "photos", count=3)
+    run = CliRunner().invoke(cli, [command, *["photos"] * (command in {"train", "predict"})])
+    assert (run.exit_code, run.exception) == (0, None)
 
 
 def test_a_tilde_where_nobody_has_a_home_is_a_name(

@@ -16,6 +16,7 @@ from handmade import (
 )
 from PIL import Image, ImageCms, features
 
+import fursure
 from fursure.images import profile as profile_module
 from fursure.images.decode import decode, from_pil, jpeg_decoder
 from fursure.images.drawings import draw
@@ -61,6 +62,18 @@ def test_a_wide_gamut_photo_looks_like_the_original(format_: str) -> None:
     for photo in (decode(tagged), from_pil(Image.open(io.BytesIO(tagged)))):
         assert distance(photo.image) < bound
     assert distance(decode(plain).image) > 15
+
+
+def test_a_wide_gamut_photo_is_answered_as_the_original() -> None:
+    lossy = {"quality": 95, "subsampling": 0}  # halved colours cost more than any profile
+    pictures = [
+        encoded("PNG", in_prophoto(), icc_profile=WIDE),
+        encoded("JPEG", in_prophoto(), icc_profile=WIDE, **lossy),
+    ]
+    original, *wide = fursure.load().predict([PHOTO, *pictures])
+    for one in wide:
+        assert one.answer == original.answer
+        assert one.probabilities == pytest.approx(original.probabilities, abs=0.02)
 
 
 def test_an_iphone_photo_in_its_own_colours_looks_like_the_original() -> None:

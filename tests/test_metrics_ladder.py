@@ -24,13 +24,20 @@ def answers(*wrong: range, loss: float = 0.1) -> Answers:
     return Answers(correct_N, np.where(correct_N, loss, 2.0))
 
 
-def rung(name: str, found: Answers, *, minutes: float, curve: tuple[Point, ...] = ()) -> Rung:
+def rung(
+    name: str,
+    found: Answers,
+    *,
+    minutes: float,
+    curve: tuple[Point, ...] = (),
+    megabytes: float = 1.0,
+) -> Rung:
     return Rung(
         name=name,
         backbone="lite0",
         answers=found,
         seconds=60 * minutes,
-        megabytes=1.0,
+        megabytes=megabytes,
         milliseconds=2.0,
         engine="onnxruntime 1 fp32",
         photos=9_000,
@@ -91,6 +98,27 @@ def test_what_is_right_as_often_is_said_to_be() -> None:
     assert (
         "is right as often as linear-probe, 0.0 points [-" in verdict([LINEAR, same]).sentences[0]
     )
+
+
+@pytest.mark.parametrize("seconds", [0.4, -0.4])
+def test_a_tie_is_never_settled_by_the_clock(seconds: float) -> None:
+    surer = rung("surer", answers(range(60), loss=0.05), minutes=1 + seconds / 60, megabytes=9.0)
+    found = verdict([surer, LINEAR])
+    assert found.kept is surer
+    assert found.sentences[0].endswith(
+        "in about the same time: a tie, so the lower log loss decides: keep surer."
+    )
+    larger = rung("larger", answers(range(5, 65)), minutes=1 + seconds / 60, megabytes=2.0)
+    found = verdict([LINEAR, larger])
+    assert found.kept is LINEAR
+    assert "a tie, so the smaller model decides: keep linear-probe." in found.sentences[0]
+
+
+def test_a_lower_log_loss_alone_is_not_worth_forty_times_the_time() -> None:
+    surer = rung("surer", answers(range(60), loss=0.05), minutes=40)
+    found = verdict([surer, LINEAR])
+    assert found.kept is LINEAR
+    assert not found.steps[0].tie
 
 
 def test_each_step_is_taken_from_the_best_one_so_far() -> None:

@@ -284,6 +284,24 @@ def test_a_finished_table_is_done_and_another_one_is_refused(mixed: Path, tmp_pa
     assert "--overwrite" in more.stderr
 
 
+def test_a_finished_table_with_rows_that_failed_is_no_success(mixed: Path, tmp_path: Path) -> None:
+    command = ("predict", "--csv", tmp_path / "t.csv", *sorted(mixed.iterdir()))
+    assert fursure(*command).returncode == 3
+    again = fursure(*command)
+    assert again.returncode == 3
+    assert "nothing to do, and some inputs still failed" in again.stderr
+
+
+def test_a_finished_table_does_not_stand_for_links_that_were_not_made(
+    mixed: Path, tmp_path: Path
+) -> None:
+    table, links = tmp_path / "t.csv", tmp_path / "sorted"
+    assert fursure("predict", "--csv", table, mixed).returncode == 0
+    sorting = fursure("predict", "--csv", table, "--sort-into", links, mixed)
+    assert sorting.returncode == 1
+    assert "--overwrite" in sorting.stderr
+
+
 def test_an_encoding_of_zip_names_is_a_flag_of_every_command_that_reads_one() -> None:
     from fursure.cli import cli
 

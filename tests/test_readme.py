@@ -5,20 +5,16 @@ Those that need torch for minutes, or that stay running, are in the slow tier. W
 project itself (`make`, `pip`) is what runs these tests.
 """
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
-from samples import draw_into
+from newcomer import furnished, run
 from serving import serving
-
-from fursure.images.drawings import draw, jpeg
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -51,38 +47,7 @@ SLOW = [line for line in commands() if "--recipe best" in line or " compare " in
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the photos that the README speaks of, drawn."""
-    desk = tmp_path_factory.mktemp("desk")
-    for name, count, first in (("PHOTOS", 40, 0), ("OTHER_PHOTOS", 12, 500)):
-        draw_into(desk / name, count=count, first=first)
-        draw_into(desk / name.lower().replace("_", "-"), count=count, first=first)
-    (desk / "STRANGERS").mkdir()
-    for number in range(12):
-        data = jpeg(draw("stranger", number, size=96))
-        (desk / "STRANGERS" / f"{number}.jpg").write_bytes(data)
-    shutil.copytree(desk / "PHOTOS" / "cat", desk / "FOLDER")
-    (desk / "corrections.csv").write_text("path,verdict,label\ncat/cat.3.jpg,drop,\n")
-    names = (*REAL, "ANOTHER.jpg", "PHOTO.jpg", "photo.jpg", "a.jpg", "b.jpg")
-    for number, name in enumerate(names):
-        (desk / name).write_bytes(jpeg(draw("cat" if number % 2 else "dog", 900 + number)))
-    return desk
-
-
-def run(line: str, desk: Path, home: Path) -> subprocess.CompletedProcess[str]:
-    """Run one command of the README as a newcomer does, in a home that holds nothing."""
-    scripts = str(Path(sys.executable).parent)
-    environment = {
-        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(home),
-        "FURSURE_OFFLINE": "1",
-    }
-    return subprocess.run(
-        ["sh", "-c", line],  # noqa: S607
-        cwd=desk,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return furnished(tmp_path_factory.mktemp("desk"))
 
 
 def test_the_readme_has_commands_of_every_kind() -> None:

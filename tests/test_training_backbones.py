@@ -262,13 +262,13 @@ def timm() -> Any:
     return pytest.importorskip("timm")
 
 
-def weights_in(folder: Path, timm: Any, architecture: str) -> Path:
+def weights_in(folder: Path, timm: Any, architecture: str, **model_args: Any) -> Path:
     """Write a network with random weights, and random statistics where it has any."""
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(0)
-    args = {"img_size": 64} if "vit" in architecture else {}
+    args = ({"img_size": 64} if "vit" in architecture else {}) | model_args
     net = timm.create_model(architecture, pretrained=False, **args)
     with torch.no_grad():
         for module in net.modules():
@@ -430,14 +430,57 @@ def test_another_image_size_is_another_conversion(weights: Path, kept_home: Path
     assert OnnxRuntime(larger.onnx, threads=1).side == 96
 
 
+FIXED: dict[str, Any] = {"depth": 1, "embed_dim": 32, "num_heads": 2, "dynamic_img_size": False}
+
+
+@pytest.mark.parametrize("size", [96, 32])
+def test_a_transformer_of_one_size_takes_another_one(
+    size: int, timm: Any, tmp_path: Path, home: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
+    folder = weights_in(tmp_path / "fixed", timm, "vit_tiny_patch16_224", **FIXED)
+    found = load_backbone(str(folder), image_size=size)
+    assert found.preprocess.size == size
+    args = FIXED | {"img_size": size}  # as timm itself makes it of that size and loads weights
+    net = timm.create_model("vit_tiny_patch16_224", num_classes=0, **args).eval()
+    values = checkpoint_filter_fn(load_file(folder / "model.safetensors"), net)
+    net.load_state_dict(values, strict=False)
+    batch = (pixels(3, size) / 255 - np.array(MEAN)) / np.array(STD)
+    with torch.inference_mode():
+        wanted_ND = net(torch.from_numpy(batch.transpose(0, 3, 1, 2).astype(np.float32))).numpy()
+    assert close(OnnxRuntime(found.onnx, threads=1)(pixels(3, size))["features"], wanted_ND)
+
+
+def test_a_transformer_of_one_size_is_fine_tuned_at_another_one(timm: Any, tmp_path: Path) -> None:
+    import torch
+
+    from fursure.training.networks import pooled, trainable
+
+    folder = weights_in(tmp_path / "fixed", timm, "vit_tiny_patch16_224", **FIXED)
+    _, net = trainable(str(folder), image_size=96, seed=0)
+    features_ND, _ = pooled(net, torch.zeros(2, 3, 96, 96))
+    torch.autograd.backward(features_ND.sum())
+    assert net.pos_embed.shape == (1, 37, 32)  # 6 x 6 patches and the class token
+    assert net.pos_embed.grad is not None
+
+
+def test_a_size_that_patches_do_not_fill_names_the_nearest_that_they_do(
+    timm: Any, tmp_path: Path, home: Path
+) -> None:
+    folder = weights_in(tmp_path / "fixed", timm, "vit_tiny_patch16_224", **FIXED)
+    with pytest.raises(BadBackbone, match=r"patches of 16 px, so 100 px .*--image-size 96 or 112"):
+        load_backbone(str(folder), image_size=100)
+
+
 def test_an_image_size_the_network_cannot_take_is_a_sentence(
     timm: Any, tmp_path: Path, home: Path
 ) -> None:
-    folder = weights_in(tmp_path / "fixed", timm, "test_vit2")
-    config = json.loads((folder / "config.json").read_text())
-    config["model_args"] |= {"dynamic_img_size": False}
-    (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(BadBackbone, match=r"fixed does not run on photos of 96 px .*--image-size"):
+    folder = weights_in(tmp_path / "convit", timm, "convit_tiny")  # its places are of one size
+    words = r"convit does not run on photos of 96 px .* leave --image-size out: .* made for 64 px"
+    with pytest.raises(BadBackbone, match=words):
         load_backbone(str(folder), image_size=96)
 
 
@@ -483,6 +526,19 @@ def test_torn_weights_are_refused_in_a_sentence(
     path.write_bytes(path.read_bytes()[:size])
     with pytest.raises(BadBackbone, match=r"torn/model\.safetensors cannot be read: "):
         load_backbone(str(folder))
+
+
+def test_a_network_that_torch_cannot_export_is_a_sentence(
+    weights: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def fails(*_: object, **__: object) -> None:
+        raise torch.onnx.OnnxExporterError("step 2/3: a page of advice")
+
+    monkeypatch.setattr(torch.onnx, "export", fails)
+    with pytest.raises(BadBackbone, match=r"cannot export convnet to ONNX; choose another network"):
+        load_backbone(str(weights), image_size=80)
 
 
 def test_a_conversion_that_disagrees_with_torch_is_refused(

@@ -267,6 +267,19 @@ def test_the_command_prints_a_table_and_the_verdict(copied: Path, drawings: Path
     assert conclusion["kept"] == "linear-probe"
 
 
+def test_a_class_called_like_an_answer_is_compared_under_another_name(tmp_path: Path) -> None:
+    photos = draw_into(tmp_path / "photos", count=12)
+    (photos / "cat").rename(photos / "unsure")
+    args = ["compare", str(photos), "linear-probe", "-o", str(tmp_path / "ladder"), "-q"]
+    refused = CliRunner().invoke(cli, args)
+    assert "--rename 'unsure=" in str(refused.exception)
+    assert CliRunner().invoke(cli, [*args, "--rename", "unsure=doubtful"]).exit_code == 0
+    assert Bundle.read(tmp_path / "ladder" / "linear-probe.fursure").meta.labels == (
+        "dog",
+        "doubtful",
+    )
+
+
 def test_an_unknown_recipe_is_refused_with_the_nearest(drawings: Path, tmp_path: Path) -> None:
     args = ["compare", str(drawings), "liner-probe", "-o", str(tmp_path / "ladder")]
     run = CliRunner().invoke(cli, args)

@@ -196,6 +196,26 @@ def test_one_photo_of_a_class_is_too_few(drawings: Path, tmp_path: Path) -> None
         train(folder, tmp_path / "m.fursure", LIGHT)
 
 
+def test_a_class_of_copies_is_told_why_it_has_one_photo(drawings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(drawings / "dog", folder / "dog")
+    (folder / "cat").mkdir()
+    for number in range(12):
+        shutil.copyfile(drawings / "cat" / "cat.1.jpg", folder / "cat" / f"{number}.jpg")
+    with pytest.raises(TooFewPhotos, match=r"'cat' has 1 usable photo \(11 others are copies"):
+        train(folder, tmp_path / "m.fursure", LIGHT)
+
+
+def test_a_class_that_is_only_in_test_is_refused(drawings: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    shutil.copytree(drawings, folder / "train")
+    draw_into(folder / "test", count=6, kinds=("stranger",), first=50)
+    (folder / "test" / "stranger").rename(folder / "test" / "fox")
+    with pytest.raises(FursureError, match=r"'fox' has no photo to train on \(6 for test\)"):
+        train(folder, tmp_path / "m.fursure", LIGHT)
+    assert not (tmp_path / "m.fursure").exists()
+
+
 def test_an_empty_class_folder_is_named(drawings: Path, tmp_path: Path) -> None:
     folder = tmp_path / "photos"
     shutil.copytree(drawings, folder)

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     help="Also measure what the heads on frozen backbones learn from fewer photos.",
 )  # fmt: skip
 @options.label_regex
+@options.rename
 @options.zip_encoding
 @options.engine
 @options.threads

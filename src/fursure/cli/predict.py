@@ -63,11 +63,9 @@ def predict(
 
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
-    made_by = _made_by(bundle, photos, knobs) if csv_path else {}
-    if csv_path is not None and not overwrite and _is_done(csv_path, made_by):
-        options.receipt(str(csv_path))
-        options.say(f"{csv_path} was made from the same photos and model: nothing to do.")
-        return
+    made_by = _made_by(bundle, photos, sort_into, knobs) if csv_path else {}
+    if csv_path and not overwrite and (code := _done_before(csv_path, made_by)) is not None:
+        ctx.exit(code)
     tally = Tally(Sorter(sort_into) if sort_into else None)
     with ExitStack() as stack:
         table = _table(csv_path, bundle, made_by, overwrite)
@@ -89,29 +87,38 @@ def predict(
             else:
                 table(one, flush=number % FLUSH_EVERY == 0)
     if table:
-        options.receipt(str(csv_path))
         tally.failed_before = table.failed_before
+        table.sign(0 if tally.all_good and inputs.all_good else 3)
+        options.receipt(str(csv_path))
     for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
         options.say(sentence)
     ctx.exit(0 if tally.all_good and inputs.all_good else 3)
 
 
-def _made_by(bundle: "Bundle", photos: tuple[str, ...], knobs: dict[str, Any]) -> dict[str, Any]:
-    """Return what a table depends on."""
+def _made_by(
+    bundle: "Bundle", photos: tuple[str, ...], sort_into: Path | None, knobs: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what a table depends on, and the links that are made along with it."""
     asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
-    return {"model": bundle.digest, "photos": list(photos), **asked}
+    links = str(sort_into) if sort_into else None
+    return {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
 
 
-def _is_done(path: Path, made_by: dict[str, Any]) -> bool:
-    """Return whether an earlier run of the same command has made this table."""
-    from fursure.report.receipt import is_finished
+def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
+    """Return the exit code of an earlier run of the same command, and say so; None: none ended."""
+    from fursure.report.receipt import ended_with
     from fursure.workflows.inputs import Photos
 
     if not path.exists() or "-" in made_by["photos"]:  # standard input is another each time
-        return False
+        return None
     with ExitStack() as stack:
         names = (name for name, _ in Photos(made_by["photos"]).opened_on(stack))
-        return is_finished(path, made_by, names)
+        code = ended_with(path, made_by, names)
+    if code is not None:
+        failed = ", and some inputs still failed; --overwrite tries them again" if code else ""
+        options.receipt(str(path))
+        options.say(f"{path} was made from the same photos and model: nothing to do{failed}.")
+    return code
 
 
 def _table(

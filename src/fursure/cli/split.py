@@ -92,9 +92,11 @@ def split(
     """Divide the labelled photos in DATA into train, val and test.
 
     DATA is what train takes. DIR gets train/cat/…, val/cat/…, test/cat/… for any tool, and
-    split.jsonl, which says of each photo where it went. Near-duplicates stay in one part; counts
-    are divided evenly among the classes, and what nobody asked for is left over. A split that
-    DATA already has is kept, if no count or share is given.
+    split.jsonl, which says of each photo where it went. Near-duplicates stay in one part. Shares
+    of all photos are drawn by lot as train and compare draw them: with the same shares and seed
+    all three divide alike, and photos added later move none of these. Counts are exact and divided
+    evenly among the classes; what nobody asked for is left over. A split that DATA already has is
+    kept, if no count or share is given.
 
     Hard links take no space, and a photo that is edited in DIR is then edited in DATA too; with
     --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths

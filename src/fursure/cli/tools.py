@@ -51,17 +51,18 @@ def backbones(as_json: bool) -> None:
 def cache(action: str, backbones: bool, as_json: bool) -> None:
     """List what is cached, or clear it.
 
-    Features and fingerprints are computed again when they are needed; a converted backbone needs
-    torch for that. FURSURE_HOME says where they lie.
+    Features, fingerprints and pixels are computed again when they are needed; a converted backbone
+    needs torch for that. A training that was interrupted (its checkpoints and pixels) begins anew
+    once it is cleared, and a finished table is no longer known to be finished. FURSURE_HOME says
+    where all of it lies.
     """
-    from fursure.workflows.tools import cached, clear
+    from fursure.workflows.caches import cached, clear
 
-    entries = cached()
     if action == "clear":
         size = clear(include_backbones=backbones)
         options.say(f"removed {size / 1e6:.1f} MB")
         return
-    for one in entries:
+    for one in cached():
         if as_json:
             click.echo(options.to_json(one.to_json()))
         else:

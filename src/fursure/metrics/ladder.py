@@ -20,6 +20,8 @@ from fursure.metrics.paired import accuracy_difference, mcnemar
 
 SIGNIFICANT = 0.05
 MARGIN = 0.01  # of accuracy: what fewer photos may cost and still do
+LONGER = 1.25  # times as long, and so many
+WAITED = 10.0  # seconds more, are not about the same time: a clock is no better than that
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +156,20 @@ class Step:
     @property
     def better(self) -> bool:
         """Whether the rung is worth more, and therefore kept."""
+        if self.tie:
+            return self._settles < 0
         return self.significant and self.difference.accuracy.value > 0
+
+    @property
+    def tie(self) -> bool:
+        """Whether neither the accuracies nor the times tell them apart."""
+        return not self.significant and alike(self.kept.seconds, self.rung.seconds)
+
+    @property
+    def _settles(self) -> float:
+        """Return what settles a tie, < 0 for the rung: clear log loss, else the smaller model."""
+        loss = self.difference.log_loss
+        return loss.value if _clear(loss) else self.rung.megabytes - self.kept.megabytes
 
     @property
     def sentence(self) -> str:
@@ -170,11 +185,18 @@ class Step:
             found = f"is right as often as {self.kept.name}, {points}"
         chance = "" if self.significant else ", not significant"
         loss = self.difference.log_loss
-        follows = "worth it where accuracy counts" if self.better else f"keep {self.kept.name}"
         return (
             f"{self.rung.name} {found} ({shown_p(self.p_value)}{chance}; log loss {loss:+.4f}), "
-            f"{_longer(self.rung.seconds / self.kept.seconds)}: {follows}."
+            f"{_longer(self.kept.seconds, self.rung.seconds)}: {self._follows}."
         )
+
+    @property
+    def _follows(self) -> str:
+        winner = self.rung if self.better else self.kept
+        if self.tie:
+            why = "lower log loss" if _clear(self.difference.log_loss) else "smaller model"
+            return f"a tie, so the {why} decides: keep {winner.name}"
+        return "worth it where accuracy counts" if self.better else f"keep {winner.name}"
 
 
 def shown_p(p_value: float) -> str:
@@ -182,9 +204,20 @@ def shown_p(p_value: float) -> str:
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.{4 if p_value < 0.1 else 2}f}"
 
 
-def _longer(times: float) -> str:
-    if times < 1.25:
+def alike(quick: float, slow: float) -> bool:
+    """Return whether two times, in seconds, are about the same to whoever waits."""
+    return slow < LONGER * quick or slow - quick < WAITED
+
+
+def _clear(difference: Estimate) -> bool:
+    """Return whether a difference has a sign beyond its interval."""
+    return difference.low > 0 or difference.high < 0
+
+
+def _longer(quick: float, slow: float) -> str:
+    if alike(quick, slow):
         return "in about the same time"
+    times = slow / quick
     return f"for {times:.{0 if times >= 10 else 1}f}x the time"
 
 
@@ -210,6 +243,8 @@ class Verdict:
 
 def verdict(rungs: Sequence[Rung]) -> Verdict:
     """Climb from the quickest training to the slowest; keep what is significantly more accurate.
+
+    A tie, by accuracy and by time, goes to the clearly lower log loss, then to the smaller model.
 
     Raises:
         ValueError: there is no rung.

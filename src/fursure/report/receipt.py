@@ -31,9 +31,9 @@ class Names:
         return self._sha256.hexdigest()
 
 
-def keep(table: Path, made_by: dict[str, Any], names: Names) -> None:
-    """Note what made ``table``; where that cannot be written, it is only not known later."""
-    note = {"made_by": made_by, "names": names.digest, "table": _content(table)}
+def keep(table: Path, made_by: dict[str, Any], names: Names, code: int) -> None:
+    """Note what made ``table`` and how that ended; if it cannot be, it is only not known later."""
+    note = {"made_by": made_by, "names": names.digest, "table": _content(table), "code": code}
     place = _place(table)
     with suppress(OSError):
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -41,14 +41,18 @@ def keep(table: Path, made_by: dict[str, Any], names: Names) -> None:
             file.write(json.dumps(note).encode())
 
 
-def is_finished(table: Path, made_by: dict[str, Any], names: Iterable[str]) -> bool:
-    """Return whether ``table`` is as it was written, by ``made_by`` and for the same names."""
+def ended_with(table: Path, made_by: dict[str, Any], names: Iterable[str]) -> int | None:
+    """Return the exit code of the run that wrote ``table``, by ``made_by``, for the same names.
+
+    None: it is not known, or the table is no longer as it was written.
+    """
     try:
         note = json.loads(_place(table).read_text("utf-8"))
         known = (note["made_by"], note["table"])
-        return bool(known == (made_by, _content(table)) and note["names"] == Names(names).digest)
+        same = known == (made_by, _content(table)) and note["names"] == Names(names).digest
+        return int(note["code"]) if same else None
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None
 
 
 def _place(table: Path) -> Path:

@@ -107,7 +107,10 @@ class CsvTable:
         if kind is None:
             self._part.replace(self.path)
             self._note.unlink(missing_ok=True)
-            keep(self.path, self._made_by, self._names)
+
+    def sign(self, code: int) -> None:
+        """Note what made the table, now that it is whole, and the exit code of that run."""
+        keep(self.path, self._made_by, self._names, code)
 
 
 def cell(path: str) -> str:

@@ -250,7 +250,7 @@ def _convert(
     from fursure.training.graph import half_precision
     from fursure.training.networks import network
 
-    config, net = network(name, path)
+    config, net = network(name, path, image_size=image_size)
     preprocess = preprocess_of(config, image_size)
     graph = export(net, preprocess, name)
     backbone = Backbone(

@@ -64,8 +64,8 @@ def _export(encoder: Encoder, size: int, name: str) -> bytes:
     try:
         with torch.inference_mode():
             names = ["features", "map"][: len(encoder(pixels_NHWC))]
-    except (AssertionError, RuntimeError, ValueError) as error:  # a ViT knows one size only
-        reason = str(error).strip().splitlines()[0][:200]
+    except Exception as error:  # each network fails in its own way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         raise BadBackbone(
             f"{name} does not run on photos of {size} px ({reason}); choose another --image-size, "
             "or leave it out."
@@ -73,16 +73,22 @@ def _export(encoder: Encoder, size: int, name: str) -> bytes:
     quiet = io.StringIO()  # the exporter reports its steps on stdout, where results go
     with warnings.catch_warnings(), contextlib.redirect_stdout(quiet):
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            encoder,
-            (pixels_NHWC,),
-            input_names=["pixels"],
-            output_names=names,
-            dynamic_shapes=({0: torch.export.Dim("N")},),
-            opset_version=OPSET,
-            dynamo=True,
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                encoder,
+                (pixels_NHWC,),
+                input_names=["pixels"],
+                output_names=names,
+                dynamic_shapes=({0: torch.export.Dim("N")},),
+                opset_version=OPSET,
+                dynamo=True,
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise BadBackbone(
+                f"torch {torch.__version__} cannot export {name} to ONNX; choose another network, "
+                "or another version of torch."
+            ) from error
         assert program is not None  # noqa: S101 - it is None only where it exports nothing
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "encoder.onnx"

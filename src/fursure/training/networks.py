@@ -4,6 +4,7 @@ Every network is one of timm's, whatever its weights came from: it has `forward_
 `num_features` and `group_matcher`, which names its blocks from the input to the output.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +22,25 @@ except ImportError as error:
     raise MissingExtra("a network of torch", "torch") from error
 
 
-def network(name: str, path: Path | None) -> tuple[dict[str, Any], nn.Module]:
+def network(
+    name: str, path: Path | None, *, image_size: int | None = None
+) -> tuple[dict[str, Any], nn.Module]:
     """Return the configuration (timm's `config.json`) and the network with its weights.
 
     ``path`` is a file that Keras saved, or a folder with `config.json` and `model.safetensors`;
-    without one, ``name`` is `timm:NAME` or `hub:ORG/REPO`, whose folder `hub` fetches.
+    without one, ``name`` is `timm:NAME` or `hub:ORG/REPO`, whose folder `hub` fetches. A
+    transformer is made ready for photos of ``image_size`` (pixels); convolutions take any.
 
     Raises:
         UnknownBackbone: nothing answers to that name, or its weights cannot be had offline.
-        BadBackbone: the weights do not fit the network.
+        BadBackbone: the weights do not fit the network, or the size does not.
     """
     if path is None:
         path = _on_the_hub(name)
     if path.is_dir():
         config, net = _from_folder(path)
+        if image_size is not None:
+            _fit(net, image_size, config, name)
         return _with_licence(config, name), net
     from fursure.training import keras_weights
 
@@ -63,10 +69,10 @@ def trainable(
     if source in LITE:
         return _from_package(source)
     if kind in {"timm", "hub"}:
-        return network(source, None)
+        return network(source, None, image_size=image_size)
     path = Path(source).expanduser()
     if path.suffix.lower() in KERAS or (path.is_dir() and not (path / "bundle.json").exists()):
-        return network(path.name, path)
+        return network(path.name, path, image_size=image_size)
     raise BadBackbone(
         f"{source} is a finished graph, which cannot be trained further; name its weights: "
         "lite0, timm:NAME, hub:ORG/REPO, a folder with config.json and model.safetensors, or an "
@@ -84,6 +90,46 @@ def _from_package(name: str) -> tuple[dict[str, Any], Any]:
     wanted = [key for key in net.state_dict() if not key.endswith("num_batches_tracked")]
     net.load_state_dict({key: values[key] for key in wanted}, strict=False)
     return {"pretrained_cfg": LITE[name].timm_cfg()}, net
+
+
+def _fit(net: Any, size: int, config: dict[str, Any], name: str) -> None:
+    """Make a network ready for photos of another size than its weights were trained on.
+
+    Convolutions are. A transformer knows its patches by their places: timm interpolates what it
+    learned of those (bicubic, as DINOv2's authors do).
+    """
+    if size == _native(config):
+        return
+    patches = getattr(net, "patch_embed", None)
+    patch = getattr(patches, "patch_size", (1, 1))[0]
+    if size % patch and not getattr(patches, "dynamic_img_pad", False):
+        below = size // patch * patch
+        nearest = f"{below} or {below + patch}" if below else str(patch)
+        raise BadBackbone(
+            f"{name} cuts a photo into patches of {patch} px, so {size} px do not fit; choose "
+            f"--image-size {nearest}."
+        )
+    try:
+        if hasattr(net, "set_input_size"):
+            with warnings.catch_warnings():  # of torch's, about timm's way to index
+                warnings.simplefilter("ignore")
+                net.set_input_size(img_size=(size, size))
+        with torch.inference_mode():
+            pooled(net.eval(), torch.zeros(2, 3, size, size))
+    except Exception as error:  # each network fails in its own way
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
+        raise BadBackbone(
+            f"{name} does not run on photos of {size} px ({reason}); leave --image-size out: it "
+            f"was made for {_native(config)} px."
+        ) from error
+
+
+def _native(config: dict[str, Any]) -> int | None:
+    """Return the side of the photos a network was trained on, in pixels, if that is known."""
+    try:
+        return int(config["pretrained_cfg"]["input_size"][-1])
+    except (LookupError, TypeError, ValueError):
+        return None
 
 
 def pooled(net: Any, x_NCHW: Tensor) -> tuple[Tensor, Tensor | None]:

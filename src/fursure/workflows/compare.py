@@ -1,13 +1,12 @@
 """Photos and recipes → a ladder: one split, one clock, and which recipe is worth its time."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
 
 from fursure.data.destinations import safe_name
-from fursure.data.layout import list_photos
 from fursure.data.manifest import SPLITS, Manifest
 from fursure.data.sources import open_source
 from fursure.errors import BadData, BadRecipe, FursureError, MissingExtra, NoPhotos, counted
@@ -18,14 +17,13 @@ from fursure.recipes.plain import overlaid
 from fursure.report.ladder import draw
 from fursure.training.backbones import seen_by
 from fursure.training.classes import check_classes, refuse_reserved
-from fursure.training.collect import collect
-from fursure.training.combine import encoder_for
 from fursure.training.fit import few
 from fursure.training.seen import without_seen
+from fursure.workflows.division import Shares, divided
 from fursure.workflows.ladder_folder import Knobs, check_place, claim, write_note
 from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
-from fursure.workflows.rung import Ground, rung
+from fursure.workflows.rung import Ground, Naming, rung
 
 WITHOUT_TORCH = (LINEAR_PROBE, MLP_PROBE)
 PICTURES = ("ladder.svg", "ladder.png")
@@ -77,6 +75,7 @@ class Ladder:
                     "p_value_holm": step.p_value,
                     "times": step.rung.seconds / step.kept.seconds,
                     "better": step.better,
+                    "tie": step.tie,
                 }
                 for step in (found.steps if found else ())
             ],
@@ -96,6 +95,7 @@ def compare(
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda _sentence: None,
@@ -104,7 +104,8 @@ def compare(
 
     ``folder`` gets a bundle for each, the split, the ladder as JSON and as a picture. A recipe
     that fails is a rung with its reason. The same command continues what was interrupted, and
-    with other recipes it adds to the ladder. ``say`` hears what is worth telling, once.
+    with other recipes it adds to the ladder. Labels in ``rename`` become others. ``say`` hears
+    what is worth telling, once.
 
     Raises:
         FursureError: the photos, the folder or the list of recipes cannot be used.
@@ -114,7 +115,9 @@ def compare(
     asked = [overlaid(one, knobs, one.name) for one in recipes]
     check_names(asked)
     check_place(place, Path(data), knobs, overwrite=overwrite)
-    division = _divided(data, asked[0], engine, threads, label_regex, progress)
+    naming = Naming(label_regex, rename or {})
+    shares = Shares(validation=validation, test=test, seed=seed)
+    division = _divided(data, naming, shares, engine, threads, progress)
     division = _unseen_by_all(division, asked)
     for sentence in (*_about(division, knobs, recipes), *about_copies(division.usable)):
         say(sentence)
@@ -126,7 +129,7 @@ def compare(
         curve=curve,
         engine=engine,
         threads=threads,
-        label_regex=label_regex,
+        naming=naming,
         overwrite=overwrite,
         progress=progress,
         say=say,
@@ -185,35 +188,19 @@ def check_names(recipes: Sequence[Recipe]) -> None:
 
 def _divided(
     data: str | PathLike[str],
-    shares: Recipe,
+    naming: Naming,
+    shares: Shares,
     engine: Engine,
     threads: int | None,
-    label_regex: str | None,
     progress: Progress,
 ) -> Manifest:
-    """Divide the photos by what `lite0` sees in them, which is at hand whatever is compared.
-
-    So the split knows neither which recipes there are nor their order, and a ladder can grow.
-    """
-    held_out = replace(
-        LINEAR_PROBE,
-        seed=shares.seed,
-        validation=shares.validation,
-        test=shares.test,
-        cross_validate_below=0,  # a recipe that trains a network would train it once a fold
-    )
+    """Return what each photo is for; the split knows no recipe, so that a ladder can grow."""
     with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex)
+        listing = naming.list_photos(source)
         with progress("dividing photos", len(listing.photos)) as advance:
-            division = collect(
-                source,
-                listing,
-                encoder_for(held_out),
-                held_out,
-                engine=engine,
-                threads=threads,
-                advance=advance,
-            ).manifest
+            division = divided(
+                source, listing, shares, engine=engine, threads=threads, advance=advance
+            )
     if not division.usable:
         raise NoPhotos(fspath(data), f"{counted(len(division.photos), 'file')}, none usable")
     refuse_reserved(division.labels)
@@ -247,7 +234,7 @@ def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Itera
     parts = {split: sum(one.split == split for one in division.usable) for split in SPLITS}
     yield (
         f"one split for all: {counted(parts['train'], 'photo')} to train on, {parts['val']:,} for "
-        f"validation, {parts['test']:,} for test"
+        f"validation, {parts['test']:,} for test{_unlike_train(knobs)}"
     )
     for one in recipes:
         own = {knob: getattr(one, knob) for knob in knobs}
@@ -262,6 +249,17 @@ def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Itera
             f"{counted(parts['test'], 'test photo, which tells', 'test photos, which tell')} "
             "large differences only"
         )
+
+
+def _unlike_train(knobs: Knobs) -> str:
+    """Say which shares these are where `train` by itself would take others."""
+    test, validation = LINEAR_PROBE.test, LINEAR_PROBE.validation
+    if (knobs["test"], knobs["validation"]) == (test, validation):
+        return ""
+    return (
+        f"; shares are {knobs['test']:g} for test and {knobs['validation']:g} for validation, "
+        f"where train and split take {test:g} and {validation:g}"
+    )
 
 
 def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:

@@ -8,7 +8,7 @@ from pathlib import Path
 from fursure.bundle import Bundle
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import BULK
-from fursure.errors import NoPhotos
+from fursure.errors import NoPhotos, some
 from fursure.recipe import Engine
 from fursure.workflows.inputs import Photos
 
@@ -54,10 +54,9 @@ def predict(
 
 
 def _nothing_in(photos: Photos) -> NoPhotos:
-    kinds = ", ".join(f"{kind}: {count}" for kind, count in photos.passed_over.most_common(6))
-    places = ", ".join(photos.without[:3]) + (" …" if len(photos.without) > 3 else "")
+    kinds = some(f"{kind}: {count}" for kind, count in photos.passed_over.most_common())
     return NoPhotos(
-        places,
+        some(photos.without, most=3),
         kinds or "nothing at all",
         "name a file itself to have it tried whatever its ending, or another folder or archive.",
     )

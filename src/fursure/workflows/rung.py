@@ -6,7 +6,7 @@ the clock of a training counts all its runs.
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +19,7 @@ import numpy as np
 from fursure.bundle import Bundle
 from fursure.data.destinations import safe_name
 from fursure.data.layout import list_photos
+from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
 from fursure.data.sources import open_source
 from fursure.engine.predictor import Predictor
@@ -36,6 +37,18 @@ from fursure.workflows.train import READING, Trained, train
 FORMAT = "fursure rung 1"
 
 
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How photos come by their labels."""
+
+    label_regex: str | None
+    rename: Mapping[str, str]  # old -> new
+
+    def list_photos(self, source: Source) -> Manifest:
+        """Return the photos of ``source`` with these labels."""
+        return list_photos(source, label_regex=self.label_regex).renamed(self.rename)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What all recipes of a ladder share."""
@@ -46,7 +59,7 @@ class Ground:
     curve: bool  # whether the head is measured on fewer photos too
     engine: Engine
     threads: int | None
-    label_regex: str | None
+    naming: Naming
     overwrite: bool
     progress: Progress
     say: Callable[[str], None]
@@ -203,7 +216,8 @@ def _trained(recipe: Recipe, ground: Ground, path: Path, place: Path) -> tuple[B
             recipe,
             engine=ground.engine,
             threads=ground.threads,
-            label_regex=ground.label_regex,
+            label_regex=ground.naming.label_regex,
+            rename=ground.naming.rename,
             overwrite=ground.overwrite,
             division=ground.division,
             progress=watch,
@@ -264,7 +278,7 @@ def _run(bundle: Bundle, ground: Ground) -> _Run:
 def _curve(recipe: Recipe, ground: Ground) -> tuple[Point, ...]:
     """Measure the head on fewer photos; their features lie in the cache."""
     with open_source(ground.data) as source:
-        listing = list_photos(source, label_regex=ground.label_regex)
+        listing = ground.naming.list_photos(source)
         collected = collect(
             source,
             listing,

@@ -3,9 +3,9 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from math import isclose
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any
@@ -15,22 +15,20 @@ import numpy as np
 from fursure.data.destinations import class_folders, destinations
 from fursure.data.layout import list_photos
 from fursure.data.listing import Source
-from fursure.data.manifest import SPLITS, Manifest, Photo, Split
+from fursure.data.manifest import SPLITS, Manifest, Split
 from fursure.data.placing import Link, Placer
 from fursure.data.quotas import Amount, filled, quotas, sizes_of
-from fursure.data.scan import Scanned, scan
 from fursure.data.sources import open_source
-from fursure.data.split import assign
 from fursure.engine.session import available_threads
 from fursure.errors import BadData, NoPhotos, counted
 from fursure.files import replacing
-from fursure.images.preprocess import COMMON_SIDE
 from fursure.recipe import Engine
+from fursure.recipes import LINEAR_PROBE
 from fursure.training.arrays import Encoder, Rows, write_rows
 from fursure.training.backbones import load_backbone
 from fursure.training.classes import check_classes
-from fursure.training.collect import grouped
-from fursure.training.reader import fingerprints
+from fursure.training.fit import few
+from fursure.workflows.division import Shares, divided
 from fursure.workflows.notes import SHOWN, about_copies, about_photos
 from fursure.workflows.progress import Advance, Progress, silent
 from fursure.workflows.split_folder import (
@@ -92,9 +90,10 @@ def split(
     """Divide the labelled photos in ``data`` and write the parts into the folder ``out``.
 
     ``wanted`` are counts (int) or shares (float); without any, a split that ``data`` has is kept,
-    and else `SHARES` are taken. Near-duplicates stay together, told by their fingerprints alone:
-    the same photos are divided alike in every form. Nothing of ``data`` is changed. An
-    interrupted run continues.
+    and else `SHARES` are taken. Shares of all photos are drawn by lot, as `train` and `compare`
+    draw them: equal shares and an equal ``seed`` give the same parts. Counts are exact. Near-
+    duplicates stay together, and the same photos are divided alike in every form. Nothing of
+    ``data`` is changed. An interrupted run continues.
 
     Raises:
         FursureError: the photos or the folder cannot be used as asked.
@@ -110,15 +109,27 @@ def split(
         knobs = {"wanted": wanted, "seed": seed, **knobs}
         if not overwrite:
             check_command(folder, knobs)
+        shares = _as_training_draws(wanted, seed)
         with progress("reading photos", len(listing.photos)) as advance:
-            photos = _grouped(source, listing, threads, advance)
-        _check(photos, listing, data)
-        photos = filled(photos, wanted, seed=seed) if wanted else assign(photos, seed=seed)
-        manifest = replace(listing, photos=tuple(photos))
+            manifest = divided(
+                source,
+                listing,
+                shares or Shares(seed=seed),
+                engine=engine,
+                threads=threads,
+                advance=advance,
+            )
+        _check(manifest, data)
+        if wanted and shares is None:
+            manifest = replace(manifest, photos=filled(manifest.photos, wanted, seed=seed))
         claim(folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite)
         written = write(source, manifest, folder, progress)
         finish(folder)
-    notes = [*about_photos(manifest, "split.jsonl"), *_notes(manifest, wanted), *written.notes]
+    notes = [
+        *about_photos(manifest, "split.jsonl"),
+        *_notes(manifest, wanted, by_lot=shares is not None),
+        *written.notes,
+    ]
     return Divided(
         folder=folder,
         manifest=manifest,
@@ -150,34 +161,42 @@ def _settled(
     return settled
 
 
-def _grouped(source: Source, listing: Manifest, threads: int, advance: Advance) -> Sequence[Photo]:
-    """Return the photos with their near-duplicate groups; no network looks at them."""
-    rows: list[Scanned] = []
-    with closing(fingerprints(COMMON_SIDE)) as known:
-        for chunk in scan(source, listing.photos, known, min_side=COMMON_SIDE, threads=threads):
-            rows += chunk
-            advance(len(chunk))
-    found = iter(grouped([one for one in rows if one.fingerprint is not None]))
-    return [one.photo if one.fingerprint is None else next(found) for one in rows]
+def _as_training_draws(wanted: Mapping[Split, Amount], seed: int) -> Shares | None:
+    """Return the shares of lots, where shares of all photos are wanted and some are to train.
+
+    What leaves photos over, and whatever counts photos, is filled in exact numbers instead.
+    """
+    shares = {part: amount for part, amount in wanted.items() if isinstance(amount, float)}
+    if len(shares) < len(wanted) or not shares.get("train") or not isclose(sum(shares.values()), 1):
+        return None
+    return Shares(validation=shares.get("val", 0.0), test=shares.get("test", 0.0), seed=seed)
 
 
-def _check(photos: Sequence[Photo], listing: Manifest, data: str | PathLike[str]) -> None:
-    usable = [photo for photo in photos if photo.reason is None]
-    if not usable:
-        raise NoPhotos(
-            fspath(data), f"{counted(len(photos), 'file')}, none usable: {photos[0].reason}"
-        )
-    check_classes(usable, listing.labels)
+def _check(manifest: Manifest, data: str | PathLike[str]) -> None:
+    if not manifest.usable:
+        found = f"{counted(len(manifest.photos), 'file')}, none usable: {manifest.photos[0].reason}"
+        raise NoPhotos(fspath(data), found)
+    check_classes(manifest.usable, manifest.labels)
 
 
-def _notes(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
+def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) -> Iterator[str]:
     """Yield what is worth telling of the division; nothing was ``wanted`` of a given one."""
     chosen = [photo for photo in manifest.usable if photo.split]
     if left := len(manifest.usable) - len(chosen):
         yield f"{counted(left, 'photo is', 'photos are')} left over"
     yield from about_copies(chosen)
-    if wanted:
+    if by_lot:
+        yield (
+            "drawn by lot, as train draws: shares are met nearly, and photos added later move none "
+            "of these; counts, as in --test 60, are met exactly"
+        )
+        if few([replace(photo, split=None) for photo in chosen], LINEAR_PROBE):
+            yield "with so few photos train cross-validates instead: it sets none aside"
+    elif wanted:
         yield from _shortfalls(manifest, wanted)
+    for part in (part for part in SPLITS if wanted.get(part)):
+        if lacking := _lacking(manifest, part):
+            yield f"{part} has no photo of {_listed(lacking)}"
 
 
 def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
@@ -198,8 +217,12 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
                 f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
                 "one split, and there are too few others"
             )
-        if lacking := [label for label in sizes if not found[label, part]]:
-            yield f"{part} has no photo of {_listed(lacking)}"
+
+
+def _lacking(manifest: Manifest, part: Split) -> list[str]:
+    """Return the classes of which a part has no photo."""
+    found = manifest.counts()
+    return [label for label in sizes_of(manifest.photos) if not found[label, part]]
 
 
 def _listed(labels: Sequence[str]) -> str:

@@ -1,11 +1,9 @@
-"""What is at hand: caches, engines, versions."""
+"""What is at hand on this machine: versions, engines, folders."""
 
 import os
 import platform
-import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,22 +19,6 @@ from fursure.files import home, offline
 from fursure.images.decode import jpeg_decoder
 from fursure.images.drawings import draw, jpeg
 
-KINDS = ("features", "fingerprints", "facts", "backbones")
-
-
-@dataclass(frozen=True, slots=True)
-class Cached:
-    """One cache file."""
-
-    kind: str
-    path: str
-    megabytes: float
-    entries: int  # photos, or networks
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return asdict(self)
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -49,37 +31,6 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)
-
-
-def cached() -> list[Cached]:
-    """Return every cache file under `fursure.files.home`."""
-    return [
-        Cached(kind, str(path), path.stat().st_size / 1e6, _entries(path))
-        for kind in KINDS
-        for path in sorted((home() / kind).glob("*"))
-        if path.suffix in {".sqlite", ".onnx"}
-    ]
-
-
-def _entries(path: Path) -> int:
-    if path.suffix == ".onnx":
-        return 1
-    with (
-        suppress(sqlite3.Error),
-        closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as db,
-    ):
-        return int(db.execute("SELECT count(*) FROM entry").fetchone()[0])
-    return 0  # locked or damaged; `clear` removes it all the same
-
-
-def clear(*, include_backbones: bool = False) -> int:
-    """Remove the caches and return how many bytes they had."""
-    size = 0
-    for kind in KINDS if include_backbones else KINDS[:-1]:
-        for path in sorted((home() / kind).glob("*")):
-            size += path.stat().st_size
-            path.unlink()
-    return size
 
 
 def examine() -> Iterator[Finding]:

@@ -1,0 +1,106 @@
+"""What fursure keeps under its home → rows with sizes; or nothing, once it is cleared."""
+
+import sqlite3
+from contextlib import closing, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fursure.files import home, remove
+
+BACKBONES = "backbones"
+KINDS = ("features", "fingerprints", "facts", "pixels", "training", "tables", BACKBONES)
+
+
+@dataclass(frozen=True, slots=True)
+class Cached:
+    """A file, or a folder of files that belong together."""
+
+    kind: str
+    path: str
+    megabytes: float
+    entries: int  # photos, checkpoints, tables or networks
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def cached() -> list[Cached]:
+    """Return everything that `clear` removes, from `fursure.files.home`."""
+    return [
+        Cached(kind, str(path), _size(path, *_beside(kind, path)) / 1e6, _entries(kind, path))
+        for kind in KINDS
+        for path in _rows(kind)
+    ]
+
+
+def clear(*, include_backbones: bool = False) -> int:
+    """Remove the caches, interrupted trainings included; return how many bytes that freed."""
+    freed = 0
+    for kind in KINDS if include_backbones else KINDS[:-1]:
+        for path in sorted((home() / kind).glob("*")):
+            before = _size(path)
+            remove(path)
+            freed += before - _size(path)
+    return freed
+
+
+def _rows(kind: str) -> list[Path]:
+    """Return what is worth a row: a training is one, and so are the notes on all tables."""
+    folder = home() / kind
+    match kind:
+        case "tables":
+            return [folder] if folder.is_dir() and any(folder.iterdir()) else []
+        case "pixels" | "training":  # what a kill left half written too
+            return sorted(folder.glob("*"))
+        case _:
+            return sorted(one for one in folder.glob("*") if one.suffix in {".sqlite", ".onnx"})
+
+
+def _beside(kind: str, path: Path) -> list[Path]:
+    """Return the files that belong to one: the logs of a database, the note on a network."""
+    if kind in {"pixels", "training", "tables"}:
+        return []
+    return [one for one in path.parent.glob(f"{path.stem}.*") if one != path and path.is_file()]
+
+
+def _size(*paths: Path) -> int:
+    """Return how many bytes files, and folders with all that is in them, have."""
+    size = 0
+    for path in paths:
+        for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
+            with suppress(OSError):  # gone, or just renamed by a run that goes on
+                size += file.stat().st_size if file.is_file() else 0
+    return size
+
+
+def _entries(kind: str, path: Path) -> int:
+    match kind:
+        case "backbones":
+            return 1
+        case "pixels":
+            return _photos(path)
+        case "training":
+            return len(list(path.glob("*.safetensors")))
+        case "tables":
+            return len(list(path.glob("*.json")))
+        case _:
+            return _values(path)
+
+
+def _photos(pixels: Path) -> int:
+    with suppress(OSError, ValueError):  # cut off; `clear` removes it all the same
+        return len(np.load(pixels, mmap_mode="r"))
+    return 0
+
+
+def _values(database: Path) -> int:
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as opened,
+    ):
+        return int(opened.execute("SELECT count(*) FROM entry").fetchone()[0])
+    return 0  # locked or damaged; `clear` removes it all the same

@@ -1,0 +1,57 @@
+"""A data set → which photo is for what, however it is used: `split` and `compare` ask here.
+
+What `train` holds out is drawn in the same way from the same lots, so that equal shares and an
+equal seed give equal parts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from fursure.data.listing import Source
+from fursure.data.manifest import Manifest
+from fursure.recipe import Engine
+from fursure.recipes import LINEAR_PROBE
+from fursure.training.collect import collect
+from fursure.training.combine import encoder_for
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shares:
+    """What is held out of every class, in expectation, and the seed of the lots."""
+
+    validation: float = LINEAR_PROBE.validation
+    test: float = LINEAR_PROBE.test
+    seed: int = LINEAR_PROBE.seed
+
+
+def divided(
+    source: Source,
+    listing: Manifest,
+    shares: Shares,
+    *,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    advance: Callable[[int], None] = lambda _done: None,
+) -> Manifest:
+    """Return ``listing`` with groups and splits; a photo that cannot be used has its reason.
+
+    Near-duplicates are told by what `lite0`, the default encoder, sees in them, whatever network
+    the photos are for: so a division knows neither recipes nor their order. A split that the user
+    made is kept. However few the photos, they are divided.
+    """
+    held_out = replace(
+        LINEAR_PROBE,
+        seed=shares.seed,
+        validation=shares.validation,
+        test=shares.test,
+        cross_validate_below=0,
+    )
+    return collect(
+        source,
+        listing,
+        encoder_for(held_out),
+        held_out,
+        engine=engine,
+        threads=threads,
+        advance=advance,
+    ).manifest

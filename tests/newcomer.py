@@ -1,0 +1,54 @@
+"""Who types what the documents say: a desk of drawn photos, and a home that holds nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from samples import draw_into
+
+from fursure.images.drawings import draw, jpeg
+
+PHOTOS = (
+    "cat.jpg", "dog.jpg", "caged.jpg", "wolf.jpg", "pizza.jpg",
+    "ANOTHER.jpg", "PHOTO.jpg", "photo.jpg", "one.jpg", "a.jpg", "b.jpg",
+)  # fmt: skip
+
+
+def furnished(desk: Path) -> Path:
+    """Fill a folder with drawings under every name that the documentation speaks of."""
+    for name, count, first in (("PHOTOS", 40, 0), ("OTHER_PHOTOS", 12, 500)):
+        draw_into(desk / name, count=count, first=first)
+        draw_into(desk / name.lower().replace("_", "-"), count=count, first=first)
+    (desk / "STRANGERS").mkdir()
+    for number in range(12):
+        data = jpeg(draw("stranger", number, size=96))
+        (desk / "STRANGERS" / f"{number}.jpg").write_bytes(data)
+    shutil.copytree(desk / "PHOTOS" / "cat", desk / "FOLDER")
+    with zipfile.ZipFile(desk / "train.zip", "w") as archive:  # flat, as Kaggle has it
+        for path in sorted((desk / "PHOTOS").rglob("*.jpg")):
+            archive.write(path, f"train/{path.name}")
+    (desk / "corrections.csv").write_text("path,verdict,label\ncat/cat.3.jpg,drop,\n")
+    for number, name in enumerate(PHOTOS):
+        (desk / name).write_bytes(jpeg(draw("cat" if number % 2 else "dog", 900 + number)))
+    return desk
+
+
+def run(line: str, desk: Path, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run one command as a newcomer does, in a home that holds nothing."""
+    scripts = str(Path(sys.executable).parent)
+    environment = {
+        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(home),
+        "FURSURE_OFFLINE": "1",
+    }
+    return subprocess.run(
+        ["sh", "-c", line],  # noqa: S607
+        cwd=desk,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -1,0 +1,139 @@
+"""Every command of the documents, run in a fresh home beside drawn photos, or named with a reason.
+
+docs/cli.md is generated from the commands themselves; README.md has tests of its own. A command is
+a line of an indented block, or stands in a sentence. What is not listed below runs as it is, so
+that a new one cannot go untried.
+"""
+
+import re
+import shlex
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from newcomer import furnished, run
+from serving import serving
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted(
+    path
+    for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "deploy").iterdir())
+    if path.name not in {"README.md", "CHANGELOG.md", "cli.md"}
+)
+PROGRAMS = ("fursure", "python", "make", "taskset", "curl", "docker", "systemctl", "kill")
+DRAWN = {  # what a document leaves open → what lies on the desk
+    "4000": "40", "500": "10", "NAME": "linear-probe", "DATA": "PHOTOS", "NET": "lite0",
+}  # fmt: skip
+
+NEEDS_VGG16 = "VGG16's weights have to be downloaded; test_seed_recipes.py runs it on random ones"
+NEEDS_PHOTOS = "an hour with 12,000 real photos; docs/experiments.md has what it gave"
+NEEDS_DOCKER = "no Docker where the tests run"
+NEEDS_SYSTEMD = "no systemd where the tests run"
+CANNOT_RUN = {
+    "fursure train PHOTOS --recipe vgg16-bottleneck": NEEDS_VGG16,
+    "fursure train PHOTOS --recipe vgg16-small": NEEDS_VGG16,
+    "fursure compare PHOTOS scratch-cnn vgg-transfer -o ladder": NEEDS_VGG16,
+    "fursure compare cats-vs-dogs-12000.zip scratch-12-minutes.toml linear-probe best "
+    "--backbone NET -o ladder": NEEDS_PHOTOS,
+    "fursure train cats-vs-dogs-12000.zip --recipe scratch-resnet --test 0.2": NEEDS_PHOTOS,
+    "fursure train cats-vs-dogs-12000.zip": NEEDS_PHOTOS,
+    "docker build -f deploy/Dockerfile -t fursure .": NEEDS_DOCKER,
+    "docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 fursure": (
+        NEEDS_DOCKER
+    ),
+    "systemctl enable --now fursure; systemctl reload fursure": NEEDS_SYSTEMD,
+}
+TRAINS_A_NETWORK = {"fursure train PHOTOS --recipe choose-backbone --backbone NET"}
+
+
+def commands() -> list[str]:
+    """Return every command of the documents once, as it is printed."""
+    programs = "|".join(PROGRAMS)
+    lines: dict[str, None] = {}
+    for path in DOCS:
+        text = path.read_text("utf-8")
+        for block, inline in re.findall(
+            rf"^(?:#? {{3,4}})((?:{programs}) .*)$|`((?:{programs}) [^`]+)`", text, re.MULTILINE
+        ):
+            line = re.split(r"  +[#(]", block or inline)[0].strip()
+            if not _is_a_name(line):
+                lines[line] = None
+    return list(lines)
+
+
+def _is_a_name(line: str) -> bool:
+    """Return whether a sentence only speaks of a command, as of `fursure predict --csv`."""
+    program, *words = line.split()
+    if program != "fursure":
+        return False
+    return (not words[1:] and words[0] in {"train", "predict", "evaluate", "check", "split"}) or (
+        words[-1] in {"-m", "--csv"}
+    )
+
+
+def on_the_desk(line: str) -> str:
+    """Return a command with the names and the numbers of what was drawn."""
+    return re.sub(r"\b(4000|500|NAME|DATA|NET)\b", lambda name: DRAWN[name[0]], line)
+
+
+def on_this_machine(line: str) -> str:
+    """Return a service's flags, on this machine's address and cores and on any free port."""
+    return re.sub(r"^.*fursure serve | --port \d+| --host \S+", "", line)
+
+
+SERVES = [line for line in commands() if " serve " in line and not line.endswith("--help")]
+OURS = [line for line in commands() if line.startswith(("make ", "python -m benchmarks."))]
+RUN = [
+    line
+    for line in commands()
+    if line not in {*CANNOT_RUN, *TRAINS_A_NETWORK, *SERVES, *OURS}
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with the photos and the models that the documents speak of."""
+    desk = furnished(tmp_path_factory.mktemp("desk"))
+    assert run("fursure train PHOTOS -o mine.fursure", desk, desk).returncode == 0
+    (desk / "pets.fursure").write_bytes((desk / "mine.fursure").read_bytes())
+    return desk
+
+
+def test_the_documents_have_commands_and_no_reason_is_left_without_one() -> None:
+    found = set(commands())
+    assert found >= {*CANNOT_RUN, *TRAINS_A_NETWORK}
+    assert "fursure serve mine.fursure" in SERVES
+    assert "fursure split train.zip --out pets --train 4000 --val 500 --test 500" in RUN
+
+
+def test_every_command_works_as_printed(
+    desk: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = tmp_path_factory.mktemp("fresh")
+    for line in RUN:
+        done = run(on_the_desk(line), desk, home)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.slow
+def test_every_command_that_trains_a_network_works_as_printed(desk: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    for line in sorted(TRAINS_A_NETWORK):
+        done = run(f"{on_the_desk(line)} -o tuned.fursure --minutes 0.05", desk, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+@pytest.mark.parametrize("flags", sorted(set(map(on_this_machine, SERVES))))
+def test_every_service_starts_and_is_ready(flags: str, desk: Path, tmp_path: Path) -> None:
+    with serving(tmp_path / "log", *shlex.split(flags), cwd=desk) as service:
+        assert service("GET", "/v2/health/ready").status == 200
+
+
+@pytest.mark.parametrize("line", OURS)
+def test_what_measures_and_builds_is_there(line: str) -> None:
+    """A benchmark takes minutes and real photos; that it exists is what can be told here."""
+    _, *words = shlex.split(line.replace("…", ""))
+    if line.startswith("make "):
+        assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    else:
+        assert find_spec(words[1]) is not None
