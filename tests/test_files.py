@@ -49,13 +49,13 @@ def test_home_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 @pytest.mark.parametrize(
     ("system", "variables", "expected"),
     [
-        ("Windows", {"LOCALAPPDATA": "local"}, "local/fursure"),
-        ("Windows", {}, "me/AppData/Local/fursure"),
-        ("Darwin", {}, "me/Library/Caches/fursure"),
-        ("Linux", {}, "me/.cache/fursure"),
-        ("Linux", {"LOCALAPPDATA": "local"}, "me/.cache/fursure"),
-        ("Darwin", {"XDG_CACHE_HOME": "xdg"}, "xdg/fursure"),
-        ("Windows", {"LOCALAPPDATA": "local", "FURSURE_HOME": "mine"}, "mine"),
+        ("win32", {"LOCALAPPDATA": "local"}, "local/fursure"),
+        ("win32", {}, "me/AppData/Local/fursure"),
+        ("darwin", {}, "me/Library/Caches/fursure"),
+        ("linux", {}, "me/.cache/fursure"),
+        ("linux", {"LOCALAPPDATA": "local"}, "me/.cache/fursure"),
+        ("darwin", {"XDG_CACHE_HOME": "xdg"}, "xdg/fursure"),
+        ("win32", {"LOCALAPPDATA": "local", "FURSURE_HOME": "mine"}, "mine"),
     ],
 )
 def test_caches_lie_where_the_system_keeps_them(
@@ -69,7 +69,7 @@ def test_caches_lie_where_the_system_keeps_them(
         monkeypatch.delenv(name, raising=False)
     for name, folder in variables.items():
         monkeypatch.setenv(name, str(tmp_path / folder))
-    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("fursure.files.PLATFORM", system)
     monkeypatch.setattr(Path, "home", classmethod(lambda _cls: tmp_path / "me"))
     assert home() == tmp_path / expected
 

@@ -2,15 +2,17 @@
 
 import logging
 import os
-import platform
 import shutil
 import stat
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
+
+PLATFORM = sys.platform  # by a name that a test can change
 
 
 def home() -> Path:
@@ -37,11 +39,11 @@ def _user_caches() -> Path:
     """
     if chosen := os.environ.get("XDG_CACHE_HOME"):
         return Path(chosen)
-    match platform.system():
-        case "Windows":
+    match PLATFORM:
+        case "win32":
             local = os.environ.get("LOCALAPPDATA")
             return Path(local) if local else Path.home() / "AppData" / "Local"
-        case "Darwin":
+        case "darwin":
             return Path.home() / "Library" / "Caches"
     return Path.home() / ".cache"
 
