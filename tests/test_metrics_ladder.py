@@ -1,10 +1,12 @@
 """Which recipe to keep, by figures made by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from fursure.metrics.answers import Answers, Strangers
 from fursure.metrics.ladder import (
-    Answers,
     Point,
     Rung,
     difference,
@@ -31,6 +33,8 @@ def rung(
     minutes: float,
     curve: tuple[Point, ...] = (),
     megabytes: float = 1.0,
+    elsewhere: Answers | None = None,
+    strangers: Strangers | None = None,
 ) -> Rung:
     return Rung(
         name=name,
@@ -42,6 +46,8 @@ def rung(
         engine="onnxruntime 1 fp32",
         photos=9_000,
         curve=curve,
+        elsewhere=elsewhere,
+        strangers=strangers,
     )
 
 
@@ -184,3 +190,39 @@ def test_only_answers_to_the_same_photos_are_compared() -> None:
     other = Answers(np.ones(3, bool), np.ones(3))
     with pytest.raises(ValueError, match="cannot be paired"):
         difference(LINEAR.answers, other)
+
+
+def said(labelled: int, called: int = 150, of: int = 200) -> Strangers:
+    words = ["cat"] * labelled + ["stranger"] * called
+    return Strangers.of(words + ["unsure"] * (of - len(words)))
+
+
+def test_what_is_said_of_strangers_is_counted_and_kept() -> None:
+    found = said(labelled=30)
+    assert (found.labelled.value, found.called.value) == (0.15, 0.75)
+    again = Strangers.from_json(found.to_json())
+    assert (again.labelled_S == found.labelled_S).all()
+    assert (again.called_S == found.called_S).all()
+
+
+def test_a_recipe_that_labels_strangers_is_not_worth_its_accuracy() -> None:
+    linear = rung("linear-probe", answers(range(60)), minutes=1, strangers=said(8))
+    tuned = rung("fine-tune", answers(range(10)), minutes=40, strangers=said(36))
+    found = verdict([linear, tuned])
+    assert found.kept is linear
+    [told, *_] = found.sentences
+    assert "a label to 18.0% of the strangers instead of 4.0% (p < 0.0001), so keep lin" in told
+    assert verdict([linear, rung("b", answers(range(10)), minutes=40, strangers=said(9))]).kept != (
+        linear
+    )
+
+
+def test_a_recipe_that_is_worse_elsewhere_is_not_worth_its_accuracy() -> None:
+    sharp, blunt = answers(range(20), loss=0.02), answers(range(60), loss=0.03)
+    linear = rung("linear-probe", answers(range(60)), minutes=1, elsewhere=sharp)
+    tuned = rung("fine-tune", answers(range(10)), minutes=40, elsewhere=blunt)
+    found = verdict([linear, tuned])
+    assert found.kept is linear
+    assert "less right of photos of another origin (log loss +0.0" in found.sentences[0]
+    other = Answers(blunt.correct_N[:9], blunt.losses_N[:9])  # cannot be compared one by one
+    assert verdict([linear, replace(tuned, elsewhere=other)]).kept.name == "fine-tune"

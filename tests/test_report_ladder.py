@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from fursure.errors import MissingExtra
-from fursure.metrics.ladder import Answers, Failed, Point, Rung
+from fursure.metrics.answers import Answers, Strangers
+from fursure.metrics.ladder import Failed, Point, Rung
 from fursure.report.ladder import draw, duration, table
 
 N = 400
@@ -46,6 +47,19 @@ def test_the_table_compares_each_recipe_with_the_one_above() -> None:
     assert "p < 0.0001" in tuned
     assert tuned.endswith("25.0 min       2.4  1.1")
     assert len(head) == len(linear) == len(tuned)
+
+
+def test_the_table_has_columns_for_what_else_was_asked() -> None:
+    said = Strangers.of(["dog"] * 3 + ["stranger"] * 97)
+    rungs = [replace(one, elsewhere=answers(2), strangers=said) for one in (LINEAR, TUNED)]
+    head, linear, tuned = table(rungs)
+    assert "elsewhere" in head
+    assert "strangers labelled" in head
+    for line in (linear, tuned):
+        assert "  99.50% [" in line
+        assert "  3.00% [" in line
+    assert len(head) == len(linear) == len(tuned)
+    assert "elsewhere" not in table([LINEAR])[0]
 
 
 def test_a_table_of_failures_alone_has_no_head() -> None:

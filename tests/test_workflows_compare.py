@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from samples import draw_into
 
+from fursure import load
 from fursure.bundle import Bundle
 from fursure.cli import cli
 from fursure.data.manifest import Manifest
@@ -293,3 +294,24 @@ def test_a_ladder_of_failures_alone_is_a_failure(drawings: Path, tmp_path: Path)
     run = CliRunner().invoke(cli, [*args, "-q"])
     assert run.exit_code == 1
     assert run.stdout.splitlines()[1].startswith("broken  failed: no backbone")
+
+
+def test_recipes_are_asked_about_photos_elsewhere_and_strangers_too(
+    copied: Path, drawings: Path, tmp_path: Path
+) -> None:
+    away = draw_into(tmp_path / "away", count=12, first=900)
+    others = draw_into(tmp_path / "others", count=24, kinds=("stranger",))
+    again = compare(drawings, copied, [LIGHT, SMALL], elsewhere=away, strangers=others)
+    for row, one in zip(again.rows(), rungs(again), strict=True):
+        assert row["elsewhere"]["accuracy"]["n"] == 24
+        assert one.strangers is not None
+        model = load(copied / f"{one.name}.fursure")
+        photos = sorted((others / "stranger").iterdir())
+        said = [found.answer for found in model.predict(photos)]
+        assert one.strangers.called.value == said.count("stranger") / 24
+        assert one.strangers.labelled.value == sum(word in {"cat", "dog"} for word in said) / 24
+        assert row["strangers"]["labelled"]["n"] == len(one.strangers.called_S) == 24
+        (away / "fox").mkdir()
+    shutil.copy(next((away / "cat").iterdir()), away / "fox" / "a.png")
+    with pytest.raises(BadData, match="label 'fox', which the photos to train on do not have"):
+        compare(drawings, copied, [LIGHT, SMALL], elsewhere=away)

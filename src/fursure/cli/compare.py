@@ -47,6 +47,14 @@ if TYPE_CHECKING:
     "--curve/--no-curve", default=True, show_default=True,
     help="Also measure what the heads on frozen backbones learn from fewer photos.",
 )  # fmt: skip
+@click.option(
+    "--elsewhere", type=click.Path(path_type=Path), metavar="DATA",
+    help="Labelled photos of another origin, to measure every recipe on as well.",
+)  # fmt: skip
+@click.option(
+    "--strangers", type=click.Path(path_type=Path), metavar="DATA",
+    help="Photos of none of the classes, to ask every recipe about; 20 at least.",
+)  # fmt: skip
 @options.label_regex
 @options.rename
 @options.zip_encoding
@@ -72,7 +80,8 @@ def compare(
     ends in .toml; without one, those that need no torch are compared. All learn from the same
     photos and answer the same test photos, and training time is as from an empty cache. DIR gets
     each model, the table as ladder.json, and its picture as ladder.svg and ladder.png. A recipe
-    that fails is a row with its reason, and the exit code is 3.
+    that is worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A
+    recipe that fails is a row with its reason, and the exit code is 3.
     """
     from fursure.metrics.ladder import Failed
     from fursure.workflows.compare import compare as work

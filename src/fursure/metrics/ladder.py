@@ -6,58 +6,19 @@ adjusted together (Holm, Scandinavian Journal of Statistics 1979).
 Dimension key: N test photos, K classes.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from fursure.metrics.figures import log_losses, validated
-from fursure.metrics.intervals import Estimate, bootstrap, proportion
+from fursure.metrics.answers import Answers, Strangers
+from fursure.metrics.intervals import Estimate, bootstrap
 from fursure.metrics.paired import accuracy_difference, mcnemar
 
 SIGNIFICANT = 0.05
 MARGIN = 0.01  # of accuracy: what fewer photos may cost and still do
 LONGER = 1.25  # times as long, and so many
 WAITED = 10.0  # seconds more, are not about the same time: a clock is no better than that
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """How a model did on each test photo, in an order that all models share."""
-
-    correct_N: NDArray[np.bool_]
-    losses_N: NDArray[np.float64]  # -log p(true class), nats
-
-    @classmethod
-    def of(cls, probs_NK: NDArray[np.floating], labels_N: NDArray[np.integer]) -> Self:
-        """Return the answers behind these probabilities."""
-        probs_NK, labels_N = validated(probs_NK, labels_N)
-        # rounded as they are written, so that a run that goes on has the same figures
-        return cls(probs_NK.argmax(axis=1) == labels_N, log_losses(probs_NK, labels_N).round(6))
-
-    @property
-    def accuracy(self) -> Estimate:
-        """The share of right answers."""
-        return proportion(int(self.correct_N.sum()), len(self.correct_N))
-
-    @property
-    def log_loss(self) -> Estimate:
-        """The mean loss, nats per photo."""
-        return bootstrap(self.losses_N)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain values; a right answer is a 1."""
-        digits = "".join("1" if one else "0" for one in self.correct_N)
-        return {"correct": digits, "losses": self.losses_N.tolist()}
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the answers that `to_json` wrote."""
-        correct_N = np.array([digit == "1" for digit in values["correct"]], bool)
-        return cls(correct_N, np.array(values["losses"], np.float64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +42,8 @@ class Rung:
     engine: str
     photos: int  # learned from: training and validation
     curve: tuple[Point, ...] = ()  # of fewer photos, from few to many
+    elsewhere: Answers | None = None  # on photos of another origin, where there are some
+    strangers: Strangers | None = None  # on photos of none of the classes, where there are some
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -158,7 +121,12 @@ class Step:
         """Whether the rung is worth more, and therefore kept."""
         if self.tie:
             return self._settles < 0
-        return self.significant and self.difference.accuracy.value > 0
+        return self.significant and self.difference.accuracy.value > 0 and not self.losses
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What the rung loses, beyond chance, on photos unlike the test photos."""
+        return (*_lost_elsewhere(self.kept, self.rung), *_lost_to_strangers(self.kept, self.rung))
 
     @property
     def tie(self) -> bool:
@@ -196,7 +164,31 @@ class Step:
         if self.tie:
             why = "lower log loss" if _clear(self.difference.log_loss) else "smaller model"
             return f"a tie, so the {why} decides: keep {winner.name}"
+        if self.losses and self.significant and self.difference.accuracy.value > 0:
+            return f"{' and '.join(self.losses)}, so keep {winner.name}"
         return "worth it where accuracy counts" if self.better else f"keep {winner.name}"
+
+
+def _lost_elsewhere(kept: Rung, rung: Rung) -> Iterator[str]:
+    if kept.elsewhere is None or rung.elsewhere is None:
+        return
+    if len(kept.elsewhere.losses_N) != len(rung.elsewhere.losses_N):
+        return  # an encoder that had seen some of them was not asked about those
+    loss = difference(kept.elsewhere, rung.elsewhere).log_loss
+    if loss.low > 0:
+        yield f"it is less right of photos of another origin (log loss {loss:+.4f})"
+
+
+def _lost_to_strangers(kept: Rung, rung: Rung) -> Iterator[str]:
+    if kept.strangers is None or rung.strangers is None:
+        return
+    before, now = kept.strangers, rung.strangers
+    p_value = mcnemar(~before.labelled_S, ~now.labelled_S).p_value
+    if p_value < SIGNIFICANT and now.labelled.value > before.labelled.value:
+        yield (
+            f"it gives a label to {now.labelled.value:.1%} of the strangers instead of "
+            f"{before.labelled.value:.1%} ({shown_p(p_value)})"
+        )
 
 
 def shown_p(p_value: float) -> str:

@@ -46,8 +46,13 @@ STYLE: dict[str, Any] = {
 
 def table(rungs: Sequence[Rung | Failed]) -> list[str]:
     """Return the lines of the table: a recipe each, compared with the one above it."""
-    head = ["recipe", "accuracy", "log loss", "against the one above", "training", "ms/photo", "MB"]
-    rows: list[list[str]] = [head]
+    made = [one for one in rungs if isinstance(one, Rung)]
+    away, strangers = (
+        any(getattr(one, kind) is not None for one in made) for kind in ("elsewhere", "strangers")
+    )
+    head = ["recipe", "accuracy", "log loss", "against the one above"]
+    head += ["elsewhere", "log loss"] * away + ["strangers labelled"] * strangers
+    rows: list[list[str]] = [[*head, "training", "ms/photo", "MB"]]
     width = max(len(one.name) for one in rungs)
     below: Rung | None = None
     for one in rungs:
@@ -60,6 +65,7 @@ def table(rungs: Sequence[Rung | Failed]) -> list[str]:
                 str(one.answers.accuracy),
                 str(one.answers.log_loss),
                 _shown(gain),
+                *_abroad(one),
                 duration(one.seconds),
                 f"{one.milliseconds:.1f}",
                 f"{one.megabytes:.1f}",
@@ -75,6 +81,16 @@ def table(rungs: Sequence[Rung | Failed]) -> list[str]:
             case Failed(name, reason):
                 told.append(f"{name:{width}}  failed: {reason}")
     return told
+
+
+def _abroad(one: Rung) -> list[str]:
+    """Return what is known of photos unlike the test photos; every recipe has been asked alike."""
+    cells: list[str] = []
+    if one.elsewhere is not None:
+        cells += [str(one.elsewhere.accuracy), str(one.elsewhere.log_loss)]
+    if one.strangers is not None:
+        cells.append(str(one.strangers.labelled))
+    return cells
 
 
 def _shown(gain: Difference | None) -> str:

@@ -14,7 +14,8 @@ import numpy as np
 from fursure.data.manifest import Photo
 from fursure.data.split import limited
 from fursure.errors import BadData
-from fursure.metrics.ladder import Answers, Point
+from fursure.metrics.answers import Answers
+from fursure.metrics.ladder import Point
 from fursure.recipe import Recipe
 from fursure.sureness.calibration import softmax
 from fursure.training.collect import Collected

@@ -19,6 +19,7 @@ from fursure.training.backbones import seen_by
 from fursure.training.classes import check_classes, refuse_reserved
 from fursure.training.fit import few
 from fursure.training.seen import without_seen
+from fursure.workflows.abroad import Abroad
 from fursure.workflows.division import Shares, divided
 from fursure.workflows.ladder_folder import Knobs, check_place, claim, write_note
 from fursure.workflows.notes import about_copies, about_photos
@@ -96,6 +97,8 @@ def compare(
     threads: int | None = None,
     label_regex: str | None = None,
     rename: Mapping[str, str] | None = None,
+    elsewhere: str | PathLike[str] | None = None,
+    strangers: str | PathLike[str] | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
     say: Callable[[str], None] = lambda _sentence: None,
@@ -104,8 +107,10 @@ def compare(
 
     ``folder`` gets a bundle for each, the split, the ladder as JSON and as a picture. A recipe
     that fails is a rung with its reason. The same command continues what was interrupted, and
-    with other recipes it adds to the ladder. Labels in ``rename`` become others. ``say`` hears
-    what is worth telling, once.
+    with other recipes it adds to the ladder. Labels in ``rename`` become others. Labelled photos
+    ``elsewhere``, of another origin, and photos of ``strangers`` are asked about too: a recipe that
+    is worse of them than a quicker one is not worth its time. ``say`` hears what is worth telling,
+    once.
 
     Raises:
         FursureError: the photos, the folder or the list of recipes cannot be used.
@@ -122,10 +127,14 @@ def compare(
     for sentence in (*_about(division, knobs, recipes), *about_copies(division.usable)):
         say(sentence)
     claim(place, division, knobs, overwrite=overwrite)
+    abroad = Abroad.of(elsewhere, strangers, division, engine=engine, threads=threads)
+    for sentence in abroad.strangers.notes if abroad.strangers else ():
+        say(sentence)
     ground = Ground(
         data=data,
         folder=place,
         division=division,
+        abroad=abroad,
         curve=curve,
         engine=engine,
         threads=threads,
@@ -223,7 +232,7 @@ def _unseen_by_all(division: Manifest, recipes: Sequence[Recipe]) -> Manifest:
         name
         for recipe in recipes
         for name in ([recipe.backbone] if isinstance(recipe.backbone, str) else recipe.backbone)
-    }
+    } | {recipe.tune.beside for recipe in recipes if recipe.tune and recipe.tune.beside}
     seen = frozenset[int]().union(*map(seen_by, sorted(names)))
     return replace(division, photos=without_seen(division.photos, seen))
 
@@ -293,6 +302,7 @@ def _row(one: Rung) -> dict[str, Any]:
         "megabytes": one.megabytes,
         "milliseconds_per_photo": one.milliseconds,
         "engine": one.engine,
+        **_abroad(one),
         "curve": [
             {
                 "photos": point.photos,
@@ -302,6 +312,21 @@ def _row(one: Rung) -> dict[str, Any]:
             for point in one.points
         ],
     }
+
+
+def _abroad(one: Rung) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if (away := one.elsewhere) is not None:
+        found["elsewhere"] = {
+            "accuracy": away.accuracy.to_json(),
+            "log_loss": away.log_loss.to_json(),
+        }
+    if (others := one.strangers) is not None:
+        found["strangers"] = {
+            "labelled": others.labelled.to_json(),
+            "called": others.called.to_json(),
+        }
+    return found
 
 
 def _once(say: Callable[[str], None]) -> Callable[[str], None]:

@@ -26,11 +26,13 @@ from fursure.engine.predictor import Predictor
 from fursure.errors import BadData, OutputExists
 from fursure.files import replacing
 from fursure.images.decode import LIMITS
-from fursure.metrics.ladder import Answers, Point, Rung
+from fursure.metrics.answers import Answers
+from fursure.metrics.ladder import Point, Rung
 from fursure.recipe import Engine, Recipe
 from fursure.training.collect import collect
 from fursure.training.combine import encoder_for
 from fursure.training.curve import for_test, learning_curve
+from fursure.workflows.abroad import Abroad
 from fursure.workflows.progress import Advance, Progress
 from fursure.workflows.train import READING, Trained, train
 
@@ -56,6 +58,7 @@ class Ground:
     data: str | PathLike[str]
     folder: Path
     division: Manifest  # which photo is for what
+    abroad: Abroad  # what else they are measured on
     curve: bool  # whether the head is measured on fewer photos too
     engine: Engine
     threads: int | None
@@ -93,6 +96,8 @@ def rung(recipe: Recipe, ground: Ground) -> Rung:
         engine=run.engine,
         photos=learned,
         curve=(note.curve or ()) if ground.curve else (),
+        elsewhere=ground.abroad.answers(bundle, ground.progress),
+        strangers=ground.abroad.said_of_strangers(bundle, ground.progress),
     )
 
 
