@@ -311,7 +311,7 @@ def test_recipes_are_asked_about_photos_elsewhere_and_strangers_too(
         assert one.strangers.called.value == said.count("stranger") / 24
         assert one.strangers.labelled.value == sum(word in {"cat", "dog"} for word in said) / 24
         assert row["strangers"]["labelled"]["n"] == len(one.strangers.called_S) == 24
-        (away / "fox").mkdir()
+    (away / "fox").mkdir()
     shutil.copy(next((away / "cat").iterdir()), away / "fox" / "a.png")
     with pytest.raises(BadData, match="label 'fox', which the photos to train on do not have"):
         compare(drawings, copied, [LIGHT, SMALL], elsewhere=away)
