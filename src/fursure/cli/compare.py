@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--minutes", type=typed(FineTune, "minutes"),
-    help="Budget for each recipe that trains the network itself. [default: the recipe's]",
+    help="At most for each recipe that trains the network itself. [default: the recipe's]",
 )  # fmt: skip
 @click.option(
     "--test", type=typed(Recipe, "test"), default=0.2, show_default=True,

@@ -77,7 +77,7 @@ FLAGS: tuple[Decorator, ...] = (
         help=f"Answer with the mean of a photo and its mirror image, in twice the time. {UNSAID}",
     ),
     _flag(FineTune, "augment", "How training photos vary from pass to pass."),
-    _flag(FineTune, "minutes", "Budget for training the network itself."),
+    _flag(FineTune, "minutes", "At most for training the network itself."),
     _flag(Stage, "epochs", "Passes over the training photos, of the last stage."),
     _flag(Stage, "rate", "Highest learning rate, of the last stage."),
 )  # fmt: skip
