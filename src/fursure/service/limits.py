@@ -11,6 +11,7 @@ class Limits:
     headers: int = 16 * 2**10  # bytes of its first line and headers
     photos: int = 64  # in one request
     receive: float = 10.0  # seconds in which a request has to have arrived, whole
+    send: float = 10.0  # seconds in which a client has to read on, at 4 KiB a second
     keep_alive: float = 5.0  # seconds an idle connection stays open
     connections: int = 256
     per_address: int = 32  # connections of one address
@@ -19,3 +20,4 @@ class Limits:
     queued: float = 0.25  # seconds of work that may wait; more is refused at once
     least_queue: int = 16  # photos that may wait however slow the model is
     shutdown: float = 10.0  # seconds for accepted requests to finish after SIGTERM
+    farewell: float = 2.0  # seconds of those for what still arrives, or is not read

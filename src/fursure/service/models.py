@@ -44,7 +44,7 @@ class Model:
 
     def __init__(self, name: str, path: str, opening: Opening, limits: Limits) -> None:
         self.name, self.path, self.opening = name, path, opening
-        self.predictor = self._opened()
+        self._serve(self._opened())
         self.batcher: Batcher[Work, Answer] = Batcher(
             self._answer,
             size=BATCH,
@@ -78,7 +78,12 @@ class Model:
         Raises:
             FursureError: it is damaged or cannot be run; the old one goes on.
         """
-        self.predictor = self._opened()
+        self._serve(self._opened())
+
+    def _serve(self, predictor: Predictor) -> None:
+        # the digest is of megabytes: computed here once, and not for each who asks for the facts
+        digest = predictor.bundle.digest
+        self.predictor, self.digest = predictor, digest
 
     def _answer(self, items: Sequence[Work]) -> list[Answer]:
         """Answer a batch, all of it by the same predictor, whatever is swapped meanwhile."""
@@ -172,7 +177,7 @@ def described(model: Model) -> dict[str, Any]:
     return {
         "name": model.name,
         "labels": list(meta.labels),
-        "digest": model.bundle.digest,
+        "digest": model.digest,
         "engine": model.predictor.network.session.engine,
         "threshold": model.predictor.threshold,
         "max_error": meta.max_error,
