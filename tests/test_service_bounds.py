@@ -17,6 +17,7 @@ from fursure.images.drawings import draw, jpeg
 from fursure.service import inference_v2
 from fursure.service.inference_v2 import work_in
 from fursure.service.limits import Limits
+from fursure.service.memory import KEPT, SMALL, Account, Memory
 from fursure.service.multipart import files_in
 from fursure.service.problems import Problem
 
@@ -76,7 +77,7 @@ class no_arrays:  # noqa: N801 - reads as a sentence
         def refuse(*_args: Any) -> None:
             raise AssertionError
 
-        self.patch.setattr(inference_v2.np, "array", refuse)
+        self.patch.setattr(np, "array", refuse)
 
     def __exit__(self, *_: object) -> None:
         self.patch.undo()
@@ -101,7 +102,7 @@ def test_pixels_may_be_nested_or_not(nested: bool) -> None:
     values_NHWC = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
     data = values_NHWC.tolist() if nested else values_NHWC.ravel().tolist()
     (work,), _ = work_in(pixels(data, [2, 2, 2, 3]), None, Limits(), 2)
-    assert np.array_equal(work, values_NHWC)  # type: ignore[arg-type]
+    assert np.array_equal(work, values_NHWC)
 
 
 @pytest.mark.parametrize(
@@ -272,3 +273,76 @@ def test_the_end_waits_neither_for_who_does_not_read_nor_for_who_drips(tmp_path:
             service.process.terminate()
             assert service.process.wait(timeout=20) == 0
         assert time.monotonic() - began < 7  # 10.4 s it was
+
+
+# One budget of memory
+
+
+def test_memory_is_one_sum_and_each_address_has_a_share_of_it() -> None:
+    memory = Memory(100 * MEGABYTE, 50 * MEGABYTE)
+    memory.take("a", 40 * MEGABYTE)
+    with pytest.raises(Problem, match="hold too much at once") as own:
+        memory.take("a", 11 * MEGABYTE)
+    memory.take("b", 28 * MEGABYTE)
+    with pytest.raises(Problem, match="memory is taken") as all_of_it:
+        memory.take("c", 2 * MEGABYTE)
+    assert (own.value.status, all_of_it.value.status) == (429, 503)
+    assert own.value.retry_after == all_of_it.value.retry_after == 1
+    for number in range(KEPT // SMALL):  # what is kept for those who hold next to nothing
+        memory.take(f"small-{number}", SMALL)
+    with pytest.raises(Problem):
+        memory.take("late", 1)
+    memory.give("a", 40 * MEGABYTE)
+    memory.take("late", MEGABYTE)
+    assert memory.used == 61 * MEGABYTE
+
+
+def test_a_connection_gives_back_all_it_holds() -> None:
+    memory = Memory(100 * MEGABYTE, 50 * MEGABYTE)
+    account = Account(memory, "a")
+    account.take(5)
+    account.take(6)
+    assert memory.used == 11
+    account.clear()
+    account.clear()
+    assert (memory.used, account.held, memory._by_address) == (0, 0, {})
+
+
+def test_a_large_photo_waits_for_memory_and_is_refused_after_a_while() -> None:
+    memory = Memory(100, 100)
+    with memory.decoding(80, wait=0):
+        with (
+            pytest.raises(Problem, match="no memory for so large a photo") as refused,
+            memory.decoding(21, wait=0.01),
+        ):
+            raise AssertionError
+        assert refused.value.status == 503
+        with memory.decoding(20, wait=0):
+            pass
+    assert memory.used == 0
+
+
+def test_bodies_are_charged_as_they_come_and_given_back(service: Service) -> None:
+    idle = service.state()[2]
+    head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n"
+    answers = []
+    with ExitStack() as stack:
+        for _ in range(10):
+            link = stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+            link.settimeout(0.5)
+            with suppress(OSError):
+                link.sendall(head + bytes(19_000_000))
+            answers.append(link)
+        assert service.state()[2] < idle + 160 * MEGABYTE  # 128 are an address's share
+        assert b"429" in b"".join(b"".join(received(link)) for link in answers)
+        other = socket.create_connection(
+            ("127.0.0.1", service.port), source_address=("127.0.0.2", 0)
+        )
+        with stack.enter_context(other):  # another address is answered meanwhile
+            ask = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            other.sendall(ask + b"Content-Length: %d\r\n\r\n" % len(CAT) + CAT)
+            assert b"".join(received(other)).startswith(b"HTTP/1.1 200")
+    assert until(lambda: service("POST", "/v1/predict", CAT).status == 200)
+    metrics = service("GET", "/metrics").body.decode()
+    assert "fursure_memory_bytes 0.0" in metrics
+    assert 'reason="memory"' in metrics

@@ -16,12 +16,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from fursure.service import inference_v2, openapi
-from fursure.service.answering import Asgi, Receive, Scope, Send, predicted, reply, to_json
+from fursure.service.answering import Asgi, Receive, Scope, Send, body_of, predicted, reply, to_json
 from fursure.service.figures import Figures
 from fursure.service.limits import Limits
 from fursure.service.models import Model, Models, described, report_of
 from fursure.service.problems import Problem
-from fursure.service.protocol import gone
+from fursure.service.protocol import address_of, gone, holding
 
 KINDS = {
     "html": "text/html; charset=utf-8",
@@ -241,9 +241,12 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         one = chosen(request)
         size = one.bundle.meta.preprocess.size
         length = request.headers.get("inference-header-content-length")
-        received = await request.body()
+        received = await body_of(request.receive)
+        holding(request.scope, inference_v2.taken_by(received, length))
         work, asked = await asyncio.to_thread(inference_v2.work_in, received, length, limits, size)
-        answers = await one.batcher.submit(work, gone(request.scope))
+        answers = await one.batcher.submit(
+            work, gone(request.scope), owner=address_of(request.scope)
+        )
         body, headers = await asyncio.to_thread(inference_v2.response, one, answers, asked)
         kind = headers.pop("content-type")
         return _sent(body, kind, headers=headers)

@@ -30,6 +30,7 @@ TYPES = {"float32": "FP32", "uint8": "UINT8"}
 WORDS = ("answer", "label")
 SHARES = ("confidence", "familiarity")
 VALUES = 2**19  # in a request's JSON: three pictures of 224 pixels a side; 50 ms to read
+VALUE = 128  # bytes of one, read
 DIMENSIONS = 4  # of a tensor
 OUTPUTS = 16  # asked for in one request
 AT_ONCE = 2**12  # numbers written as JSON without a break
@@ -56,6 +57,12 @@ def metadata(model: Model) -> dict[str, Any]:
             *({"name": name, "datatype": "FP32", "shape": [-1]} for name in SHARES),
         ],
     }
+
+
+def taken_by(body: bytes, header_length: str | None) -> int:
+    """Return about how many bytes reading a request takes: its texts, photos and values."""
+    head, rest = _cut(body, header_length)
+    return 2 * len(head) + len(rest) + VALUE * min(_values(head), VALUES)
 
 
 def work_in(
@@ -97,8 +104,13 @@ def _cut(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[: int(header_length)], body[int(header_length) :]
 
 
+def _values(head: bytes) -> int:
+    """Return how many values a JSON text has at most."""
+    return sum(head.count(mark) for mark in (b",", b"[", b"{"))
+
+
 def _parsed(head: bytes) -> dict[str, Any]:
-    if sum(head.count(mark) for mark in (b",", b"[", b"{")) > VALUES:
+    if _values(head) > VALUES:
         raise Problem(
             413, f"the JSON holds more than {VALUES:,} values; send tensors as binary data."
         )

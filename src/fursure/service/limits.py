@@ -9,6 +9,8 @@ class Limits:
 
     body: int = 20 * 2**20  # bytes of a request
     headers: int = 16 * 2**10  # bytes of its first line and headers
+    memory: int = 384 * 2**20  # bytes of all bodies, photos being decoded and answers
+    memory_share: int = 128 * 2**20  # of those, for the requests of one address
     photos: int = 64  # in one request
     receive: float = 10.0  # seconds in which a request has to have arrived, whole
     send: float = 10.0  # seconds in which a client has to read on, at 4 KiB a second

@@ -46,7 +46,7 @@ def files_in(body: bytes, content_type: str, *, most: int) -> list[tuple[str, by
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= 70:  # RFC 2046
         raise Problem(400, "the form names no boundary of 1 to 70 characters.")
-    files = []
+    files: list[tuple[str, bytes]] = []
     for part in _parts(body, boundary, most + FIELDS):
         name, start = _head(body, part)
         if name is None:
@@ -63,7 +63,7 @@ def _parts(body: bytes, boundary: bytes, most: int) -> list[slice]:
     """Return where each part of a form lies, headers included."""
     between = LINE + b"--" + boundary
     at = len(between) - len(LINE) if body.startswith(between[2:]) else _after(body, between, 0)
-    parts = []
+    parts: list[slice] = []
     while not body.startswith(b"--", at):
         if len(parts) == most:
             raise Problem(413, f"more than {most} parts in one form.")

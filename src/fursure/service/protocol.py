@@ -15,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fursure.service import access
 from fursure.service.admission import Admission
+from fursure.service.memory import Account
 from fursure.service.problems import Problem
 from fursure.service.sending import Sending
 
@@ -38,6 +39,7 @@ class Guard(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.admission, self.hosts, self.token = admission, hosts, token
         self.address = ""
+        self.account = Account(admission.memory, "")
         self.inside = False
         self.refusal: Problem | None = None  # of the request that is being received
         self.draining = False  # the last answer is sent, what still comes is thrown away
@@ -50,7 +52,7 @@ class Guard(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Let the connection in, or close it."""
         super().connection_made(transport)
-        self.address = self.client[0] if self.client else ""
+        self.address = self.account.address = self.client[0] if self.client else ""
         self.inside = self.admission.enter(self.address)
         if not self.inside:
             self._send(Problem(503, "too many connections.", retry_after=1), close=True)
@@ -67,6 +69,7 @@ class Guard(HttpToolsProtocol):
         if self.inside:
             self.admission.leave(self.address)
             self.inside = False
+        self.account.clear()
         super().connection_lost(exc)
 
     def _begin_to_wait(self) -> None:
@@ -223,8 +226,21 @@ class Guard(HttpToolsProtocol):
             limit = self.admission.limits.body // 2**20
             self._reject(Problem(413, f"the body is larger than {limit} MiB."))
             return
-        if self.refusal is None:
-            super().on_body(body)
+        if self.refusal is not None or self.cycle.response_complete:
+            return
+        try:
+            self.account.take(len(body))
+        except Problem as problem:
+            self.admission.refused("memory")
+            self._reject(problem)
+            return
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """Let go of what the answered requests held."""
+        if not self.pipeline:
+            self.account.clear()
+        super().on_response_complete()
 
     def on_message_complete(self) -> None:
         """Pass the request on, or answer the refusal now that it can be heard."""
@@ -277,6 +293,23 @@ def _host(given: bytes) -> str:
     if name.startswith("["):
         return name.partition("]")[0] + "]"
     return name.partition(":")[0]
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """Return the address that a request came from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def holding(scope: Mapping[str, Any], size: int) -> None:
+    """Charge what a request is about to take to its address, until it is answered.
+
+    Raises:
+        Problem: that would be too much.
+    """
+    connection = scope.get("state", {}).get("connection")
+    if connection is not None:
+        cast("Guard", connection).account.take(size)
 
 
 def gone(scope: Mapping[str, Any]) -> Callable[[], bool]:
