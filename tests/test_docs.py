@@ -105,6 +105,7 @@ def test_the_documents_have_commands_and_no_reason_is_left_without_one() -> None
     assert "fursure split train.zip --out pets --train 4000 --val 500 --test 500" in RUN
 
 
+@pytest.mark.long
 def test_every_command_works_as_printed(
     desk: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
