@@ -44,8 +44,9 @@ def never_ending(model: bytes) -> str | None:
     for kind, number, value in _walked(model):
         if kind == "attribute" and MESSAGES["attribute"].get(number) == "graph":
             return "a graph inside a node"
-        if kind == "node" and number == OPERATOR and value in CONTROL_FLOW:
-            return bytes(value).decode()  # type: ignore[arg-type] - a number is in no such set
+        named = kind == "node" and number == OPERATOR and isinstance(value, memoryview)
+        if named and (operator := bytes(value)) in CONTROL_FLOW:
+            return operator.decode()
     return None
 
 
