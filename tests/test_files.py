@@ -237,7 +237,7 @@ def test_a_named_home_that_cannot_be_written_is_still_read(
         ["train", "photos", "-o", "m.fursure", "-q"],
         ["predict", "photos", "-q"],
         ["evaluate", "pets", "photos", "-q"],
-        ["split", "photos", "--into", "divided"],
+        ["split", "photos", "--out", "divided"],
         ["check", "photos", "-q"],
         ["cache"],
         ["backbones"],

@@ -399,8 +399,8 @@ def test_an_output_below_a_file_is_refused_before_any_work(photos: Path, tmp_pat
     [
         (("predict", "photos", "-q", "--csv", "out.csv"), "out.csv"),
         (("evaluate", "pets", "photos", "-q", "--report", "out.html"), "out.html"),
-        (("split", "photos", "--into", "divided"), "divided"),
-        (("check", "photos", "-q", "--report", "out.html"), "out.html"),
+        (("split", "photos", "--out", "divided"), "the cache"),
+        (("check", "photos", "-q"), "the cache"),
         (("demo", "--into", "demo"), "demo"),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
@@ -409,12 +409,11 @@ def test_a_full_disk_names_the_file_and_what_to_do_in_every_command(
     args: tuple[str, ...], name: str, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    made = run("evaluate", "pets", "photos", "-q")  # fills the caches
     made = run(*args, largest=200)
     assert made.returncode == 1, made.stderr
     last = made.stderr.splitlines()[-1]
     assert last.startswith("fursure: ")
-    assert name in last or "the cache" in last
+    assert name in last
     assert "free some space" in last
     assert "Traceback" not in made.stderr
 
@@ -434,7 +433,7 @@ def test_members_inside_each_other_are_left_out_of_a_zip(photos: Path, tmp_path:
             name.compress_size, name.file_size = first.compress_size, first.file_size
             archive.filelist.append(name)
             archive.NameToInfo[name.filename] = name
-        archive._didModify = True
+        archive._didModify = True  # type: ignore[attr-defined]
     made = train(path, tmp_path / "m.fursure", "--json")
     assert made.returncode == 0, made.stderr
     assert json.loads(made.stdout)["figures"]["n"] == 7  # cat.0 lies where the thousand do

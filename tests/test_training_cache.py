@@ -45,7 +45,8 @@ def test_a_vector_cut_short_is_not_there(tmp_path: Path, kept: int) -> None:
     with closing(DiskCache(path, VECTORS)) as cache:
         cache.update(dict.fromkeys(digests, np.ones(64, np.float32)))
         cache._run(
-            f"UPDATE entry SET value = substr(value, 1, {kept}) WHERE digest = x'{digests[1]}'"
+            "UPDATE entry SET value = substr(value, 1, ?) WHERE digest = ?",
+            (kept, bytes.fromhex(digests[1])),
         )
     with closing(DiskCache(path, VECTORS)) as cache:
         assert cache.many(digests).keys() == {digests[0], digests[2]}
@@ -56,9 +57,9 @@ def test_a_vector_cut_short_is_not_there(tmp_path: Path, kept: int) -> None:
 def test_a_damaged_fingerprint_or_fact_is_not_there(tmp_path: Path) -> None:
     for codec, damage in ((FINGERPRINTS, b"short"), (FACTS, b"short"), (VECTORS, b"odd")):
         path = tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite"
-        with closing(DiskCache(path, codec)) as cache:  # type: ignore[var-annotated, arg-type]
+        with closing(DiskCache(path, codec)) as cache:
             cache._run("INSERT INTO entry VALUES (?, ?)", (bytes.fromhex(A), damage))
-        with closing(DiskCache(path, codec)) as cache:  # type: ignore[arg-type]
+        with closing(DiskCache(path, codec)) as cache:
             assert cache.many([A]) == {}
 
 

@@ -129,26 +129,40 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=PART)
     part = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
             _is_ours(handle)
             yield file
             file.flush()
             os.fsync(file.fileno())
         part.chmod(0o666 & ~_umask())  # mkstemp made it private
         part.replace(path)
-    except BaseException as error:
+    except BaseException:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            error.filename = str(path)  # a failed write does not say which file it was
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a write that fails say which file it was: what has no name is ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def is_left(name: str) -> bool:
+    """Return whether a file of that name is what a killed write of ours left."""
+    return LEFT.fullmatch(name) is not None
 
 
 @lru_cache(maxsize=1000)
 def _sweep(folder: Path) -> None:
     """Remove, once a run, what killed writers left in ``folder``; each living one has a lock."""
     with suppress(OSError), os.scandir(folder) as entries:
-        left = [Path(entry.path) for entry in entries if LEFT.fullmatch(entry.name)]
+        left = [Path(entry.path) for entry in entries if is_left(entry.name)]
         for part in left:
             with suppress(OSError):  # another run was quicker, or it is no file of this user
                 _sweep_one(part)
