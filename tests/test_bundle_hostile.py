@@ -6,6 +6,7 @@ import json
 import os
 import random
 import time
+import tokenize
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -250,6 +251,25 @@ def test_a_network_of_other_outputs_is_a_sentence(
     with pytest.raises(FursureError, match=f"{cut} have the shape"):
         Models([str(path)], Opening(engine="onnxruntime"), Limits())
     assert _run(["predict", "-m", str(path), str(data / "cat" / "cat.0.jpg")]) == 1
+
+
+def test_a_refused_swap_is_counted_whatever_was_wrong(
+    members: Members, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "m.fursure", members)
+    models = Models([str(path)], Opening(engine="onnxruntime"), Limits())
+    before = models[None].predictor
+    written(path, changed(members, figures={"accuracy": [1]}))
+    [(name, problem)] = models.swap()
+    assert name == "m"
+    assert "figures lacks" in str(problem)
+
+    def unforeseen(_path: Path) -> Bundle:
+        raise tokenize.TokenError("EOF in multi-line statement")
+
+    monkeypatch.setattr(Bundle, "read", unforeseen)
+    assert [(name, bool(problem)) for name, problem in models.swap()] == [("m", True)]
+    assert models[None].predictor is before
 
 
 # Very many flaws
