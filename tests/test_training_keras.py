@@ -271,12 +271,12 @@ def test_a_file_that_ends_its_reader_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = legacy(tmp_path / "mine.h5", {"conv": [(1, 1, 3, 8)]})
-    monkeypatch.setattr(keras_trial.sys, "executable", shutil.which("false") or "false")
+    monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
     keras_trial.check_readable(path)  # refused in words: the next reader says why
     killed = tmp_path / "killed"
     killed.write_text("#!/bin/sh\nkill -11 $$\n")
     killed.chmod(0o755)
-    monkeypatch.setattr(keras_trial.sys, "executable", str(killed))
+    monkeypatch.setattr(sys, "executable", str(killed))
     with pytest.raises(BadBackbone, match=r"mine\.h5 ends the process that reads it \(code -11\)"):
         keras_trial.check_readable(path)
 

@@ -79,12 +79,12 @@ def index_zip(path: Path, file: BinaryIO) -> Index:
     index = Index()
     names, unknown = _names(members)
     inside = _inside_others(members)
-    for name, info in zip(names, members, strict=True):
+    for row, (name, info) in enumerate(zip(names, members, strict=True)):
         if stat.S_ISLNK(info.external_attr >> 16):
             index.skipped["link in the archive"] += 1
         elif name.endswith(("/", "\\")):
             index.add(name, None)
-        elif info.header_offset in inside:
+        elif row in inside:
             index.skipped["member inside another, as in a zip bomb"] += 1
         elif info.header_offset < 0:
             index.skipped["member outside the archive"] += 1
@@ -107,15 +107,16 @@ def index_zip(path: Path, file: BinaryIO) -> Index:
 
 
 def _inside_others(members: Sequence[zipfile.ZipInfo]) -> set[int]:
-    """Return the places of members that begin within an earlier one (Fifield, WOOT 2019).
+    """Return the rows of members that begin within an earlier one (Fifield, WOOT 2019).
 
     Thousands of names for the same packed bytes unpack to terabytes, and each of them is small.
     """
     inside, end = set(), 0
-    for info in sorted(members, key=lambda info: info.header_offset):
-        if info.header_offset < end:
-            inside.add(info.header_offset)
-        end = max(end, info.header_offset + _LOCAL_HEADER.size + info.compress_size)
+    for row in sorted(range(len(members)), key=lambda row: members[row].header_offset):
+        start = members[row].header_offset
+        if start < end:
+            inside.add(row)
+        end = max(end, start + _LOCAL_HEADER.size + members[row].compress_size)
     return inside
 
 
