@@ -1,11 +1,17 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-long test-slow check format bench bench-sure bench-small lock pets clean
+.PHONY: help install demo test test-long test-slow check format bench bench-sure bench-small lock sbom pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
 UV := $(BIN)/uv
 PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
-INSTALL := $(UV) pip install --quiet --python $(BIN)/python --constraint requirements.lock
+PIP := $(UV) pip install --quiet --python $(BIN)/python
+
+# Every file's digest has to be in the lock: of what is installed, and of what builds the package.
+define install
+$(PIP) --require-hashes --requirements pyproject.toml --extra $(1) --constraint requirements.lock
+$(PIP) --no-deps --build-constraints requirements.lock --editable .
+endef
 
 help:
 	@echo "make demo     the main job on drawn pictures, offline, without torch"
@@ -15,6 +21,7 @@ help:
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "make bench-small  do figures from few photos hold? on the same photos"
+	@echo "make sbom     what the extra all installs, as CycloneDX, into dist/"
 	@echo "also: install test-slow format lock lite pets clean"
 
 $(UV):
@@ -22,11 +29,11 @@ $(UV):
 	$(BIN)/pip install --quiet --disable-pip-version-check uv
 
 .venv/train-installed: $(UV) pyproject.toml requirements.lock
-	$(INSTALL) --editable '.[train]'
+	$(call install,train)
 	@touch $@
 
 .venv/dev-installed: $(UV) pyproject.toml requirements.lock
-	$(INSTALL) --editable '.[dev]'
+	$(call install,dev)
 	@touch $@ .venv/train-installed
 
 install: .venv/dev-installed
@@ -48,11 +55,13 @@ check: .venv/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/cli_reference.py --check
+	$(BIN)/python -m scripts.licences --check
 
 format: .venv/dev-installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/cli_reference.py
+	$(BIN)/python -m scripts.licences
 
 bench: .venv/dev-installed
 	$(BIN)/python -m benchmarks.main_job
@@ -65,9 +74,20 @@ bench-small: .venv/dev-installed
 	$(BIN)/python -m benchmarks.small_data
 
 # The lock carries every package's hashes and no index address, so any mirror serves it.
+LOCKED := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
+
 lock: $(UV)
-	$(UV) pip compile pyproject.toml --universal --all-extras --upgrade --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --quiet --output-file requirements.lock
+	$(UV) pip compile pyproject.toml --all-extras --group build --group sbom --upgrade $(LOCKED) \
+	  --output-file requirements.lock
+
+# The same versions and digests, without what only the tests need.
+sbom: .venv/dev-installed
+	@mkdir -p dist
+	$(UV) pip compile pyproject.toml --extra all --constraint requirements.lock $(LOCKED) \
+	  --output-file dist/all.lock
+	$(UV) tool run --quiet --constraints requirements.lock --from cyclonedx-bom cyclonedx-py \
+	  requirements dist/all.lock --pyproject pyproject.toml --output-reproducible \
+	  --output-file dist/fursure.cdx.json
 
 lite: .venv/dev-installed
 	$(BIN)/python -m scripts.build_lite

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fursure.bundle import UNCERTIFIED
 from fursure.data.layout import list_photos
 from fursure.data.sources import open_source
+from fursure.meta import UNCERTIFIED
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import Recipe

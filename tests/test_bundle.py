@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fursure.bundle import LIMITS, Bundle, short_digest, short_digests
+from fursure.bundle import Bundle, short_digest, short_digests
 from fursure.engine.session import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
+from fursure.members import LIMITS
 from fursure.recipe import Recipe
 from fursure.sureness.risk import RiskTable, risk_table
 from fursure.training.card import card
@@ -143,7 +144,7 @@ def lacking(name: str) -> Callable[[Members], Members]:
         (lacking("risks"), "bundle.json lacks risks"),
         (with_json(labels=["cat"]), "two different printable names"),
         (with_json(labels=["cat", "\u202edog"]), "two different printable names"),
-        (with_json(temperature="hot"), "temperature in bundle.json is no number"),
+        (with_json(temperature="hot"), "bundle.json: temperature is no number"),
         (with_json(temperature=0), "outside"),
         (lambda found: found | {"bundle.json": b'{"a": NaN}'}, "NaN"),
         (lambda found: found | {"bundle.json": b"[" * 5000}, "nests more than"),
@@ -173,7 +174,7 @@ def test_a_member_beyond_its_limit_is_refused(data: bytes, tmp_path: Path) -> No
 def test_a_pickled_array_is_never_opened(data: bytes, tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.savez(buffer, jpeg=np.array([{"a": 1}], object), allow_pickle=True)
-    with pytest.raises(BadBundle, match=r"[Oo]bject arrays|pickle"):
+    with pytest.raises(BadBundle, match="pickle"):
         Bundle.read(rewritten(tmp_path, members(data) | {"golden.npz": buffer.getvalue()}))
 
 

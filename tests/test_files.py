@@ -1,15 +1,21 @@
 import os
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from samples import draw_into
+from samples import draw_into, network_into
 
 from fursure import files
 from fursure.cli import cli
-from fursure.files import home, offline, replacing
+from fursure.errors import OutputBusy
+from fursure.files import alone, home, homes, offline, replacing
+from fursure.recipe import Recipe
+from fursure.workflows.train import train
 
 
 def test_a_write_replaces_the_old_file_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -36,6 +42,93 @@ def test_a_written_file_can_be_read_by_others(tmp_path: Path) -> None:
         file.write(b"")
     (tmp_path / "plain").write_bytes(b"")
     assert (tmp_path / "model").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from fursure.files import replacing
+with replacing(Path(sys.argv[1])) as file:
+    file.write(b"half")
+    print("writing", flush=True)
+    if sys.argv[2] == "wait":
+        sys.stdin.read()
+    os.kill(os.getpid(), 9)
+"""
+
+
+def writer(path: Path, how: str) -> "subprocess.Popen[bytes]":
+    """Start a process that writes to ``path`` and never ends that well."""
+    command = [sys.executable, "-c", KILLED, str(path), how]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdout
+    assert process.stdin
+    process.stdout.readline()
+    if how != "wait":
+        process.wait()
+    return process
+
+
+def age(folder: Path, *, seconds: float) -> list[Path]:
+    """Make the hidden files in ``folder`` older, and forget that it was swept."""
+    hidden = list(folder.glob(".*"))
+    for path in hidden:
+        os.utime(path, (time.time() - seconds,) * 2)
+    files._sweep.cache_clear()
+    return hidden
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_what_a_killed_writer_left_goes_with_the_next_write(tmp_path: Path) -> None:
+    mine = tmp_path / ".mine.abcdefgh.part"
+    mine.write_text("of another program")
+    with writer(tmp_path / "model", "die") as dead:
+        assert dead.returncode == -9
+    assert len(age(tmp_path, seconds=3600)) == 2
+    with replacing(tmp_path / "other") as file:
+        file.write(b"whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [mine.name, "other"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_what_a_living_or_a_new_writer_has_is_left_alone(tmp_path: Path) -> None:
+    with writer(tmp_path / "new", "die"):
+        pass
+    files._sweep.cache_clear()
+    with replacing(tmp_path / "other"):
+        assert len(list(tmp_path.glob(".new.*"))) == 1  # younger than a minute
+    with writer(tmp_path / "slow", "wait") as living:
+        age(tmp_path, seconds=3600)
+        with replacing(tmp_path / "other"):
+            assert len(list(tmp_path.glob(".slow.*"))) == 1
+            assert not list(tmp_path.glob(".new.*"))
+        living.kill()
+
+
+def test_a_second_run_with_the_same_output_is_told(tmp_path: Path) -> None:
+    photos = draw_into(tmp_path / "photos", count=3)
+    output = tmp_path / "m.fursure"
+    recipe = Recipe(backbone=network_into(tmp_path / "net"))
+    with alone(output), pytest.raises(OutputBusy, match="another run; wait"):
+        train(photos, output, recipe)
+    assert train(photos, output, recipe).new  # and the lock went with its run
+    assert not list(tmp_path.glob(".*.lock"))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+def test_the_lock_of_a_killed_run_is_taken_over(tmp_path: Path) -> None:
+    code = f"""
+import os
+from pathlib import Path
+from fursure.files import alone
+with alone(Path({str(tmp_path / "m")!r})):
+    os.kill(os.getpid(), 9)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    assert list(tmp_path.glob(".*.lock"))
+    with alone(tmp_path / "m"):
+        pass
+    assert not list(tmp_path.iterdir())
 
 
 def test_home_is_where_the_user_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -127,6 +220,46 @@ def test_a_home_that_cannot_be_written_is_replaced(
     (nobody / "file").write_text("no folder")
     monkeypatch.setenv("XDG_CACHE_HOME", str(nobody / "file"))
     assert home().parent == nobody
+
+
+def test_a_named_home_that_cannot_be_written_is_still_read(
+    nobody: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (nobody / "file").write_text("no folder")
+    monkeypatch.setenv("FURSURE_HOME", str(nobody / "file" / "caches"))
+    assert home().parent == nobody
+    assert homes() == (home(), nobody / "file" / "caches")
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["train", "photos", "-o", "m.fursure", "-q"],
+        ["predict", "photos", "-q"],
+        ["evaluate", "pets", "photos", "-q"],
+        ["split", "photos", "--out", "divided"],
+        ["check", "photos", "-q"],
+        ["cache"],
+        ["backbones"],
+        ["doctor"],
+    ],
+    ids=lambda args: args[0],
+)
+def test_a_home_that_cannot_be_written_is_one_note_in_every_command(
+    args: list[str],
+    nobody: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.chdir(nobody)
+    (nobody / "file").write_text("no folder")
+    monkeypatch.setenv("FURSURE_HOME", str(nobody / "file" / "caches"))
+    draw_into(nobody / "photos", count=3)
+    run = CliRunner().invoke(cli, args)
+    assert (run.exit_code, run.exception) == (0, None), run.output
+    notes = [record.getMessage() for record in caplog.records if "caches" in record.getMessage()]
+    assert len(notes) <= 1
+    assert all("caches cannot be written, so caches go to" in note for note in notes)
 
 
 @pytest.mark.parametrize("command", ["train", "predict", "cache", "backbones"])

@@ -393,3 +393,50 @@ def test_an_output_below_a_file_is_refused_before_any_work(photos: Path, tmp_pat
     table = tmp_path / "file" / "out.csv"
     fails("predict", photos, "--csv", table, "-q", words=("out.csv", "Not a directory"))
     assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_FSIZE")
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [
+        (("predict", "photos", "-q", "--csv", "out.csv"), "out.csv"),
+        (("evaluate", "pets", "photos", "-q", "--report", "out.html"), "out.html"),
+        (("split", "photos", "--out", "divided"), "the cache"),
+        (("check", "photos", "-q"), "the cache"),
+        (("demo", "--into", "demo"), "demo"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, tuple) else "",
+)
+def test_a_full_disk_names_the_file_and_what_to_do_in_every_command(
+    args: tuple[str, ...], name: str, photos: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = run(*args, largest=200)
+    assert made.returncode == 1, made.stderr
+    last = made.stderr.splitlines()[-1]
+    assert last.startswith("fursure: ")
+    assert name in last
+    assert "free some space" in last
+    assert "Traceback" not in made.stderr
+
+
+# Archives
+
+
+def test_members_inside_each_other_are_left_out_of_a_zip(photos: Path, tmp_path: Path) -> None:
+    """Fifield's zip bomb: thousands of names for the same packed bytes."""
+    path = archive_of(photos, tmp_path / "photos.zip")
+    with zipfile.ZipFile(path) as archive:
+        first = archive.getinfo("cat/cat.0.jpg")
+    with zipfile.ZipFile(path, "a") as archive:
+        for number in range(1000):
+            name = zipfile.ZipInfo(f"cat/again{number}.jpg")
+            name.header_offset, name.CRC = first.header_offset, first.CRC
+            name.compress_size, name.file_size = first.compress_size, first.file_size
+            archive.filelist.append(name)
+            archive.NameToInfo[name.filename] = name
+        archive._didModify = True  # type: ignore[attr-defined]
+    made = train(path, tmp_path / "m.fursure", "--json")
+    assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["figures"]["n"] == 8
+    assert "1000 member inside another, as in a zip bomb" in made.stderr

@@ -10,9 +10,10 @@ import pytest
 from samples import draw_into
 from test_cli import fursure
 
-from fursure.bundle import LIMITS, Bundle, Seen, shipped
+from fursure.bundle import Bundle, Seen, shipped
 from fursure.data.manifest import Manifest, Photo
 from fursure.errors import BadBundle, BadData
+from fursure.members import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.recipe import Recipe

@@ -12,7 +12,7 @@ import pytest
 
 from fursure.data.scan import Fingerprint
 from fursure.errors import CacheUnusable
-from fursure.training.cache import FINGERPRINTS, VECTORS, DiskCache
+from fursure.training.cache import FACTS, FINGERPRINTS, VECTORS, DiskCache
 
 A, B = "aa" * 32, "bb" * 32
 
@@ -36,6 +36,31 @@ def test_a_fingerprint_comes_back_whole(tmp_path: Path) -> None:
     with closing(DiskCache(tmp_path / "f.sqlite", FINGERPRINTS)) as cache:
         cache.update({A: found})
         assert cache[A] == found
+
+
+@pytest.mark.parametrize("kept", [0, 1, 126])
+def test_a_vector_cut_short_is_not_there(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "f.sqlite"
+    digests = [f"{number:064x}" for number in range(3)]
+    with closing(DiskCache(path, VECTORS)) as cache:
+        cache.update(dict.fromkeys(digests, np.ones(64, np.float32)))
+        cache._run(
+            "UPDATE entry SET value = substr(value, 1, ?) WHERE digest = ?",
+            (kept, bytes.fromhex(digests[1])),
+        )
+    with closing(DiskCache(path, VECTORS)) as cache:
+        assert cache.many(digests).keys() == {digests[0], digests[2]}
+        cache.update({digests[1]: np.ones(64, np.float32)})  # computed anew
+        assert cache.many(digests).keys() == set(digests)
+
+
+def test_a_damaged_fingerprint_or_fact_is_not_there(tmp_path: Path) -> None:
+    for codec, damage in ((FINGERPRINTS, b"short"), (FACTS, b"short"), (VECTORS, b"odd")):
+        path = tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite"
+        with closing(DiskCache(path, codec)) as cache:
+            cache._run("INSERT INTO entry VALUES (?, ?)", (bytes.fromhex(A), damage))
+        with closing(DiskCache(path, codec)) as cache:
+            assert cache.many([A]) == {}
 
 
 def test_an_update_stores_all_or_nothing(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ h5py = pytest.importorskip("h5py")
 torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
-from fursure.training import keras_files, keras_weights  # noqa: E402
+from fursure.training import keras_files, keras_trial, keras_weights  # noqa: E402
 from fursure.training.export import Encoder  # noqa: E402
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)  # of VGG16 (table 1, D)
@@ -256,6 +256,50 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(MissingExtra, match=r"weights of Keras needs .*fursure\[torch\]"):
         load_backbone(str(path))
+
+
+# Files that keep their reader busy, or end it
+
+
+def test_a_file_that_is_not_read_in_time_is_refused(tmp_path: Path) -> None:
+    path = legacy(tmp_path / "mine.h5", {"conv": [(1, 1, 3, 8)]})
+    with pytest.raises(BadBackbone, match=r"mine\.h5 was not read after 0 seconds, which no file"):
+        keras_trial.check_readable(path, seconds=0.01)
+
+
+def test_a_file_that_ends_its_reader_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = legacy(tmp_path / "mine.h5", {"conv": [(1, 1, 3, 8)]})
+    monkeypatch.setattr(sys, "executable", shutil.which("false") or "false")
+    keras_trial.check_readable(path)  # refused in words: the next reader says why
+    killed = tmp_path / "killed"
+    killed.write_text("#!/bin/sh\nkill -11 $$\n")
+    killed.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(killed))
+    with pytest.raises(BadBackbone, match=r"mine\.h5 ends the process that reads it \(code -11\)"):
+        keras_trial.check_readable(path)
+
+
+def test_a_file_is_tried_before_it_is_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = legacy(tmp_path / "mine.h5", vgg16())
+    tried: list[Path] = []
+
+    def refuse(path: Path) -> None:
+        tried.append(path)
+        raise BadBackbone("tried")
+
+    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(keras_trial, "check_readable", refuse)
+    with pytest.raises(BadBackbone, match="tried"):
+        load_backbone(str(path))
+    assert tried == [path]
+
+
+def test_a_whole_file_passes_its_trial(tmp_path: Path) -> None:
+    keras_trial.check_readable(legacy(tmp_path / "mine.h5", vgg16()))
 
 
 # Files written by Keras itself

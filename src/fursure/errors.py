@@ -16,6 +16,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── ForeignCheckpoint        a training under way of another recipe or other photos
 ├── CacheUnusable            a cache file that cannot be read or written
 ├── OutputExists             an output that would have to be overwritten
+├── OutputBusy               an output that another run is making
 ├── EngineFailed             an inference engine that is missing or failed its self-test
 ├── MissingWeights           a network whose weights' package is not installed
 └── MissingExtra             a feature whose optional packages are not installed
@@ -173,6 +174,16 @@ class OutputExists(FursureError):
     def __init__(self, path: Path | str, found: str) -> None:
         super().__init__(
             f"{path} already exists ({found}); choose another name or pass --overwrite."
+        )
+
+
+class OutputBusy(FursureError):
+    """An output that another run is making."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(
+            f"{path} is being made by another run; wait until that has ended, or choose another "
+            "output."
         )
 
 

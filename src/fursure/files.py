@@ -1,18 +1,35 @@
-"""Where fursure keeps its own files, and writes that happen wholly or not at all."""
+"""Where fursure keeps its own files, and writes that happen wholly or not at all, one at a time."""
 
 import logging
 import os
+import re
 import shutil
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(handle: int) -> None:
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+else:
+    import fcntl
+
+    def _lock(handle: int) -> None:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
 PLATFORM = sys.platform  # by a name that a test can change
+PART = ".fursure.part"  # ends the name of a file that is being written
+LEFT = re.compile(r"\..*\.[a-z0-9_]{8}" + re.escape(PART))
+FRESH = 60.0  # seconds within which a part may belong to a writer that is just beginning
 
 
 def home() -> Path:
@@ -22,13 +39,25 @@ def home() -> Path:
     no such user, or nothing can be written there, a temporary folder of our own, with a word to the
     log.
     """
+    folder = _chosen_home()
+    if folder is None:
+        return _temporary_home("there is no home folder")
+    return folder if _can_be_written(folder) else _temporary_home(f"{folder} cannot be written")
+
+
+def homes() -> tuple[Path, ...]:
+    """Return where something kept earlier may lie: `home`, and the one it stands in for."""
+    named, used = _chosen_home(), home()
+    return (used,) if named is None or named == used else (used, named)
+
+
+def _chosen_home() -> Path | None:
     if chosen := os.environ.get("FURSURE_HOME"):
         return _expanded(chosen)
     try:
-        folder = _user_caches() / "fursure"
+        return _user_caches() / "fursure"
     except RuntimeError:  # no HOME, and a user id without a name, as containers have
-        return _temporary_home("there is no home folder")
-    return folder if _can_be_written(folder) else _temporary_home(f"{folder} cannot be written")
+        return None
 
 
 def _user_caches() -> Path:
@@ -93,23 +122,99 @@ def offline() -> bool:
 def replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of ``path`` only once it is complete and on disk.
 
-    An interrupted or failed write leaves ``path`` as it was and no temporary file behind.
+    An interrupted or failed write leaves ``path`` as it was and no temporary file behind. What a
+    killed one left goes with the next write to that folder.
     """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=".part")
+    _sweep(path.parent)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=PART)
     part = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
+        with naming(path), os.fdopen(handle, "wb") as file:
+            _is_ours(handle)
             yield file
             file.flush()
             os.fsync(file.fileno())
         part.chmod(0o666 & ~_umask())  # mkstemp made it private
         part.replace(path)
-    except BaseException as error:
+    except BaseException:
         part.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.errno and error.filename is None:
-            error.filename = str(path)  # a failed write does not say which file it was
         raise
     _sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Let a write that fails say which file it was: what has no name is ``path``."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno and error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+def is_left(name: str) -> bool:
+    """Return whether a file of that name is what a killed write of ours left."""
+    return LEFT.fullmatch(name) is not None
+
+
+@lru_cache(maxsize=1000)
+def _sweep(folder: Path) -> None:
+    """Remove, once a run, what killed writers left in ``folder``; each living one has a lock."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        left = [Path(entry.path) for entry in entries if is_left(entry.name)]
+        for part in left:
+            with suppress(OSError):  # another run was quicker, or it is no file of this user
+                _sweep_one(part)
+
+
+def _sweep_one(part: Path) -> None:
+    state = part.lstat()
+    if not stat.S_ISREG(state.st_mode) or time.time() - state.st_mtime < FRESH:
+        return
+    with part.open("rb") as file:
+        if os.name == "nt" or _is_ours(file.fileno()):  # Windows removes no file that is open
+            part.unlink()
+
+
+def _is_ours(handle: int) -> bool:
+    """Return whether we hold the lock of an open file, or the disk knows no locks."""
+    try:
+        _lock(handle)
+    except (BlockingIOError, PermissionError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Keep other runs from making ``path`` meanwhile, by a lock beside it that ends with this one.
+
+    Raises:
+        BlockingIOError: another run is making it.
+    """
+    place = path.with_name(f".{path.name[:80]}.lock")
+    file = _locked(place)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no file that is open
+            place.unlink()
+        file.close()
+
+
+def _locked(place: Path) -> BinaryIO:
+    while True:
+        file = place.open("ab")
+        if not _is_ours(file.fileno()):
+            file.close()
+            raise BlockingIOError(place)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(file.fileno()), place.stat()):
+                return file
+        file.close()  # its owner removed it as we opened it
 
 
 def remove(path: Path) -> None:

@@ -1,8 +1,10 @@
-"""ONNX bytes → are all of their tensors inside? Read without the package onnx.
+"""ONNX bytes → may they run here? Read without the package onnx.
 
 A tensor may lie in another file, and both engines then open that file, relative to the current
 folder. A model must not make us read what its user never named, nor answer differently from one
-folder to the next. The message is walked by its tags (protobuf's wire format), past the weights.
+folder to the next. And a node may hold a graph that runs again and again, 10^15 times, which no
+signal interrupts; without such nodes a network ends. The message is walked by its tags (protobuf's
+wire format), past the weights.
 """
 
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ MESSAGES = {  # kind -> number of a field -> kind of the message in it (onnx.pro
     "tensor": {},
 }
 ELSEWHERE = {13, 14}  # of a tensor: external_data, data_location
+OPERATOR = 4  # field of a node: its op_type
+CONTROL_FLOW = {b"Loop", b"Scan", b"If", b"SequenceMap"}
 FIXED = {1: 8, 5: 4}  # wire type -> bytes
 
 
@@ -26,15 +30,35 @@ def self_contained(model: bytes) -> bool:
     Raises:
         ValueError: the bytes are no such message.
     """
+    return not any(
+        kind == "tensor" and number in ELSEWHERE and value for kind, number, value in _walked(model)
+    )
+
+
+def never_ending(model: bytes) -> str | None:
+    """Return an operator of an ONNX model that runs a graph of its own, if there is one.
+
+    Raises:
+        ValueError: the bytes are no such message.
+    """
+    for kind, number, value in _walked(model):
+        if kind == "attribute" and MESSAGES["attribute"].get(number) == "graph":
+            return "a graph inside a node"
+        named = kind == "node" and number == OPERATOR and isinstance(value, memoryview)
+        if named and (operator := bytes(value)) in CONTROL_FLOW:
+            return operator.decode()
+    return None
+
+
+def _walked(model: bytes) -> Iterator[tuple[str, int, int | memoryview]]:
+    """Yield the kind of each message, and the number and value of each of its fields."""
     waiting = [("model", memoryview(model))]
     while waiting:
         kind, message = waiting.pop()
         for number, value in _fields(message):
-            if kind == "tensor" and number in ELSEWHERE and value:
-                return False
+            yield kind, number, value
             if isinstance(value, memoryview) and (inner := MESSAGES[kind].get(number)):
                 waiting.append((inner, value))
-    return True
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:

@@ -1,5 +1,6 @@
 """The command line: parse, call a workflow, print. Heavy imports wait inside the commands."""
 
+import errno
 import importlib
 import sys
 from typing import Any
@@ -115,9 +116,20 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:  # the disk behind standard output is full, for one
         if "--debug" in args:
             raise
-        say(f"fursure: {error.filename or 'input or output'}: {error.strerror or error}.")
+        say(f"fursure: {error.filename or 'input or output'}: {_explained(error)}.")
         code = 1
     sys.exit(code)
+
+
+def _explained(error: OSError) -> str:
+    """Return what is wrong with a file, and what to do about it."""
+    what = error.strerror or str(error)
+    match error.errno:
+        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+            return f"{what}; free some space there, or name another place, and run it again"
+        case errno.EACCES | errno.EPERM | errno.EROFS:
+            return f"{what}; name a place that can be read and written"
+    return what
 
 
 def _run(args: list[str]) -> int:

@@ -14,9 +14,21 @@ PIXEL = 2  # grey levels another build of the JPEG library may differ by
 
 
 def largest_deviation(session: Session, bundle: Bundle) -> float:
-    """Return max |probability - the trainer's| over the golden pixels."""
+    """Return max |probability - the trainer's| over the golden pixels.
+
+    Raises:
+        ValueError: the outputs have other shapes than a bundle's.
+    """
     golden = bundle.golden
-    return float(np.abs(session(golden.pixels_NHWC)["probs"] - golden.probs_NK).max())
+    outputs = session(golden.pixels_NHWC)
+    photos, classes = golden.probs_NK.shape
+    needed = {"probs": classes, "logits": classes, "features": bundle.meta.features}
+    for name, size in needed.items():
+        if outputs[name].shape != (photos, size):
+            raise ValueError(f"{name} have the shape {outputs[name].shape}, not {photos, size}")
+    if "heat" in outputs and outputs["heat"].ndim != 3:
+        raise ValueError(f"heat has {outputs['heat'].ndim} axes, not 3")
+    return float(np.abs(outputs["probs"] - golden.probs_NK).max())
 
 
 def check_pixels(bundle: Bundle) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from fursure.data.corrections import safe_cell
 from fursure.engine.predictor import Prediction
 from fursure.errors import OutputExists
+from fursure.files import naming
 from fursure.report.receipt import Names, keep
 
 FIRST = ("path", "answer", "label", "confidence", "familiarity")
@@ -39,7 +40,8 @@ class CsvTable:
         self.failed_before = 0  # rows with an error that the interrupted run has written
         self._written = self._whole_rows(made_by)
         self.rows_before = self._written.total()
-        self._note.write_text(json.dumps(made_by), "utf-8")
+        with naming(self.path):
+            self._note.write_text(json.dumps(made_by), "utf-8")
         self._file: TextIOWrapper = self._part.open(
             "a", encoding="utf-8", newline="", errors="surrogateescape"
         )
@@ -79,9 +81,10 @@ class CsvTable:
 
     def __call__(self, prediction: Prediction, *, flush: bool = False) -> None:
         """Add one row; ``flush`` hands all to the operating system, so that it survives a kill."""
-        self._rows.writerow(self._cells(prediction))
-        if flush:
-            self._file.flush()
+        with naming(self.path):
+            self._rows.writerow(self._cells(prediction))
+            if flush:
+                self._file.flush()
 
     def _cells(self, one: Prediction) -> list[str]:
         if one.error is not None:
@@ -101,9 +104,12 @@ class CsvTable:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
+        with naming(self.path):
+            try:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+            finally:
+                self._file.close()
         if kind is None:
             self._part.replace(self.path)
             self._note.unlink(missing_ok=True)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fursure.bundle import Bundle, shipped, shipped_names
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import BATCH, BULK, Pixels
-from fursure.errors import BadData, FursureError
+from fursure.errors import BadData
 from fursure.images.cost import cost
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
@@ -176,7 +176,7 @@ class Models:
             try:
                 one.swap()
                 results.append((name, None))
-            except (FursureError, OSError, MemoryError) as error:
+            except Exception as error:  # whatever it is: the old one goes on, and that is counted
                 results.append((name, str(error) or type(error).__name__))
         return results
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import threadpool_limits
 
-from fursure.bundle import Bundle, Golden, Meta, Seen, short_digests
+from fursure.bundle import Bundle, Golden, Seen, short_digests
 from fursure.data.split import spare
 from fursure.engine import selftest
 from fursure.engine.network import Network
@@ -25,6 +25,7 @@ from fursure.errors import BadBackbone
 from fursure.images.decode import decode
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
+from fursure.meta import Meta
 from fursure.recipe import Recipe
 from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import Familiar, fit_familiar

@@ -24,7 +24,7 @@ import numpy as np
 
 from fursure.bundle import Bundle
 from fursure.errors import BadBackbone, UnknownBackbone
-from fursure.files import home, replacing
+from fursure.files import home, homes, replacing
 from fursure.images.preprocess import Preprocess
 from fursure.splice import PUBLISHED
 from fursure.training import lite
@@ -138,7 +138,7 @@ def at_hand() -> Iterator[AtHand]:
                 licence=lite.LICENCE,
                 megabytes=file.stat().st_size / 1e6,
             )
-    for path in sorted(_folder().glob("*.json")):
+    for path in _notes():
         with suppress(
             OSError, ValueError, KeyError, TypeError
         ):  # damaged: converted anew, if asked
@@ -169,6 +169,8 @@ def _from_package(name: str, precision: Precision, image_size: int | None) -> Ba
 
 
 def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
+    from fursure.engine.parity import check_answers
+    from fursure.engine.session import open_session
     from fursure.training.graph import encoder_of
 
     if image_size not in {None, bundle.meta.preprocess.size}:
@@ -176,9 +178,17 @@ def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
             f"the encoder of {name} takes {bundle.meta.preprocess.size} px and no other size; "
             "leave --image-size out, or name the weights it was converted from."
         )
+    check_answers(open_session(bundle.model, engine="onnxruntime"), bundle)
+    try:
+        encoder = encoder_of(bundle.model)
+    except Exception as error:  # protobuf's, the checker's and UnicodeDecodeError
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise BadBackbone(
+            f"the network in {name} is no valid one ({reason}); train that model again."
+        ) from error
     return Backbone(
         name=name,
-        onnx=encoder_of(bundle.model),
+        onnx=encoder,
         preprocess=bundle.meta.preprocess,
         licence=bundle.meta.licence,
         seen=bundle.encoder_seen,
@@ -333,8 +343,10 @@ def _digest_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _folder() -> Path:
-    return home() / "backbones"
+def _notes() -> list[Path]:
+    """Return the notes on the backbones converted earlier."""
+    folders = [folder / "backbones" for folder in homes()]
+    return sorted((path for folder in folders for path in folder.glob("*.json")), key=str)
 
 
 def _key(*parts: str) -> str:
@@ -342,7 +354,7 @@ def _key(*parts: str) -> str:
 
 
 def _keep(backbone: Backbone, key: str) -> None:
-    folder = _folder()
+    folder = home() / "backbones"
     folder.mkdir(parents=True, exist_ok=True)
     note = {
         "name": backbone.name,
@@ -358,7 +370,11 @@ def _keep(backbone: Backbone, key: str) -> None:
 
 def _kept(key: str) -> Backbone | None:
     """Return a converted backbone, or None where it is missing or damaged (it is made anew)."""
-    path = _folder() / f"{key}.json"
+    kept = (_read_kept(folder / "backbones" / f"{key}.json") for folder in homes())
+    return next((backbone for backbone in kept if backbone), None)
+
+
+def _read_kept(path: Path) -> Backbone | None:
     try:
         note = json.loads(path.read_text())
         backbone = Backbone(
@@ -374,8 +390,8 @@ def _kept(key: str) -> Backbone | None:
 
 def _kept_under(name: str, image_size: int | None) -> Backbone | None:
     """Return a backbone converted earlier from a folder of this name, for photos of this size."""
-    for path in sorted(_folder().glob("*.json")):
-        kept = _kept(path.stem)
+    for path in _notes():
+        kept = _read_kept(path)
         if kept and kept.name == name and image_size in {None, kept.preprocess.size}:
             return kept
     return None

@@ -9,7 +9,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -32,6 +32,7 @@ class Codec(Generic[Value]):
 
     pack: Callable[[Value], bytes]
     unpack: Callable[[bytes], Value]
+    even: bool = True  # all values of a cache are equally long
 
 
 VECTORS: Codec[Vector] = Codec(  # half precision: a cosine moves by less than 1e-6
@@ -73,11 +74,15 @@ def _unpack_facts(blob: bytes) -> Facts:
     )
 
 
-FACTS: Codec[Facts] = Codec(_pack_facts, _unpack_facts)
+FACTS: Codec[Facts] = Codec(_pack_facts, _unpack_facts, even=False)
 
 
 class DiskCache(MutableMapping[str, Value]):
-    """Values by hex digest in one SQLite file; `update` is one transaction."""
+    """Values by hex digest in one SQLite file; `update` is one transaction.
+
+    SQLite does not notice a value that a disk cut short; `many` leaves it out, so that it is
+    computed anew.
+    """
 
     def __init__(self, path: Path, codec: Codec[Value]) -> None:
         self.path, self._codec = path, codec
@@ -96,6 +101,15 @@ class DiskCache(MutableMapping[str, Value]):
             )
         except (sqlite3.Error, OSError) as error:
             raise CacheUnusable(path, str(error)) from error
+        self._length = self._usual_length() if codec.even else None
+
+    def _usual_length(self) -> int | None:
+        """Return how many bytes most of the first values have; the longer, where two are even."""
+        rows = self._run(
+            "SELECT length(value) FROM (SELECT value FROM entry LIMIT 1000)"
+            " GROUP BY 1 ORDER BY count(*) DESC, 1 DESC LIMIT 1"
+        )
+        return int(rows[0][0]) if rows else None
 
     def _write_ahead(self) -> None:
         """Switch the file to its write-ahead log; SQLite does not wait for that lock by itself."""
@@ -125,7 +139,10 @@ class DiskCache(MutableMapping[str, Value]):
                 f"SELECT digest, value FROM entry WHERE digest IN ({marks})",  # noqa: S608 - marks
                 tuple(map(bytes.fromhex, some)),
             )
-            found.update((digest.hex(), self._codec.unpack(value)) for digest, value in rows)
+            for digest, value in rows:
+                if self._length in {None, len(value)}:
+                    with suppress(ValueError, TypeError, struct.error):  # damaged
+                        found[digest.hex()] = self._codec.unpack(value)
         return found
 
     def __getitem__(self, digest: str) -> Value:

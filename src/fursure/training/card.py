@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from fursure.bundle import Meta
+from fursure.meta import Meta
 from fursure.metrics.classification import Evaluation, doubt
 
 

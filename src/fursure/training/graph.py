@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from fursure.errors import BadBackbone, MissingExtra
 from fursure.images.preprocess import Preprocess
+from fursure.tensors import never_ending
 from fursure.training.heads import Layers
 
 try:
@@ -171,7 +172,7 @@ def parsed(data: bytes, path: Path) -> onnx.ModelProto:
     """Return the network in the bytes of the file ``path``.
 
     Raises:
-        BadBackbone: it is no ONNX file, or one whose weights lie elsewhere.
+        BadBackbone: it is no ONNX file, or one whose weights lie elsewhere, or that may never end.
     """
     try:
         model = onnx.load_from_string(data)
@@ -181,6 +182,11 @@ def parsed(data: bytes, path: Path) -> onnx.ModelProto:
         ) from error
     if any(tensor.external_data for tensor in model.graph.initializer):
         raise BadBackbone(f"{path} keeps its weights in another file; save it as one file.")
+    if (operator := never_ending(data)) is not None:
+        raise BadBackbone(
+            f"{path} holds {operator!r}, which may never end; export the network without control "
+            "flow."
+        )
     return model
 
 

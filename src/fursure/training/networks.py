@@ -43,7 +43,9 @@ def network(
             _fit(net, image_size, config, name)
         return _with_licence(config, name), net
     from fursure.training import keras_weights
+    from fursure.training.keras_trial import check_readable
 
+    check_readable(path)
     return keras_weights.network(path)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from PIL import Image
 
 from fursure.engine.predictor import Prediction, Predictor
+from fursure.files import naming
 from fursure.images.drawings import draw, jpeg
 from fursure.recipe import Recipe
 from fursure.recipes import LINEAR_PROBE
@@ -54,7 +55,8 @@ def demo(folder: Path, *, progress: Progress = silent) -> Demo:
     predictions = [replace(predictor.predict(picture), path=name) for name, picture in shown]
     sheet = contact_sheet([picture for _, picture in shown], predictions, columns=SHOWN)
     path = folder / "answers.png"
-    sheet.save(path)
+    with naming(path):
+        sheet.save(path)
     return Demo(
         trained=trained,
         evaluated=evaluated,
@@ -74,7 +76,8 @@ def _draw_into(folder: Path, kind: Kind, seeds: range) -> int:
     for seed in seeds:
         path = folder / f"{kind}.{seed}.jpg"
         if not path.exists():
-            path.write_bytes(jpeg(draw(kind, seed)))
+            with naming(path):
+                path.write_bytes(jpeg(draw(kind, seed)))
     return len(seeds)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from fursure.data.manifest import Manifest
 from fursure.data.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
-from fursure.files import replacing
+from fursure.files import is_left, replacing
 
 NOTE, LIST = "ladder.json", "split.jsonl"
 FORMAT = "fursure ladder 1"
@@ -34,7 +34,11 @@ def check_place(folder: Path, data: Path, knobs: Knobs, *, overwrite: bool) -> N
     if not folder.is_dir():
         return
     earlier = _noted(folder)
-    names = sorted(one.name for one in folder.iterdir() if not is_left_by_a_system(one.name))
+    names = sorted(
+        one.name
+        for one in folder.iterdir()
+        if not (is_left_by_a_system(one.name) or is_left(one.name))
+    )
     if earlier is None and names:
         raise BadData(
             f"{folder} holds {names[0]!r} and no ladder of `fursure compare`; choose an empty or "

@@ -17,7 +17,7 @@ from fursure.data.destinations import class_folders, destinations
 from fursure.data.manifest import SPLITS, Manifest
 from fursure.data.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
-from fursure.files import replacing
+from fursure.files import is_left, replacing
 
 NOTE, LIST, UNFINISHED = "split.json", "split.jsonl", "split.jsonl.part"
 FORMAT = "fursure split 1"
@@ -144,7 +144,7 @@ def _refuse_foreign(folder: Path, ours: Iterable[str]) -> None:
         links = [name for name in folders if (Path(place) / name).is_symlink()]
         for name in sorted([*files, *links]):
             path = (Path(place) / name).relative_to(folder).as_posix()
-            if path not in known and not is_left_by_a_system(name):
+            if path not in known and not (is_left_by_a_system(name) or is_left(name)):
                 raise BadData(
                     f"{folder} holds {path!r}, which `fursure split` did not put there; choose "
                     "an empty or a new folder, or move that away."

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -26,10 +26,11 @@ from fursure.errors import (
     FursureError,
     MissingExtra,
     NoPhotos,
+    OutputBusy,
     OutputExists,
     counted,
 )
-from fursure.files import remove, replacing
+from fursure.files import alone, remove, replacing
 from fursure.images.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
@@ -92,12 +93,61 @@ def train(
         FursureError: the photos, the backbone or the output cannot be used; the message says
             what was found, what is needed and what to try next.
     """
-    began = time.monotonic()
     path = Path(output)
+    _check_folder(path.parent)
+    with _alone(path):
+        return _train(
+            data,
+            path,
+            recipe,
+            engine=engine,
+            threads=threads,
+            label_regex=label_regex,
+            rename=rename or {},
+            features_output=features_output,
+            overwrite=overwrite,
+            division=division,
+            corrections=corrections,
+            strangers=strangers,
+            report=report,
+            progress=progress,
+            say=say,
+        )
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    with ExitStack() as held:
+        try:
+            held.enter_context(alone(path))
+        except BlockingIOError:
+            raise OutputBusy(path) from None
+        yield
+
+
+def _train(
+    data: str | PathLike[str],
+    path: Path,
+    recipe: Recipe,
+    *,
+    engine: Engine,
+    threads: int | None,
+    label_regex: str | None,
+    rename: Mapping[str, str],
+    features_output: str | None,
+    overwrite: bool,
+    division: Manifest | None,
+    corrections: str | PathLike[str] | None,
+    strangers: str | PathLike[str] | None,
+    report: bool,
+    progress: Progress,
+    say: Callable[[str], None],
+) -> Trained:
+    began = time.monotonic()
     earlier = _earlier(path, overwrite)
     verdicts = () if corrections is None else read_corrections(corrections)
     with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex).renamed(rename or {})
+        listing = list_photos(source, label_regex=label_regex).renamed(rename)
         refuse_reserved(listing.labels)
         backbone = origin(recipe, features_output)
         with progress(READING, len(listing.photos)) as advance:
@@ -181,13 +231,16 @@ def _report(bundle: Bundle, learned: Learned, data: str | PathLike[str], path: P
     return f"to look at: {page}"
 
 
-def _earlier(path: Path, overwrite: bool) -> Bundle | None:
-    """Return the bundle already at ``path``; refuse early what could not be written late."""
-    folder = path.parent
+def _check_folder(folder: Path) -> None:
+    """Refuse early what could not be written late."""
     if not folder.is_dir():
         raise BadData(f"the folder {folder} for the model does not exist; make it first.")
     if not os.access(folder, os.W_OK):
         raise BadData(f"the folder {folder} for the model cannot be written; choose another -o.")
+
+
+def _earlier(path: Path, overwrite: bool) -> Bundle | None:
+    """Return the bundle already at ``path``, if there is one; what is no bundle is kept."""
     if not path.exists():
         return None
     if path.is_dir():
