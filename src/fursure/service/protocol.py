@@ -7,6 +7,7 @@ headers: what is too much gets its answer without a task, a parser or a route.
 
 from asyncio import Transport
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from secrets import compare_digest
 from typing import Any, cast
 
@@ -20,8 +21,10 @@ from fursure.service.problems import Problem
 from fursure.service.sending import Sending
 
 LINGER = 1.0  # seconds a refused connection is read on, so that its answer arrives
+ANY_ADDRESS = "*"  # among the names of a service: every address, and no other name
 PIPELINED = 16  # requests that may wait for the answers to those before them
 OPEN = ("/v2/health/", "/page/")  # paths that need no token: they tell nothing
+HEALTH = ("/v2/health/", "/healthz", "/metrics")  # answered whatever else is refused
 OPEN_PAGES = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/healthz"})
 
 
@@ -32,7 +35,7 @@ class Guard(HttpToolsProtocol):
         self,
         *args: Any,
         admission: Admission,
-        hosts: frozenset[str] | None,
+        hosts: frozenset[str],
         token: str | None,
         **kwargs: Any,
     ) -> None:
@@ -55,9 +58,7 @@ class Guard(HttpToolsProtocol):
         self.address = self.account.address = self.client[0] if self.client else ""
         self.inside = self.admission.enter(self.address)
         if not self.inside:
-            self._send(Problem(503, "too many connections.", retry_after=1), close=True)
-            transport.close()
-            return
+            self.admission.squeeze_in(transport.abort)
         self.sending = Sending(self.loop, transport, self.admission.limits.send, self._unread)
         self._begin_to_wait()
 
@@ -69,6 +70,8 @@ class Guard(HttpToolsProtocol):
         if self.inside:
             self.admission.leave(self.address)
             self.inside = False
+        else:
+            self.admission.squeeze_out(self.transport.abort)
         self.account.clear()
         super().connection_lost(exc)
 
@@ -169,8 +172,9 @@ class Guard(HttpToolsProtocol):
         found = self._judged(path, dict(self.headers), names)
         if found is None:
             super().on_headers_complete()
+            self.cycle.keep_alive &= self.inside
             return
-        if found.status in {400, 413, 415, 421, 431} or waits:
+        if found.status in {400, 413, 415, 421, 431} or waits or not self.inside:
             self._reject(found)  # its body is not worth reading
             return
         self.refusal = found
@@ -182,9 +186,11 @@ class Guard(HttpToolsProtocol):
         found = self._misshapen(headers, names)
         if found is not None:
             return found
-        if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
+        if names.count(b"host") > 1 or not self._meant(_host(headers.get(b"host", b""))):
             self.admission.refused("host")
             return Problem(421, "this service does not go by that name (--allow-host).")
+        if not self.inside and not path.startswith(HEALTH):
+            return Problem(503, "too many connections.", retry_after=1)
         if self.token is not None and not self._known(path, headers):
             self.admission.refused("token")
             return Problem(401, "send the token: Authorization: Bearer ….")
@@ -209,6 +215,12 @@ class Guard(HttpToolsProtocol):
             self.admission.refused("encoding")
             return Problem(415, "a packed body is not taken; send it as it is.")
         return None
+
+    def _meant(self, host: str) -> bool:
+        """Return whether the service goes by that name."""
+        if ANY_ADDRESS in self.hosts and _is_address(host):
+            return True
+        return host in self.hosts and host != ANY_ADDRESS
 
     def _known(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
         if path in OPEN_PAGES or path.startswith(OPEN):
@@ -285,6 +297,14 @@ class Guard(HttpToolsProtocol):
         if close:
             lines.append(b"connection: close\r\n")
         self.transport.write(b"".join([*lines, b"\r\n", body]))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _host(given: bytes) -> str:
