@@ -19,9 +19,10 @@ from fursure.service.access import log_requests
 from fursure.service.admission import Admission
 from fursure.service.app import application
 from fursure.service.figures import Figures
+from fursure.service.judging import ANY_ADDRESS, Judge
 from fursure.service.limits import Limits
 from fursure.service.models import Models
-from fursure.service.protocol import ANY_ADDRESS, Guard
+from fursure.service.protocol import Guard
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 STOPS = ("SIGTERM", "SIGINT", "SIGBREAK")  # the last is Windows' Ctrl-Break
@@ -96,10 +97,10 @@ def serve(
     limits = within_descriptors(limits, say)
     admission = Admission(limits, models.full, models.memory)
     figures = Figures(models, admission)
-    guard = partial(Guard, admission=admission, hosts=place.names(), token=place.token)
+    judge = Judge(admission=admission, hosts=place.names(), token=place.token)
     config = uvicorn.Config(
         cast("Any", application(models, figures, limits, publish_reports=publish_reports)),
-        http=cast("Any", guard),
+        http=cast("Any", partial(Guard, judge=judge)),
         ws="none",
         lifespan="off",
         log_config=None,
