@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -99,6 +100,18 @@ def test_heavy_items_go_one_at_a_time_beside_the_workers() -> None:
     asyncio.run(story())
     assert most == [1]
     assert charged.count(HEAVY + 1) == 8
+
+
+def test_a_form_of_heavy_photos_does_not_expire_behind_itself() -> None:
+    async def story() -> None:
+        one = batcher(
+            lambda items: time.sleep(0.1) or list(items), deadline=0.2, weigh=lambda _: HEAVY + 1
+        )
+        one.start(asyncio.get_running_loop())
+        assert await one.submit(list(range(6)), owner="a") == list(range(6))  # 0.6 s
+        one.close()
+
+    asyncio.run(story())
 
 
 def test_a_batch_is_so_many_items_as_are_light_together() -> None:

@@ -49,13 +49,16 @@ async def accept(
     protocol: Callable[[], asyncio.Protocol],
     say: Callable[[str], None],
 ) -> None:
-    """Let connections in, one after another, until cancelled; say once if there is no more room."""
+    """Let connections in until cancelled; say once if there is no more room."""
     loop, told = asyncio.get_running_loop(), False
+    beginning: set[asyncio.Task[object]] = set()  # the loop itself keeps no task alive
     listening.setblocking(False)
     while True:
         try:
             connection, _ = await loop.sock_accept(listening)
-            await loop.connect_accepted_socket(protocol, connection)
+            task = loop.create_task(loop.connect_accepted_socket(protocol, connection))
+            beginning.add(task)
+            task.add_done_callback(beginning.discard)
         except OSError as error:  # of the client's making, as a reset at once, or of ours
             if error.errno not in USED_UP:
                 continue

@@ -201,7 +201,8 @@ class Batcher(Generic[Item, Answer]):
                 weight += own
         if heavy or later:
             with self._ready:
-                for ticket in heavy:
+                for ticket in heavy:  # its own sender's others are no reason to give it up
+                    ticket.until += self.deadline * (1 + self._heavy.held(ticket.owner))
                     self._heavy.put(ticket.owner, [ticket])
                 for ticket in reversed(later):
                     self._waiting.put_back(ticket.owner, ticket)
