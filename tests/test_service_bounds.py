@@ -1,12 +1,15 @@
 """One request cannot freeze the service, nor fill it: each input is bounded before it is read."""
 
+import asyncio
+import errno
 import json
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from serving import Service, form, received, serving, until
 from fursure.bundle import shipped
 from fursure.images.drawings import draw, jpeg
 from fursure.service import inference_v2
+from fursure.service.accepting import accept
 from fursure.service.inference_v2 import work_in
 from fursure.service.limits import Limits
 from fursure.service.memory import KEPT, SMALL, Account, Memory
@@ -346,3 +350,66 @@ def test_bodies_are_charged_as_they_come_and_given_back(service: Service) -> Non
     metrics = service("GET", "/metrics").body.decode()
     assert "fursure_memory_bytes 0.0" in metrics
     assert 'reason="memory"' in metrics
+
+
+# Places
+
+
+def test_health_is_told_whatever_holds_the_connections(tmp_path: Path) -> None:
+    with serving(tmp_path / "log", "pets", *FAST) as service, ExitStack() as stack:
+        for number in range(8 * 40):
+            link = stack.enter_context(socket.socket())
+            link.bind((f"127.0.0.{20 + number % 8}", 0))
+            link.connect(("127.0.0.1", service.port))
+        for path in ("/v2/health/live", "/healthz", "/metrics"):
+            answer = service("GET", path)
+            assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert service("POST", "/v1/predict", CAT).status == 503
+        assert until(lambda: service("POST", "/v1/predict", CAT).status == 200, seconds=15)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
+def test_it_serves_within_its_descriptors_and_says_so_once(tmp_path: Path) -> None:
+    script = tmp_path / "limited.py"
+    script.write_text(
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))\n"
+        "from fursure.cli import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    log = tmp_path / "log"
+    with serving(log, "pets", *FAST, python=(script,)) as service, ExitStack() as stack:
+        for _ in range(93):
+            stack.enter_context(socket.create_connection(("127.0.0.1", service.port)))
+        assert service("GET", "/v2/health/live").status == 200
+        assert log.read_text().count("connections at once: 64 open files are allowed") == 1
+        assert log.read_text().count("\n") < 10  # 400,000 they were in ten seconds
+        stack.pop_all().close()
+        assert until(lambda: service("POST", "/v1/predict", CAT).status == 200)
+
+
+def test_an_accept_that_fails_is_said_once_and_tried_again() -> None:
+    class Listening:
+        tries = 0
+
+        def setblocking(self, _flag: bool) -> None: ...
+
+    said: list[str] = []
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+
+        async def sock_accept(_socket: Any) -> Any:
+            Listening.tries += 1
+            raise OSError(errno.EMFILE, "Too many open files")
+
+        patch = pytest.MonkeyPatch()
+        patch.setattr(loop, "sock_accept", sock_accept)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(0.5):
+                await accept(cast("Any", Listening()), asyncio.Protocol, said.append)
+        patch.undo()
+
+    asyncio.run(story())
+    assert said == ["no connection can be accepted: Too many open files; trying again"]
+    assert 2 <= Listening.tries <= 6

@@ -49,6 +49,7 @@ def test_what_waits_while_a_batch_runs_goes_together_in_the_next() -> None:
 
     async def story() -> list[list[int]]:
         one = batcher(call)
+        one.figures.rate = 1_000.0  # a quick model: its batches may be full
         one.start(asyncio.get_running_loop())
         tasks = [asyncio.create_task(one.submit([0]))]
         while not sizes:

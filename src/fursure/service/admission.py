@@ -10,6 +10,7 @@ from fursure.service.memory import Memory
 from fursure.service.problems import Problem, busy
 
 REMEMBERED = 10_000  # addresses whose buckets are kept
+SPARE = 16  # connections beyond all limits, for health and metrics alone
 BURST = 2.0  # seconds of its rate that an address may save up
 
 
@@ -35,6 +36,7 @@ class Admission:
         self._full = full  # how many wait where an address has no room for more, else None
         self.refused = Refused()
         self.inside: dict[str, int] = {}  # connections by address
+        self._spare: OrderedDict[Callable[[], None], None] = OrderedDict()  # how each is ended
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
 
     def enter(self, address: str) -> bool:
@@ -56,6 +58,17 @@ class Admission:
             self.inside[address] = count
         else:
             self.inside.pop(address, None)
+
+    def squeeze_in(self, end: Callable[[], None]) -> None:
+        """Let a connection in that may ask how the service is; the oldest such makes room."""
+        self._spare[end] = None
+        if len(self._spare) > SPARE:
+            oldest, _ = self._spare.popitem(last=False)
+            oldest()
+
+    def squeeze_out(self, end: Callable[[], None]) -> None:
+        """Note that such a connection is gone."""
+        self._spare.pop(end, None)
 
     def ask(self, address: str) -> Problem | None:
         """Return why a request for answers is refused now, or None."""

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from fursure.service import inference_v2, openapi
+from fursure.service import inference_answers, inference_v2, openapi
 from fursure.service.answering import Asgi, Receive, Scope, Send, body_of, predicted, reply, to_json
 from fursure.service.figures import Figures
 from fursure.service.limits import Limits
@@ -247,7 +247,7 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         answers = await one.batcher.submit(
             work, gone(request.scope), owner=address_of(request.scope)
         )
-        body, headers = await asyncio.to_thread(inference_v2.response, one, answers, asked)
+        body, headers = await asyncio.to_thread(inference_answers.response, one, answers, asked)
         kind = headers.pop("content-type")
         return _sent(body, kind, headers=headers)
 

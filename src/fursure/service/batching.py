@@ -23,6 +23,7 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 SMOOTHING = 0.1  # weight of the last batch in the measured rate
+LASTS = 0.06  # seconds that a batch may take, as whoever comes next has to wait for it
 HEAVY = 16 * 2**20  # weight that a batch may have, and an item outside the heavy lane
 ENDING = 5.0  # seconds that closing waits for workers, beyond the deadline
 
@@ -159,8 +160,13 @@ class Batcher(Generic[Item, Answer]):
                     thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
-        while (batch := self._take(self._waiting, self.size)) is not None:
+        while (batch := self._take(self._waiting, self._most())) is not None:
             self._finish(self._light(batch))
+
+    def _most(self) -> int:
+        """Return how many items a batch may have: a slow model's are smaller."""
+        rate = self.figures.rate
+        return max(1, min(self.size, int(rate * LASTS))) if rate else self.size
 
     def _work_heavy(self) -> None:
         while (batch := self._take(self._heavy, 1)) is not None:
@@ -195,7 +201,8 @@ class Batcher(Generic[Item, Answer]):
                 weight += own
         if heavy or later:
             with self._ready:
-                for ticket in heavy:
+                for ticket in heavy:  # its own sender's others are no reason to give it up
+                    ticket.until += self.deadline * (1 + self._heavy.held(ticket.owner))
                     self._heavy.put(ticket.owner, [ticket])
                 for ticket in reversed(later):
                     self._waiting.put_back(ticket.owner, ticket)
@@ -245,7 +252,7 @@ class Batcher(Generic[Item, Answer]):
         figures.batches += 1
         figures.items += items
         figures.sizes[items] = figures.sizes.get(items, 0) + 1
-        if items == self.size or figures.rate == 0:  # a full batch shows what it can do
+        if items >= self._most() or figures.rate == 0:  # a full batch shows what it can do
             rate = items / max(seconds, 1e-6)
             figures.rate += (rate - figures.rate) * (SMOOTHING if figures.rate else 1.0)
 

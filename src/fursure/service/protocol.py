@@ -7,22 +7,19 @@ headers: what is too much gets its answer without a task, a parser or a route.
 
 from asyncio import Transport
 from collections.abc import Callable, Mapping
-from secrets import compare_digest
 from typing import Any, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fursure.service import access
-from fursure.service.admission import Admission
+from fursure.service.judging import Head, Judge
 from fursure.service.memory import Account
 from fursure.service.problems import Problem
 from fursure.service.sending import Sending
 
 LINGER = 1.0  # seconds a refused connection is read on, so that its answer arrives
 PIPELINED = 16  # requests that may wait for the answers to those before them
-OPEN = ("/v2/health/", "/page/")  # paths that need no token: they tell nothing
-OPEN_PAGES = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/healthz"})
 
 
 class Guard(HttpToolsProtocol):
@@ -31,15 +28,13 @@ class Guard(HttpToolsProtocol):
     def __init__(
         self,
         *args: Any,
-        admission: Admission,
-        hosts: frozenset[str] | None,
-        token: str | None,
+        judge: Judge,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.admission, self.hosts, self.token = admission, hosts, token
+        self.judge, self.admission = judge, judge.admission
         self.address = ""
-        self.account = Account(admission.memory, "")
+        self.account = Account(self.admission.memory, "")
         self.inside = False
         self.refusal: Problem | None = None  # of the request that is being received
         self.draining = False  # the last answer is sent, what still comes is thrown away
@@ -55,9 +50,7 @@ class Guard(HttpToolsProtocol):
         self.address = self.account.address = self.client[0] if self.client else ""
         self.inside = self.admission.enter(self.address)
         if not self.inside:
-            self._send(Problem(503, "too many connections.", retry_after=1), close=True)
-            transport.close()
-            return
+            self.admission.squeeze_in(transport.abort)
         self.sending = Sending(self.loop, transport, self.admission.limits.send, self._unread)
         self._begin_to_wait()
 
@@ -69,6 +62,8 @@ class Guard(HttpToolsProtocol):
         if self.inside:
             self.admission.leave(self.address)
             self.inside = False
+        else:
+            self.admission.squeeze_out(self.transport.abort)
         self.account.clear()
         super().connection_lost(exc)
 
@@ -127,7 +122,7 @@ class Guard(HttpToolsProtocol):
         super().data_received(data)
         most = self.admission.limits.headers
         if self.in_head and self.head_bytes > most:
-            self._reject(self._long_headers())
+            self._reject(self.judge.long_headers())
         elif self.raw_bytes > 2 * self.body_bytes + most:
             self.admission.refused("wrapping")
             self._reject(Problem(400, "the body comes in more wrapping than there is body."))
@@ -139,10 +134,6 @@ class Guard(HttpToolsProtocol):
         """Keep a header; what follows a body as if it were one is thrown away."""
         if self.in_head:
             super().on_header(name, value)
-
-    def _long_headers(self) -> Problem:
-        self.admission.refused("headers")
-        return Problem(431, f"the headers are longer than {self.admission.limits.headers} bytes.")
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP."""
@@ -165,56 +156,23 @@ class Guard(HttpToolsProtocol):
         except httptools.HttpParserInvalidURLError:
             self._reject(Problem(400, "the address of the request cannot be read."))
             return
-        names = [name for name, _ in self.headers]
-        found = self._judged(path, dict(self.headers), names)
+        head = Head(
+            method=self.method,
+            url=self.url,
+            path=path,
+            headers=self.headers,
+            address=self.address,
+            inside=self.inside,
+        )
+        found = self.judge.refusal(head)
         if found is None:
             super().on_headers_complete()
+            self.cycle.keep_alive &= self.inside
             return
-        if found.status in {400, 413, 415, 421, 431} or waits:
+        if found.status in {400, 413, 415, 421, 431} or waits or not self.inside:
             self._reject(found)  # its body is not worth reading
             return
         self.refusal = found
-
-    def _judged(
-        self, path: str, headers: Mapping[bytes, bytes], names: list[bytes]
-    ) -> Problem | None:
-        """Return why the request is refused, or None: first its form, then its sender."""
-        found = self._misshapen(headers, names)
-        if found is not None:
-            return found
-        if self.hosts is not None and _host(headers.get(b"host", b"")) not in self.hosts:
-            self.admission.refused("host")
-            return Problem(421, "this service does not go by that name (--allow-host).")
-        if self.token is not None and not self._known(path, headers):
-            self.admission.refused("token")
-            return Problem(401, "send the token: Authorization: Bearer ….")
-        if self.method == b"POST":
-            return self.admission.ask(self.address)
-        return None
-
-    def _misshapen(self, headers: Mapping[bytes, bytes], names: list[bytes]) -> Problem | None:
-        limits = self.admission.limits
-        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-        if size > limits.headers:
-            return self._long_headers()
-        if names.count(b"content-length") > 1 or {b"content-length", b"transfer-encoding"} <= set(
-            names
-        ):
-            return Problem(400, "the length of the body is given twice.")
-        length = headers.get(b"content-length", b"0")
-        if not length.isdigit() or int(length[:20]) > limits.body:
-            self.admission.refused("body")
-            return Problem(413, f"the body is larger than {limits.body // 2**20} MiB.")
-        if headers.get(b"content-encoding", b"identity").lower() != b"identity":
-            self.admission.refused("encoding")
-            return Problem(415, "a packed body is not taken; send it as it is.")
-        return None
-
-    def _known(self, path: str, headers: Mapping[bytes, bytes]) -> bool:
-        if path in OPEN_PAGES or path.startswith(OPEN):
-            return True
-        given = headers.get(b"authorization", b"").removeprefix(b"Bearer ").strip()
-        return compare_digest(given, (self.token or "").encode())
 
     def on_body(self, body: bytes) -> None:
         """Count the body; of a refused request it is thrown away."""
@@ -285,14 +243,6 @@ class Guard(HttpToolsProtocol):
         if close:
             lines.append(b"connection: close\r\n")
         self.transport.write(b"".join([*lines, b"\r\n", body]))
-
-
-def _host(given: bytes) -> str:
-    """Return the name in a Host header, without its port."""
-    name = given.decode("ascii", "replace").lower()
-    if name.startswith("["):
-        return name.partition("]")[0] + "]"
-    return name.partition(":")[0]
 
 
 def address_of(scope: Mapping[str, Any]) -> str:

@@ -13,10 +13,13 @@ from typing import Any, cast
 import uvicorn
 
 from fursure.errors import BadData
+from fursure.service import watchdog
+from fursure.service.accepting import accept, within_descriptors
 from fursure.service.access import log_requests
 from fursure.service.admission import Admission
 from fursure.service.app import application
 from fursure.service.figures import Figures
+from fursure.service.judging import ANY_ADDRESS, Judge
 from fursure.service.limits import Limits
 from fursure.service.models import Models
 from fursure.service.protocol import Guard
@@ -40,24 +43,35 @@ class Place:
         """Return whether only this machine can reach it."""
         return self.host in LOOPBACK
 
-    def names(self) -> frozenset[str] | None:
-        """Return the names a request may ask for; None: any.
+    def names(self) -> frozenset[str]:
+        """Return the names a request may ask for.
 
-        On this machine alone they are known, and checking them keeps a page of another site, whose
-        name was made to point here, from asking.
+        Checking them keeps a page of another site, whose name was made to point here, from asking.
+        Where other machines come in, an address serves as well: none can be made to point here.
         """
-        if not self.local and not self.hosts:
-            return None
-        return frozenset({"127.0.0.1", "localhost", "[::1]", *map(str.lower, self.hosts)})
+        own = {"127.0.0.1", "localhost", "[::1]", *map(str.lower, self.hosts)}
+        return frozenset(own if self.local else own | {ANY_ADDRESS, socket.gethostname().lower()})
 
 
 class Server(uvicorn.Server):
     """Uvicorn's server with our signals: it ends with 0 after SIGTERM, and SIGHUP swaps models."""
 
+    on_shutdown: Callable[[], object]
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave the signals to `serve`."""
         yield
+
+    def connection(self) -> asyncio.Protocol:
+        """Return what speaks to a connection that was accepted."""
+        guard: Callable[..., asyncio.Protocol] = self.config.http_protocol_class
+        return guard(config=self.config, server_state=self.server_state, app_state={})
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept nothing more, then finish what was accepted."""
+        self.on_shutdown()
+        await super().shutdown(sockets)
 
 
 def serve(
@@ -80,12 +94,13 @@ def serve(
     """
     listening = _bound(place)
     port = listening.getsockname()[1]
+    limits = within_descriptors(limits, say)
     admission = Admission(limits, models.full, models.memory)
     figures = Figures(models, admission)
-    guard = partial(Guard, admission=admission, hosts=place.names(), token=place.token)
+    judge = Judge(admission=admission, hosts=place.names(), token=place.token)
     config = uvicorn.Config(
         cast("Any", application(models, figures, limits, publish_reports=publish_reports)),
-        http=cast("Any", guard),
+        http=cast("Any", partial(Guard, judge=judge)),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -140,7 +155,14 @@ async def _run(
         _on_signal(loop, name, on_stop)
     _on_signal(loop, "SIGHUP", on_hangup)
     loop.call_soon(ready)
-    await server.serve(sockets=[listening])
+    server.config.load()
+    accepting = loop.create_task(accept(listening, server.connection, say))
+    living = loop.create_task(watchdog.live(lambda: models.ready))
+    server.on_shutdown = accepting.cancel
+    watchdog.notify(watchdog.READY)
+    await server.serve(sockets=[])
+    watchdog.notify(watchdog.STOPPING)
+    living.cancel()
 
 
 def _on_signal(loop: asyncio.AbstractEventLoop, name: str, call: Callable[[], None]) -> None:

@@ -1,0 +1,150 @@
+"""Who sends much waits behind himself: shares of the queue, and a lane for what is heavy."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+from test_images_bombs import flat_tiff, grey_jpeg
+
+from fursure.images.cost import UNREAD, cost
+from fursure.images.drawings import draw, jpeg
+from fursure.service.batching import HEAVY, Batcher
+from fursure.service.problems import Problem
+from fursure.service.turns import Turns
+
+
+def test_owners_take_turns() -> None:
+    turns: Turns[str] = Turns()
+    turns.put("a", ["a1", "a2", "a3", "a4"])
+    turns.put("b", ["b1"])
+    turns.put("c", ["c1", "c2"])
+    assert turns.take(4) == ["a1", "b1", "c1", "a2"]
+    turns.put_back("a", "a2")
+    turns.put("b", ["b2"])
+    assert turns.take(9) == ["a2", "c2", "b2", "a3", "a4"]
+    assert (len(turns), turns.held("a"), list(turns.owners())) == (0, 0, [])
+
+
+def batcher(call, **options) -> Batcher[int, int]:  # type: ignore[no-untyped-def]
+    options = {"size": 4, "workers": 1, "deadline": 5.0, "queued": 0.25, "least": 16} | options
+    return Batcher(call, **options)
+
+
+def test_a_form_of_sixty_four_delays_another_address_by_one_batch() -> None:
+    calls: list[list[int]] = []
+    go = threading.Event()
+
+    def call(items: Sequence[int]) -> list[int]:
+        go.wait(5)
+        calls.append(list(items))
+        return list(items)
+
+    async def story() -> None:
+        one = batcher(call)
+        one.start(asyncio.get_running_loop())
+        greedy = asyncio.create_task(one.submit(list(range(64)), owner="greedy"))
+        await asyncio.sleep(0.05)
+        assert one.full("greedy")
+        assert not one.full("other")
+        with pytest.raises(Problem, match="60 photos are waiting"):
+            await one.submit([64], owner="greedy")
+        other = asyncio.create_task(one.submit([100, 101], owner="other"))
+        await asyncio.sleep(0.01)
+        go.set()
+        assert await other == [100, 101]
+        assert await greedy == list(range(64))
+        one.close()
+
+    asyncio.run(story())
+    assert 100 in calls[1]
+    assert 101 in calls[1] + calls[2]
+
+
+def test_heavy_items_go_one_at_a_time_beside_the_workers() -> None:
+    together, most, go = [0], [0], threading.Event()
+    charged: list[int] = []
+    lock = threading.Lock()
+
+    def call(items: Sequence[int]) -> list[int]:
+        if items[0] >= 100:
+            with lock:
+                together[0] += len(items)
+                most[0] = max(most[0], together[0])
+            go.wait(5)
+            with lock:
+                together[0] -= len(items)
+        return list(items)
+
+    class Charge:
+        def __init__(self, size: int) -> None:
+            charged.append(size)
+
+        def __enter__(self) -> None: ...
+        def __exit__(self, *_: object) -> None: ...
+
+    async def story() -> None:
+        one = batcher(
+            call, workers=2, weigh=lambda item: HEAVY + 1 if item >= 100 else 1, charge=Charge
+        )
+        one.start(asyncio.get_running_loop())
+        heavy = asyncio.create_task(one.submit(list(range(100, 108)), owner="a"))
+        await asyncio.sleep(0.05)
+        assert await one.submit([1, 2, 3], owner="b") == [1, 2, 3]  # while those are at work
+        assert not heavy.done()
+        go.set()
+        assert await heavy == list(range(100, 108))
+        one.close()
+
+    asyncio.run(story())
+    assert most == [1]
+    assert charged.count(HEAVY + 1) == 8
+
+
+def test_a_form_of_heavy_photos_does_not_expire_behind_itself() -> None:
+    async def story() -> None:
+        one = batcher(
+            lambda items: time.sleep(0.1) or list(items), deadline=0.2, weigh=lambda _: HEAVY + 1
+        )
+        one.start(asyncio.get_running_loop())
+        assert await one.submit(list(range(6)), owner="a") == list(range(6))  # 0.6 s
+        one.close()
+
+    asyncio.run(story())
+
+
+def test_a_batch_is_so_many_items_as_are_light_together() -> None:
+    sizes: list[int] = []
+
+    def call(items: Sequence[int]) -> list[int]:
+        sizes.append(len(items))
+        return list(items)
+
+    async def story() -> None:
+        one = batcher(call, weigh=lambda _: HEAVY // 2)
+        one.start(asyncio.get_running_loop())
+        assert await one.submit(list(range(7))) == list(range(7))
+        one.close()
+
+    asyncio.run(story())
+    assert sizes == [2, 2, 2, 1]
+
+
+def test_a_slow_models_batches_are_small_so_that_nobody_waits_long_for_one() -> None:
+    one = batcher(lambda items: list(items), size=8)
+    assert one._most() == 8  # nothing is known yet
+    for rate, most in ((1_000.0, 8), (60.0, 3), (0.5, 1)):
+        one.figures.rate = rate
+        assert one._most() == most
+
+
+def test_what_decoding_takes_is_told_from_the_header() -> None:
+    small = jpeg(draw("cat", seed=1, size=400))
+    assert cost(small, min_side=256) == 400 * 400 * 4 + 400 * 400 // 4
+    assert cost(grey_jpeg(8_000, 8_000), min_side=256) == 1_000 * 1_000 * 4 + 16_000_000
+    assert cost(flat_tiff(4_000, 4_000, 32, 3), min_side=256) == 64_000_000
+    assert cost(flat_tiff(8_000, 8_000, 8, 1), min_side=256) == 256_000_000
+    assert cost(b"\0\0\0\x18ftypheic\0\0\0\0heic", min_side=256) == UNREAD
+    for data in (b"", b"text", small[:20], b"II*\0"):
+        assert cost(data, min_side=256) == 0
