@@ -1,9 +1,10 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-slow check format bench bench-sure bench-small lock sbom pets clean
+.PHONY: help install demo test test-long test-slow check format bench bench-sure bench-small lock sbom pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
 UV := $(BIN)/uv
+PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
 PIP := $(UV) pip install --quiet --python $(BIN)/python
 
 # Every file's digest has to be in the lock: of what is installed, and of what builds the package.
@@ -14,7 +15,8 @@ endef
 
 help:
 	@echo "make demo     the main job on drawn pictures, offline, without torch"
-	@echo "make test     all unit tests"
+	@echo "make test     the tests, without those that take seconds each"
+	@echo "make test-long    those; CI runs both"
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
@@ -40,7 +42,10 @@ demo: .venv/train-installed
 	$(BIN)/fursure demo --into demo
 
 test: .venv/dev-installed
-	OPENBLAS_NUM_THREADS=1 $(BIN)/pytest -m "not slow" --numprocesses auto --dist worksteal
+	$(PYTEST) -m "not slow and not long"
+
+test-long: .venv/dev-installed
+	$(PYTEST) -m "long and not slow"
 
 test-slow: .venv/dev-installed
 	$(BIN)/pytest -m slow

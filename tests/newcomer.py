@@ -16,6 +16,8 @@ PHOTOS = (
     "ANOTHER.jpg", "PHOTO.jpg", "photo.jpg", "one.jpg", "a.jpg", "b.jpg",
 )  # fmt: skip
 
+PATIENCE = 600  # seconds: a command that never ends fails its test instead of all of them
+
 
 def furnished(desk: Path) -> Path:
     """Fill a folder with drawings under every name that the documentation speaks of."""
@@ -51,4 +53,5 @@ def run(line: str, desk: Path, home: Path) -> subprocess.CompletedProcess[str]:
         capture_output=True,
         text=True,
         check=False,
+        timeout=PATIENCE,
     )

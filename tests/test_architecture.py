@@ -1,8 +1,11 @@
 """The layers drawn in CONTRIBUTING.md, enforced."""
 
 import ast
+import re
 import subprocess
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -77,3 +80,25 @@ def test_prediction_loads_neither_torch_nor_the_training_extra(part: str) -> Non
     code = f"import sys, fursure.{part}; print([m for m in {heavy} if m in sys.modules])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout == "[]\n"
+
+
+MODULE_OF = {"pillow": "PIL"}  # where a project's module is not its name with underscores
+
+
+def test_nothing_is_imported_that_no_install_brings() -> None:
+    """What only the developers' install has must not be needed by anyone else."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        project = tomllib.load(file)["project"]
+    extras = [asked for name, asked in project["optional-dependencies"].items() if name != "dev"]
+    names = [re.split(r"[\[<>=! ;]", line)[0] for line in chain(project["dependencies"], *extras)]
+    brought = {MODULE_OF.get(name, name.replace("-", "_")) for name in names}
+    for path in MODULES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            match node:
+                case ast.Import(names=aliases):
+                    roots = {alias.name.partition(".")[0] for alias in aliases}
+                case ast.ImportFrom(module=str(module), level=0):
+                    roots = {module.partition(".")[0]}
+                case _:
+                    continue
+            assert roots <= brought | sys.stdlib_module_names | {"fursure"}, f"{path}: {roots}"

@@ -84,6 +84,7 @@ def test_a_linked_member_is_refused(data: bytes, tmp_path: Path) -> None:
         Bundle.read(tmp_path)
 
 
+@pytest.mark.long
 @settings(max_examples=200, deadline=None)
 @given(position=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7))
 def test_a_flipped_bit_is_noticed_or_changes_nothing(

@@ -160,6 +160,7 @@ def test_a_table_is_whole_and_is_not_overwritten(photos: Path, tmp_path: Path) -
     assert fursure("predict", "--csv", table, "--overwrite", "-q", photos).returncode == 3
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 def test_a_killed_table_continues_where_it_stopped(tmp_path: Path) -> None:
     folder = tmp_path / "many"
@@ -187,6 +188,7 @@ def test_a_killed_table_continues_where_it_stopped(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
 def test_an_interrupt_is_exit_130_without_a_traceback(tmp_path: Path) -> None:
     folder = tmp_path / "many"
@@ -272,6 +274,7 @@ def test_the_doctor_finds_this_machine_well(tmp_path: Path) -> None:
     assert str(tmp_path / "home") in findings["caches"]["found"]
 
 
+@pytest.mark.long
 def test_many_photos_tell_once_which_engine_runs_and_few_do_not(tmp_path: Path) -> None:
     photo = jpeg(draw("cat", seed=1, size=64))
     for number in range(BULK):
@@ -281,6 +284,7 @@ def test_many_photos_tell_once_which_engine_runs_and_few_do_not(tmp_path: Path) 
     assert "engine: " not in fursure("predict", tmp_path / "1.jpg").stderr
 
 
+@pytest.mark.long
 def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file, no folder")
     run = fursure("doctor", FURSURE_HOME=str(tmp_path / "home"))
@@ -288,6 +292,7 @@ def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     assert "PROBLEM  caches" in run.stdout
 
 
+@pytest.mark.long
 def test_the_cache_is_listed_and_cleared(drawings: Path, tmp_path: Path) -> None:
     home = str(tmp_path / "home")
     fursure("train", drawings, "-o", tmp_path / "m.fursure", FURSURE_HOME=home)
@@ -309,6 +314,7 @@ def test_backbones_at_hand_begin_with_the_default_and_what_it_is_worth() -> None
     assert 0.98 < rows[0]["measured"]["accuracy"] < 1
 
 
+@pytest.mark.long
 def test_nothing_touches_the_network(photos: Path, tmp_path: Path, drawings: Path) -> None:
     guard = tmp_path / "sitecustomize.py"
     guard.write_text(
@@ -337,6 +343,7 @@ def test_no_path_in_a_table_is_a_formula() -> None:
     assert cell("cats/+1.jpg") == "cats/+1.jpg"
 
 
+@pytest.mark.long
 def test_the_page_of_an_evaluation_lies_beside_the_model_or_where_told(
     trained: Trained, drawings: Path, tmp_path: Path
 ) -> None:

@@ -156,12 +156,9 @@ def test_a_network_that_answers_otherwise_is_refused(bundle: Bundle) -> None:
         bulk = False
 
         def __call__(self, pixels_NHWC: object) -> dict[str, np.ndarray]:
-            photos, classes = bundle.golden.probs_NK.shape
-            return {
-                "probs": bundle.golden.probs_NK + 0.01,
-                "logits": np.zeros((photos, classes)),
-                "features": np.zeros((photos, bundle.meta.features)),
-            }
+            probs_NK = bundle.golden.probs_NK
+            features_ND = np.zeros((len(probs_NK), bundle.meta.features), np.float32)
+            return {"probs": probs_NK + 0.01, "logits": probs_NK, "features": features_ND}
 
     assert largest_deviation(Wrong(), bundle) == pytest.approx(0.01, abs=1e-6)
     with pytest.raises(EngineFailed, match=r"off by 0\.01.*--engine"):

@@ -156,6 +156,7 @@ def test_names_that_lead_out_of_a_zip_write_nothing(photos: Path, tmp_path: Path
     assert not Path("/tmp/evil.jpg").exists()  # noqa: S108
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("declared", [None, 1000, 90_000])
 def test_a_bomb_in_a_zip_is_left_out_and_the_rest_is_trained(
     declared: int | None, photos: Path, tmp_path: Path
@@ -350,6 +351,7 @@ def test_a_model_that_was_damaged_or_forged_answers_nothing(
 # Disks
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="needs RLIMIT_FSIZE")
 def test_a_full_disk_leaves_no_half_model_and_the_old_one_intact(
     photos: Path, tmp_path: Path

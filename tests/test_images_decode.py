@@ -70,6 +70,7 @@ def test_each_format_decodes_to_the_picture_that_was_saved(
     assert distance(photo.image, PHOTO) <= bound
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("format_", ["PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF", "HEIF"])
 def test_a_large_photo_of_any_format_is_reduced_as_a_jpeg_is(format_: str) -> None:
     if format_ == "AVIF" and not features.check("avif"):

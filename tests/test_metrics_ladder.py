@@ -12,6 +12,7 @@ from fursure.metrics.ladder import (
     difference,
     holm,
     photos_needed,
+    twice,
     verdict,
 )
 
@@ -184,6 +185,29 @@ def test_too_few_test_photos_tell_neither() -> None:
 
 def test_a_recipe_without_a_curve_says_nothing_of_photos() -> None:
     assert photos_needed(LINEAR) == ""
+    assert twice(LINEAR) == ""
+
+
+def falling(step: float, *, noise: float = 0.0) -> Rung:
+    """Return a rung whose log loss falls by ``step`` with every doubling of its photos."""
+    generator = np.random.default_rng(0)
+
+    def point(photos: int) -> Answers:
+        losses_N = 1.0 - step * np.log2(photos) + generator.normal(0, noise, N)
+        return Answers(np.ones(N, bool), losses_N)
+
+    far = Point(10, answers(range(1_000)))  # too few photos to count
+    curve = (far, *(Point(photos, point(photos)) for photos in (1_125, 2_250, 4_500)))
+    return rung("linear-probe", point(9_000), minutes=1, curve=curve)
+
+
+def test_what_twice_the_photos_bring_goes_on_from_the_last_points() -> None:
+    assert twice(falling(0.01)).startswith(
+        "Twice the 9,000 photos would change the log loss of linear-probe by -0.0100 [-0.01"
+    )
+    assert twice(falling(0.0, noise=0.1)).endswith("in a line, which may be nothing.")
+    alone = falling(0.01)
+    assert twice(replace(alone, curve=alone.curve[-1:])) == ""  # two points make no line
 
 
 def test_only_answers_to_the_same_photos_are_compared() -> None:

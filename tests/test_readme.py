@@ -55,6 +55,7 @@ def test_the_readme_has_commands_of_every_kind() -> None:
     assert {"predict", "train", "evaluate", "check", "serve", "compare", "split"} <= verbs
 
 
+@pytest.mark.long
 def test_every_quick_command_works_as_printed(
     desk: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -75,6 +76,7 @@ def test_every_command_that_trains_a_network_works_as_printed(
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
+@pytest.mark.long
 def test_the_service_starts_and_answers_the_command_beside_it(desk: Path, tmp_path: Path) -> None:
     (line,) = (line for line in commands() if line.startswith("fursure serve"))
     (ask,) = (line for line in commands() if line.startswith("curl"))
@@ -88,6 +90,7 @@ def test_the_service_starts_and_answers_the_command_beside_it(desk: Path, tmp_pa
     assert '"answer"' in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("block", re.findall(r"```python\n(.*?)```", README, re.DOTALL))
 def test_every_python_block_works_as_printed(block: str, desk: Path, tmp_path: Path) -> None:
     for path in desk.glob("mine.*"):

@@ -34,6 +34,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.long
 def test_verdicts_by_keyboard_are_saved_applied_and_shown_again(
     photos: Path, tmp_path: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_verdicts_by_keyboard_are_saved_applied_and_shown_again(
         assert tab.locator(".card[data-verdict=drop]").count() == 1
 
 
+@pytest.mark.long
 def test_the_page_fits_a_phone_and_a_desk(photos: Path, tmp_path: Path) -> None:
     check(photos, output=tmp_path / "review.html")
     with opened(tmp_path / "review.html") as tab:

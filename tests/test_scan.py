@@ -183,6 +183,7 @@ def test_an_interrupted_scan_keeps_what_it_stored(tmp_path: Path) -> None:
     assert len(first.encoder.sizes) == len(names)  # none of them twice
 
 
+@pytest.mark.long
 def test_a_chunk_of_large_pngs_is_held_reduced(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     draw("dog", 1, size=64).resize((2400, 1800)).save(buffer, "PNG", compress_level=1)

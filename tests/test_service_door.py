@@ -360,6 +360,7 @@ def test_sigterm_finishes_what_was_accepted_and_ends_with_zero(tmp_path: Path) -
         assert "Traceback" not in service.log.read_text()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_sighup_takes_a_new_model_and_refuses_a_bad_one(
     trained: Trained, tmp_path: Path, engine: str
@@ -384,6 +385,7 @@ def test_sighup_takes_a_new_model_and_refuses_a_bad_one(
         )
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_service_outlives_many_reloads(trained: Trained, tmp_path: Path, engine: str) -> None:
     """With a Core for each OpenVINO session, the second reload was a segmentation fault."""
@@ -443,6 +445,7 @@ def test_a_port_that_is_taken_is_refused_in_words(door: Service) -> None:
         server._bound(Place(port=door.port))
 
 
+@pytest.mark.long
 def test_many_mixed_requests_leave_memory_threads_and_files_as_they_were(door: Service) -> None:
     large = jpeg(draw("dog", seed=3, size=900))
 

@@ -28,6 +28,7 @@ def described(parts: list[object], sha256: str = "", weights: str = "lite0") -> 
     return json.dumps(header).encode() + b"\nabcdef"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", LITE)
 @pytest.mark.parametrize("photos", [1, 2, 5])
 def test_features_are_those_of_timm(name: str, photos: int) -> None:

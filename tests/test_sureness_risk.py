@@ -71,6 +71,7 @@ def test_a_smaller_risk_asks_for_more_confidence() -> None:
     assert thresholds == sorted(thresholds, reverse=True)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("n", [300, 1500])
 def test_the_promise_is_broken_no_more_often_than_delta(n: int) -> None:
     risks, runs = (0.01, 0.02, 0.05), 250
@@ -86,6 +87,7 @@ def test_the_promise_is_broken_no_more_often_than_delta(n: int) -> None:
     assert max(broken.values()) <= limit
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("noise", [0.0, 0.005])
 def test_the_promise_holds_with_wrong_labels_and_ties(noise: float) -> None:
     """Confidences of a few values only, and labels of which some are wrong: the truth is exact."""

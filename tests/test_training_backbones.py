@@ -357,6 +357,7 @@ def test_converted_weights_give_the_features_of_torch(
         assert close(out["map"], map_NDhw)
 
 
+@pytest.mark.long
 def test_a_conversion_prints_nothing_where_results_go(
     weights: Path, home: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -205,6 +205,7 @@ def test_a_network_that_is_not_hurried_any_more_is_as_it_was(kind: type[nn.Modul
     assert [type(module) for module in net.modules()] == before
 
 
+@pytest.mark.long
 def test_a_network_that_is_not_hurried_any_more_can_be_exported() -> None:
     net = Pair(behind=2)
     net.second = nn.Conv2d(8, 8, 3, 2, 1, groups=8)

@@ -95,6 +95,7 @@ def test_photos_too_small_for_the_small_network_are_a_sentence() -> None:
         network("cnn", size=45, seed=0)
 
 
+@pytest.mark.long
 def test_the_small_network_exports_and_agrees_with_torch() -> None:
     config, net = network("cnn", size=64, seed=1)
     preprocess = preprocess_of(config, 64)

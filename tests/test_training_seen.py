@@ -167,6 +167,7 @@ def test_evaluate_leaves_out_what_the_encoder_has_seen(
     assert f"left out {left} photos the model or its encoder was made from" in result.stderr
 
 
+@pytest.mark.long
 def test_a_ladder_measures_all_recipes_on_what_no_encoder_has_seen(
     plain: Trained, folder: Path, tmp_path: Path
 ) -> None:

@@ -72,6 +72,7 @@ def test_every_flaw_is_found_and_has_its_reason(spoilt: Path) -> None:
     assert named["shape"] == {"cat/flat.png"}
 
 
+@pytest.mark.long
 def test_a_wrong_label_is_named_with_its_chance_and_what_the_list_is_worth(
     mislabelled: Path, tmp_path: Path
 ) -> None:
@@ -256,6 +257,7 @@ def test_the_table_says_how_many_more(spoilt: Path) -> None:
     assert made.stderr == ""
 
 
+@pytest.mark.long
 def test_train_reads_the_corrections_from_the_command_line(spoilt: Path, tmp_path: Path) -> None:
     digests = {photo.path: photo.sha256 for photo in check(spoilt).manifest.photos}
     saved = tmp_path / "corrections.csv"

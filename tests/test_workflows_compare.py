@@ -144,6 +144,7 @@ def test_a_finished_ladder_is_not_made_again(
     assert [one["recipe"] for one in compare(drawings, copied, [SMALL]).rows()] == ["small"]
 
 
+@pytest.mark.long
 def test_an_interrupted_training_keeps_its_time(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,6 +143,7 @@ def epoch(*, number: int, best: bool, minutes: float = 1.0) -> Epoch:
     )
 
 
+@pytest.mark.long
 def test_runs_and_a_frozen_network_beside_become_one_model(
     folder: Path, tmp_path: Path, calls: Calls
 ) -> None:

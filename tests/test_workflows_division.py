@@ -20,6 +20,7 @@ def parts(manifest: Manifest) -> dict[str, str | None]:
     return {one.path: one.split for one in manifest.photos}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("validation", "test", "seed"), [(0.1, 0.2, 0), (0.25, 0.15, 3)])
 def test_train_split_and_compare_divide_alike_by_the_same_shares_and_seed(
     validation: float, test: float, seed: int, drawings: Path, tmp_path: Path
@@ -61,6 +62,7 @@ def test_a_larger_share_for_test_holds_the_photos_of_a_smaller_one(
     assert {parts(large.manifest)[path] for path in tested} == {"test"}
 
 
+@pytest.mark.long
 def test_where_train_cross_validates_the_others_say_so(drawings: Path, tmp_path: Path) -> None:
     args = ["compare", str(drawings), "linear-probe", "-o", str(tmp_path / "ladder"), "--no-curve"]
     run = CliRunner().invoke(cli, args)

@@ -116,6 +116,7 @@ def test_a_given_test_split_stays_one(drawings: Path, tmp_path: Path) -> None:
     assert figures(made).n == 20
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["zip", "csv", "flat"])
 def test_every_layout_gives_the_same_model(drawings: Path, tmp_path: Path, kind: str) -> None:
     photos = sorted(drawings.rglob("*.jpg"))
@@ -272,6 +273,7 @@ def test_what_the_cache_holds_is_not_encoded_again(
     train(drawings, tmp_path / "b.fursure", LIGHT)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
 def test_a_killed_run_continues_and_ends_in_the_same_file(drawings: Path, tmp_path: Path) -> None:
     """Kill it three times at growing delays, then let it finish."""
@@ -340,6 +342,7 @@ def test_a_graph_that_answers_otherwise_than_its_features_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 def test_two_backbones_with_flips_make_one_model(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=15)
     network = network_into(tmp_path / "net", license="cc0", input_size=[3, 256, 256])

@@ -35,6 +35,10 @@ from fursure.cli import options
     metavar="SECONDS", help="Time in which a request has to have arrived.",
 )  # fmt: skip
 @click.option(
+    "--send-timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True,
+    metavar="SECONDS", help="Time in which a client has to read on in its answer.",
+)  # fmt: skip
+@click.option(
     "--deadline", type=click.FloatRange(0.05, 60), default=1.0, show_default=True,
     metavar="SECONDS", help="Time a photo may wait for its turn.",
 )  # fmt: skip
@@ -63,6 +67,7 @@ def serve(
     no_auth: bool,
     rate: float,
     receive_timeout: float,
+    send_timeout: float,
     deadline: float,
     lift_address_limits: bool,
     publish_reports: bool,
@@ -89,6 +94,7 @@ def serve(
         no_auth=no_auth,
         rate=rate,
         receive=receive_timeout,
+        send=send_timeout,
         deadline=deadline,
         no_address_limits=lift_address_limits,
         publish_reports=publish_reports,

@@ -24,8 +24,9 @@ def largest_deviation(session: Session, bundle: Bundle) -> float:
     photos, classes = golden.probs_NK.shape
     needed = {"probs": classes, "logits": classes, "features": bundle.meta.features}
     for name, size in needed.items():
-        if outputs[name].shape != (photos, size):
-            raise ValueError(f"{name} have the shape {outputs[name].shape}, not {photos, size}")
+        if name not in outputs or outputs[name].shape != (photos, size):
+            shape = outputs[name].shape if name in outputs else None
+            raise ValueError(f"{name} have the shape {shape}, not {photos, size}")
     if "heat" in outputs and outputs["heat"].ndim != 3:
         raise ValueError(f"heat has {outputs['heat'].ndim} axes, not 3")
     return float(np.abs(outputs["probs"] - golden.probs_NK).max())

@@ -3,13 +3,15 @@
 Whoever compares many recipes finds a better one by chance alone, so the p-values of all pairs are
 adjusted together (Holm, Scandinavian Journal of Statistics 1979).
 
-Dimension key: N test photos, K classes.
+Dimension key: N test photos, K classes, P points of a learning curve.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
+
+import numpy as np
 
 from fursure.metrics.answers import Answers, Strangers
 from fursure.metrics.intervals import Estimate, bootstrap
@@ -18,6 +20,8 @@ from fursure.metrics.paired import accuracy_difference, mcnemar
 SIGNIFICANT = 0.05
 MARGIN = 0.01  # of accuracy: what fewer photos may cost and still do
 LONGER = 1.25  # times as long, and so many
+FAR = 20  # a point of a curve with so many times fewer photos says nothing of twice as many
+FEWEST = 3  # points that make a line
 WAITED = 10.0  # seconds more, are not about the same time: a clock is no better than that
 
 
@@ -227,7 +231,7 @@ class Verdict:
         told = [one.sentence for one in self.steps]
         if self.steps:
             told.append(f"Kept: {self.kept.name}, {self.kept.answers.accuracy}.")
-        told += [one for one in (photos_needed(self.kept),) if one]
+        told += [sentence for sentence in (photos_needed(self.kept), twice(self.kept)) if sentence]
         if self.pairs > 1:
             told.append(f"Each p is McNemar's, adjusted after Holm for all {self.pairs} pairs.")
         return tuple(told)
@@ -291,6 +295,27 @@ def photos_needed(rung: Rung) -> str:
         f"Whether {rung.name} needs all {whole.photos:,} photos, {len(whole.answers.correct_N):,} "
         f"test photos cannot tell: {fewer[-1].photos:,} give {_share(fewer[-1])}, all give "
         f"{_share(whole)}."
+    )
+
+
+def twice(rung: Rung) -> str:
+    """Return a sentence on what twice the photos would bring; without a curve, none.
+
+    A line through the log loss of the last points against the logarithm of their photos, for every
+    test photo by itself: the mean of the lines, and its interval. Curves flatten, so it is the most
+    to hope for.
+    """
+    near = [point for point in rung.points if point.photos >= rung.photos / FAR]
+    if len(near) < FEWEST:
+        return ""
+    doublings_P = np.log2([point.photos for point in near])
+    weights_P = doublings_P - doublings_P.mean()
+    weights_P /= (weights_P**2).sum()
+    gain = bootstrap(weights_P @ np.stack([point.answers.losses_N for point in near]))
+    nothing = "" if _clear(gain) else ", which may be nothing"
+    return (
+        f"Twice the {rung.photos:,} photos would change the log loss of {rung.name} by "
+        f"{gain:+.4f} at most, if its last points go on in a line{nothing}."
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from fursure.service.limits import Limits
+from fursure.service.memory import Memory
 from fursure.service.problems import Problem, busy
 
 REMEMBERED = 10_000  # addresses whose buckets are kept
@@ -26,9 +27,12 @@ class Refused:
 class Admission:
     """The door: it knows who is inside, who came how often, and whether there is room."""
 
-    def __init__(self, limits: Limits, full: Callable[[], int | None]) -> None:
+    def __init__(
+        self, limits: Limits, full: Callable[[str], int | None], memory: Memory | None = None
+    ) -> None:
         self.limits = limits
-        self._full = full  # how many wait where there is no room for more, else None
+        self.memory = memory or Memory(limits.memory, limits.memory_share)
+        self._full = full  # how many wait where an address has no room for more, else None
         self.refused = Refused()
         self.inside: dict[str, int] = {}  # connections by address
         self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, when
@@ -59,7 +63,7 @@ class Admission:
             self.refused("rate")
             detail = f"more than {self.limits.rate:g} requests a second; slow down."
             return Problem(429, detail, retry_after=1)
-        waiting = self._full()
+        waiting = self._full(address)
         if waiting is None:
             return None
         self.refused("queue")

@@ -7,6 +7,7 @@ the photo does; the framework describes it, in `/openapi.json`, all the same.
 import json
 import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -15,7 +16,7 @@ from fursure.service.limits import Limits
 from fursure.service.models import Answer, Models
 from fursure.service.multipart import files_in
 from fursure.service.problems import Problem
-from fursure.service.protocol import gone
+from fursure.service.protocol import address_of, gone, holding
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -33,14 +34,14 @@ async def body_of(receive: Receive) -> bytes:
     Raises:
         Problem: the client went away.
     """
-    pieces = []
+    whole = BytesIO()  # joining pieces at the end would hold all of it twice
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise Problem(400, "the request broke off.")
-        pieces.append(message.get("body", b""))
+        whole.write(message.get("body", b""))
         if not message.get("more_body", False):
-            return b"".join(pieces) if len(pieces) > 1 else pieces[0]
+            return whole.getvalue()
 
 
 async def predicted(
@@ -59,8 +60,11 @@ async def predicted(
     kind = headers.get(b"content-type", b"").decode("latin-1")
     body = await body_of(receive)
     several = kind.partition(";")[0].strip().lower() == "multipart/form-data"
+    if several:
+        holding(scope, len(body))  # once more, in pieces
     files = files_in(body, kind, most=limits.photos) if several else [("", body)]
-    answers = await model.batcher.submit([data for _, data in files], gone(scope))
+    owner = address_of(scope)
+    answers = await model.batcher.submit([data for _, data in files], gone(scope), owner=owner)
     with_heat = asked.get("heat", "0") not in {"0", "false", ""}
     rows = [_row(name, one, heat=with_heat) for (name, _), one in zip(files, answers, strict=True)]
     if several:

@@ -1,25 +1,27 @@
 """Models → an ASGI application: the API, the page, and their description."""
 
+import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from importlib.metadata import version
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from fursure.service import inference_v2, openapi
-from fursure.service.answering import Asgi, Receive, Scope, Send, predicted, reply, to_json
+from fursure.service.answering import Asgi, Receive, Scope, Send, body_of, predicted, reply, to_json
 from fursure.service.figures import Figures
 from fursure.service.limits import Limits
 from fursure.service.models import Model, Models, described, report_of
 from fursure.service.problems import Problem
-from fursure.service.protocol import gone
+from fursure.service.protocol import address_of, gone, holding
 
 KINDS = {
     "html": "text/html; charset=utf-8",
@@ -27,6 +29,7 @@ KINDS = {
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
+PIECE = 2**16  # bytes of a report sent at once
 SAFE = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -167,6 +170,13 @@ def _pages() -> list[Route]:
     ]
 
 
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    """Yield a file's bytes as they are read at the other end: none waits whole in memory."""
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            yield piece
+
+
 def _report(models: Models, published: bool) -> Callable[[Request], Awaitable[Response]]:
     async def report(request: Request) -> Response:
         path = report_of(models[request.path_params["name"]])
@@ -174,7 +184,8 @@ def _report(models: Models, published: bool) -> Callable[[Request], Awaitable[Re
             raise Problem(404, "this service publishes no reports (--publish-reports).")
         if path is None:
             raise Problem(404, "no report lies beside this model.")
-        return _sent(path.read_bytes(), KINDS["html"], policy=OF_REPORTS)
+        told = {**SAFE, "content-security-policy": OF_REPORTS}
+        return StreamingResponse(_pieces(path), media_type=KINDS["html"], headers=told)
 
     return report
 
@@ -230,9 +241,13 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         one = chosen(request)
         size = one.bundle.meta.preprocess.size
         length = request.headers.get("inference-header-content-length")
-        work, asked = inference_v2.work_in(await request.body(), length, limits, size)
-        answers = await one.batcher.submit(work, gone(request.scope))
-        body, headers = inference_v2.response(one, answers, asked)
+        received = await body_of(request.receive)
+        holding(request.scope, inference_v2.taken_by(received, length))
+        work, asked = await asyncio.to_thread(inference_v2.work_in, received, length, limits, size)
+        answers = await one.batcher.submit(
+            work, gone(request.scope), owner=address_of(request.scope)
+        )
+        body, headers = await asyncio.to_thread(inference_v2.response, one, answers, asked)
         kind = headers.pop("content-type")
         return _sent(body, kind, headers=headers)
 

@@ -3,22 +3,28 @@
 A worker thread takes what is there, up to a batch, and never waits for more: an idle service adds
 no delay, and under load batches grow by themselves. What waited too long, or whose client is gone,
 is dropped before any work is done on it. Every item gets one answer.
+
+Who sends items matters: owners take turns, and each has a share of the queue. What is heavy goes
+through a lane of its own, one at a time, so that it never holds every worker.
 """
 
 import asyncio
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
 from fursure.service.problems import Problem, busy
+from fursure.service.turns import Turns
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 SMOOTHING = 0.1  # weight of the last batch in the measured rate
+HEAVY = 16 * 2**20  # weight that a batch may have, and an item outside the heavy lane
+ENDING = 5.0  # seconds that closing waits for workers, beyond the deadline
 
 
 @dataclass(slots=True, eq=False)
@@ -29,6 +35,8 @@ class _Ticket(Generic[Item, Answer]):
     until: float  # monotonic seconds
     gone: Callable[[], bool]  # whether nobody waits any more
     future: "asyncio.Future[Answer]"
+    owner: str = ""
+    weight: int | None = None  # not known yet
     result: Answer | None = None
     error: Exception | None = None
 
@@ -58,13 +66,16 @@ class Batcher(Generic[Item, Answer]):
         deadline: float,
         queued: float,
         least: int,
+        weigh: Callable[[Item], int] = lambda _: 0,
+        charge: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
+        self._weigh, self._charge = weigh, charge
         self.call = call  # replaced whole when a model is swapped
         self.size, self.deadline = size, deadline
         self._queued, self._least, self._workers = queued, least, workers
-        self._waiting: deque[_Ticket[Item, Answer]] = deque()
+        self._waiting: Turns[_Ticket[Item, Answer]] = Turns()
+        self._heavy: Turns[_Ticket[Item, Answer]] = Turns()
         self._ready = Condition()
-        self._closed = False
         self.busy = 0  # workers that are computing
         self.figures = Figures()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -72,51 +83,60 @@ class Batcher(Generic[Item, Answer]):
             Thread(target=self._work, name=f"fursure-worker-{n}", daemon=True)
             for n in range(workers)
         ]
+        self._lane = Thread(target=self._work_heavy, name="fursure-heavy", daemon=True)
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to answer, on ``loop``."""
         self._loop = loop
-        for thread in self._threads:
+        for thread in (*self._threads, self._lane):
             thread.start()
 
     @property
     def healthy(self) -> bool:
         """Return whether every worker is at its place."""
-        return not self._closed and all(thread.is_alive() for thread in self._threads)
+        workers = (*self._threads, self._lane)
+        return not self._waiting.closed and all(thread.is_alive() for thread in workers)
 
     @property
     def waiting(self) -> int:
         """Return how many items wait."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._heavy)
 
     @property
     def room(self) -> int:
         """Return how many items may wait: so much work as is done in the time allowed."""
         return max(self._least, int(self.figures.rate * self._workers * self._queued))
 
-    def full(self) -> bool:
-        """Return whether one more item would wait too long."""
-        return len(self._waiting) >= self.room
+    def full(self, owner: str = "") -> bool:
+        """Return whether ``owner``'s share of the room is taken: as much as any other's."""
+        with self._ready:
+            owners = {owner, *self._waiting.owners(), *self._heavy.owners()}
+            waiting = self._waiting.held(owner) + self._heavy.held(owner)
+        return waiting >= self.room // len(owners)
 
     async def submit(
-        self, items: Sequence[Item], gone: Callable[[], bool] = lambda: False
+        self,
+        items: Sequence[Item],
+        gone: Callable[[], bool] = lambda: False,
+        *,
+        owner: str = "",
     ) -> list[Answer]:
         """Return the answers to ``items``, in order.
 
         Raises:
             Problem: too much is waiting, the deadline passed, or the model failed.
         """
-        if self._closed:
+        if self._waiting.closed:
             raise Problem(503, "the service is shutting down.", retry_after=5)
         # room for the first of several photos is enough: a large request would never find more
-        if self.full():
+        if self.full(owner):
             raise busy(self.waiting)
         loop = asyncio.get_running_loop()
         until = time.monotonic() + self.deadline * max(1.0, len(items) / max(1, self._least))
-        tickets = [_Ticket(item, until, gone, loop.create_future()) for item in items]
+        tickets = [_Ticket(item, until, gone, loop.create_future(), owner) for item in items]
         with self._ready:
-            self._waiting.extend(tickets)
-            self._ready.notify(len(tickets))
+            self._waiting.put(owner, tickets)
+            self._ready.notify_all()  # the lane waits here, too
         try:
             return [await ticket.future for ticket in tickets]
         finally:
@@ -129,30 +149,66 @@ class Batcher(Generic[Item, Answer]):
 
     def close(self) -> None:
         """Answer what waits, then stop."""
-        with self._ready:
-            self._closed = True
-            self._ready.notify_all()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join(timeout=self.deadline + 5)
+        until = time.monotonic() + self.deadline + ENDING
+        for turns, threads in ((self._waiting, self._threads), (self._heavy, [self._lane])):
+            with self._ready:
+                turns.closed = True
+                self._ready.notify_all()
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join(timeout=max(0.0, until - time.monotonic()))
 
     def _work(self) -> None:
-        while (batch := self._take()) is not None:
-            kept = [ticket for ticket in batch if self._wanted(ticket)]
-            if kept:
-                self._answer(kept)
-            loop = self._loop
-            if loop is not None and not loop.is_closed():
-                loop.call_soon_threadsafe(_deliver, batch)
+        while (batch := self._take(self._waiting, self.size)) is not None:
+            self._finish(self._light(batch))
 
-    def _take(self) -> list[_Ticket[Item, Answer]] | None:
+    def _work_heavy(self) -> None:
+        while (batch := self._take(self._heavy, 1)) is not None:
+            self._finish(batch)
+
+    def _take(
+        self, turns: Turns[_Ticket[Item, Answer]], most: int
+    ) -> list[_Ticket[Item, Answer]] | None:
         with self._ready:
-            while not self._waiting:
-                if self._closed:
+            while not turns:
+                if turns.closed:
                     return None
                 self._ready.wait()
-            count = min(self.size, len(self._waiting))
-            return [self._waiting.popleft() for _ in range(count)]
+            return turns.take(most)
+
+    def _light(self, batch: Sequence[_Ticket[Item, Answer]]) -> list[_Ticket[Item, Answer]]:
+        """Return so much of a batch as is light; what is heavy changes the lane, the rest waits."""
+        light: list[_Ticket[Item, Answer]] = []
+        heavy: list[_Ticket[Item, Answer]] = []
+        later: list[_Ticket[Item, Answer]] = []
+        weight = 0
+        for ticket in batch:
+            own = ticket.weight = (
+                self._weigh(ticket.item) if ticket.weight is None else ticket.weight
+            )
+            if own > HEAVY:
+                heavy.append(ticket)
+            elif light and weight + own > HEAVY:
+                later.append(ticket)
+            else:
+                light.append(ticket)
+                weight += own
+        if heavy or later:
+            with self._ready:
+                for ticket in heavy:
+                    self._heavy.put(ticket.owner, [ticket])
+                for ticket in reversed(later):
+                    self._waiting.put_back(ticket.owner, ticket)
+                self._ready.notify_all()
+        return light
+
+    def _finish(self, batch: Sequence[_Ticket[Item, Answer]]) -> None:
+        kept = [ticket for ticket in batch if self._wanted(ticket)]
+        if kept:
+            self._answer(kept)
+        loop = self._loop
+        if batch and loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_deliver, batch)
 
     def _wanted(self, ticket: _Ticket[Item, Answer]) -> bool:
         if ticket.future.cancelled() or ticket.gone():
@@ -171,7 +227,9 @@ class Batcher(Generic[Item, Answer]):
         began = time.monotonic()
         self.busy += 1
         try:
-            answers = self.call([ticket.item for ticket in tickets])
+            # a batch's items are decoded one after another
+            with self._charge(max(ticket.weight or 0 for ticket in tickets)):
+                answers = self.call([ticket.item for ticket in tickets])
             for ticket, answer in zip(tickets, answers, strict=True):
                 ticket.result = answer
         except Exception as error:  # one batch is lost, not the worker

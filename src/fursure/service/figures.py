@@ -62,6 +62,9 @@ class Figures:
         yield GaugeMetricFamily(
             "fursure_connections", "Open connections.", sum(self.admission.inside.values())
         )
+        yield GaugeMetricFamily(
+            "fursure_memory_bytes", "Held by requests.", self.admission.memory.used
+        )
         yield from self._of_models()
 
     def _of_models(self) -> Iterator[Metric]:

@@ -6,12 +6,17 @@ A model takes `photos` (BYTES, encoded images, which it decodes and prepares its
 
 Binary tensors lie behind the JSON, in the order of their declaration, as the protocol's extension
 has it; a string is its length in four bytes, little-endian, and then its bytes.
+
+Whatever is read here is counted first: a reader of JSON, NumPy and base64 hold Python's lock until
+they are done, and nothing else is answered meanwhile.
 """
 
 import base64
 import binascii
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -24,6 +29,12 @@ from fursure.service.problems import Problem
 TYPES = {"float32": "FP32", "uint8": "UINT8"}
 WORDS = ("answer", "label")
 SHARES = ("confidence", "familiarity")
+VALUES = 2**19  # in a request's JSON: three pictures of 224 pixels a side; 50 ms to read
+VALUE = 128  # bytes of one, read
+DIMENSIONS = 4  # of a tensor
+OUTPUTS = 16  # asked for in one request
+AT_ONCE = 2**12  # numbers written as JSON without a break
+DECODED = 2**20  # characters of base64 decoded without a break
 
 
 def metadata(model: Model) -> dict[str, Any]:
@@ -48,6 +59,12 @@ def metadata(model: Model) -> dict[str, Any]:
     }
 
 
+def taken_by(body: bytes, header_length: str | None) -> int:
+    """Return about how many bytes reading a request takes: its texts, photos and values."""
+    head, rest = _cut(body, header_length)
+    return 2 * len(head) + len(rest) + VALUE * min(_values(head), VALUES)
+
+
 def work_in(
     body: bytes, header_length: str | None, limits: Limits, size: int
 ) -> tuple[list[Work], dict[str, Any]]:
@@ -58,13 +75,18 @@ def work_in(
     """
     head, rest = _cut(body, header_length)
     request = _parsed(head)
+    _check_outputs(request.get("outputs"))
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or len(inputs) != 1 or not isinstance(inputs[0], dict):
         raise Problem(400, "inputs has to be a list of one tensor, photos or pixels.")
     tensor = inputs[0]
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not all(type(one) is int and one >= 0 for one in shape):
-        raise Problem(400, "the tensor's shape has to be a list of numbers.")
+    if (
+        not isinstance(shape, list)
+        or len(shape) > DIMENSIONS
+        or not all(type(side) is int and side >= 0 for side in shape)
+    ):
+        raise Problem(400, f"the tensor's shape has to be a list of at most {DIMENSIONS} numbers.")
     match tensor.get("name"), tensor.get("datatype"):
         case "photos", "BYTES":
             photos = _photos(tensor, rest, shape, limits.photos)
@@ -82,7 +104,16 @@ def _cut(body: bytes, header_length: str | None) -> tuple[bytes, bytes]:
     return body[: int(header_length)], body[int(header_length) :]
 
 
+def _values(head: bytes) -> int:
+    """Return how many values a JSON text has at most."""
+    return sum(head.count(mark) for mark in (b",", b"[", b"{"))
+
+
 def _parsed(head: bytes) -> dict[str, Any]:
+    if _values(head) > VALUES:
+        raise Problem(
+            413, f"the JSON holds more than {VALUES:,} values; send tensors as binary data."
+        )
     try:
         request = json.loads(head)
     except (ValueError, RecursionError):
@@ -103,29 +134,54 @@ def _binary(tensor: Mapping[str, Any], rest: bytes) -> bytes | None:
     return rest
 
 
+def _check_outputs(asked: Any) -> None:
+    """Refuse a list of outputs that is none, or asks for one twice."""
+    if asked is None:
+        return
+    if not isinstance(asked, list) or not all(isinstance(output, dict) for output in asked):
+        raise Problem(400, "outputs has to be a list of tensors.")
+    names = {str(output.get("name"))[:100] for output in asked[: OUTPUTS + 1]}
+    if len(asked) > OUTPUTS or len(names) < len(asked):
+        raise Problem(400, f"outputs has to name at most {OUTPUTS} tensors, each once.")
+
+
 def _photos(tensor: Mapping[str, Any], rest: bytes, shape: Sequence[int], most: int) -> list[bytes]:
-    count = int(np.prod(shape, dtype=object)) if shape else 0
+    count = math.prod(min(side, most + 1) for side in shape) if shape else 0
     if not 1 <= count <= most:
         raise Problem(400, f"photos has to hold 1 to {most} of them.")
     binary = _binary(tensor, rest)
-    if binary is None:
-        data = tensor.get("data")
-        if not isinstance(data, list) or not all(isinstance(one, str) for one in data):
-            raise Problem(400, "the data of photos have to be strings in base64.")
-        try:
-            photos = [base64.b64decode(one, validate=True) for one in data]
-        except (binascii.Error, ValueError):
-            raise Problem(400, "the data of photos have to be in base64.") from None
-    else:
-        photos = _strings(binary)
+    photos = _from_base64(tensor.get("data"), count) if binary is None else _strings(binary, count)
     if len(photos) != count:
         raise Problem(400, f"photos holds {len(photos)} and its shape says {count}.")
     return photos
 
 
-def _strings(data: bytes) -> list[bytes]:
-    found, place = [], 0
+def _from_base64(data: Any, count: int) -> list[bytes]:
+    if not isinstance(data, list) or not all(isinstance(text, str) for text in data):
+        raise Problem(400, "the data of photos have to be strings in base64.")
+    if len(data) != count:
+        raise Problem(400, f"photos holds {len(data)} and its shape says {count}.")
+    try:
+        return [_decoded(text) for text in data]
+    except (binascii.Error, ValueError):
+        raise Problem(400, "the data of photos have to be in base64.") from None
+
+
+def _decoded(text: str) -> bytes:
+    """Return what a text in base64 holds, decoded piece by piece."""
+    starts = range(0, len(text), DECODED)
+    pieces = [base64.b64decode(text[at : at + DECODED], validate=True) for at in starts]
+    if any(len(piece) < DECODED // 4 * 3 for piece in pieces[:-1]):  # padded in the middle
+        raise ValueError
+    return b"".join(pieces)
+
+
+def _strings(data: bytes, most: int) -> list[bytes]:
+    found: list[bytes] = []
+    place = 0
     while place < len(data):
+        if len(found) == most:
+            raise Problem(400, f"photos holds more than the {most} its shape says.")
         size = int.from_bytes(data[place : place + 4], "little")
         if place + 4 + size > len(data):
             raise Problem(400, "a string in the binary data runs over its end.")
@@ -141,16 +197,25 @@ def _pixels(
         raise Problem(400, f"pixels has to have the shape [1 to {most}, {size}, {size}, 3].")
     binary = _binary(tensor, rest)
     if binary is not None:
-        if len(binary) != int(np.prod(shape)):
+        if len(binary) != math.prod(shape):
             raise Problem(400, "the binary data of pixels do not fill its shape.")
         return np.frombuffer(binary, np.uint8).reshape(shape)
     try:
-        given = np.array(tensor.get("data"))
-        if given.dtype.kind not in "iu" or given.min() < 0 or given.max() > 255:
-            raise ValueError
-        return given.astype(np.uint8).reshape(shape)
+        numbers = bytes(_flat(tensor.get("data")))  # refuses what is no number, or over 255
+        return np.frombuffer(numbers, np.uint8).reshape(shape)
     except (ValueError, TypeError):
         raise Problem(400, "the data of pixels have to be numbers from 0 to 255.") from None
+
+
+def _flat(data: Any) -> list[Any]:
+    """Return the numbers of a tensor's data, which may be nested by its dimensions or not."""
+    for _ in range(DIMENSIONS):
+        if not isinstance(data, list):
+            raise TypeError
+        if not data or not isinstance(data[0], list):
+            break
+        data = list(chain.from_iterable(data))
+    return list(data)
 
 
 def response(
@@ -171,19 +236,24 @@ def response(
             blob = packed()
             output["parameters"] = {"binary_data_size": len(blob)}
             blobs.append(blob)
-        else:
-            output["data"] = plain()
-        outputs.append(output)
-    told = {"model_name": model.name, "outputs": outputs}
+        outputs.append(json.dumps(output) if binary else _with_data(output, plain()))
+    told = {"model_name": model.name}
     if isinstance(request.get("id"), str):
         told["id"] = request["id"][:200]
-    head = json.dumps(told).encode()
+    head = f'{json.dumps(told)[:-1]}, "outputs": [{", ".join(outputs)}]}}'.encode()
     if not blobs:
         return head, {"content-type": "application/json"}
     return b"".join([head, *blobs]), {
         "content-type": "application/octet-stream",
         "inference-header-content-length": str(len(head)),
     }
+
+
+def _with_data(output: Mapping[str, Any], values: Sequence[Any]) -> str:
+    """Return an output as JSON with its data, written piece by piece."""
+    starts = range(0, len(values), AT_ONCE)
+    pieces = [json.dumps(values[at : at + AT_ONCE])[1:-1] for at in starts]
+    return f'{json.dumps(output)[:-1]}, "data": [{", ".join(pieces)}]}}'
 
 
 Tensor = tuple[str, list[int], Callable[[], list[Any]], Callable[[], bytes]]
@@ -233,8 +303,6 @@ def _wanted(request: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str,
     asked = request.get("outputs")
     if asked is None:
         return [(name, every) for name in names]
-    if not isinstance(asked, list) or not all(isinstance(one, dict) for one in asked):
-        raise Problem(400, "outputs has to be a list of tensors.")
     found = []
     for one in asked:
         if one.get("name") not in names:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from fursure.bundle import Bundle, shipped, shipped_names
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import BATCH, BULK, Pixels
 from fursure.errors import BadData
+from fursure.images.cost import cost
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
 from fursure.service.limits import Limits
+from fursure.service.memory import Memory
 from fursure.service.problems import Problem
 
 
@@ -42,9 +45,12 @@ Work = bytes | Pixels  # a photo as it came, or pixels (N, H, W, 3) as the netwo
 class Model:
     """One bundle being served."""
 
-    def __init__(self, name: str, path: str, opening: Opening, limits: Limits) -> None:
+    def __init__(
+        self, name: str, path: str, opening: Opening, limits: Limits, memory: Memory | None = None
+    ) -> None:
+        memory = memory or Memory(limits.memory, limits.memory_share)
         self.name, self.path, self.opening = name, path, opening
-        self.predictor = self._opened()
+        self._serve(self._opened())
         self.batcher: Batcher[Work, Answer] = Batcher(
             self._answer,
             size=BATCH,
@@ -52,6 +58,8 @@ class Model:
             deadline=limits.deadline,
             queued=limits.queued,
             least=limits.least_queue,
+            weigh=self._weight,
+            charge=partial(memory.decoding, wait=limits.deadline),
         )
 
     def _opened(self) -> Predictor:
@@ -78,7 +86,17 @@ class Model:
         Raises:
             FursureError: it is damaged or cannot be run; the old one goes on.
         """
-        self.predictor = self._opened()
+        self._serve(self._opened())
+
+    def _serve(self, predictor: Predictor) -> None:
+        # the digest is of megabytes: computed here once, and not for each who asks for the facts
+        digest = predictor.bundle.digest
+        self.predictor, self.digest = predictor, digest
+
+    def _weight(self, item: Work) -> int:
+        if not isinstance(item, bytes):
+            return 0
+        return cost(item, min_side=self.predictor.network.preprocess.min_side)
 
     def _answer(self, items: Sequence[Work]) -> list[Answer]:
         """Answer a batch, all of it by the same predictor, whatever is swapped meanwhile."""
@@ -116,7 +134,10 @@ class Models:
             if name in named:
                 raise BadData(f"two models are called {name!r}; rename one of the files.")
             named[name] = path
-        self.by_name = {name: Model(name, path, opening, limits) for name, path in named.items()}
+        self.memory = Memory(limits.memory, limits.memory_share)
+        self.by_name = {
+            name: Model(name, path, opening, limits, self.memory) for name, path in named.items()
+        }
         self.stopping = False
 
     def __getitem__(self, name: str | None) -> Model:
@@ -142,9 +163,9 @@ class Models:
         for one in self.by_name.values():
             one.batcher.close()
 
-    def full(self) -> int | None:
-        """Return how many photos wait where no model has room for more, else None."""
-        if all(one.batcher.full() for one in self.by_name.values()):
+    def full(self, address: str) -> int | None:
+        """Return how many photos wait where no model has room for an address's, else None."""
+        if all(one.batcher.full(address) for one in self.by_name.values()):
             return sum(one.batcher.waiting for one in self.by_name.values())
         return None
 
@@ -172,7 +193,7 @@ def described(model: Model) -> dict[str, Any]:
     return {
         "name": model.name,
         "labels": list(meta.labels),
-        "digest": model.bundle.digest,
+        "digest": model.digest,
         "engine": model.predictor.network.session.engine,
         "threshold": model.predictor.threshold,
         "max_error": meta.max_error,

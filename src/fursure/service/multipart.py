@@ -1,65 +1,20 @@
-"""A multipart body, whole in memory → its files: no temporary file, nothing spooled to disk."""
+"""A multipart body, whole in memory → its files: no temporary file, nothing spooled to disk.
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+Its parts are found by their boundary alone, in one pass: a parser that looks at each byte took
+seconds over a form of 400,000 empty fields, or one that nearly repeats its boundary.
+"""
+
 from email.message import Message
 
-from python_multipart.exceptions import MultipartParseError
-from python_multipart.multipart import MultipartParser, parse_options_header
+from python_multipart.multipart import parse_options_header
 
 from fursure.service.problems import Problem
 
 LONGEST_NAME = 300  # characters of a file's name that are given back
+FIELDS = 16  # parts of a form that are no files, at most
 HEADERS = 8  # lines of a part, at most
-HEADER = 2048  # bytes of such a line's name or value
-
-
-@dataclass(slots=True)
-class _Reader:
-    """What the parser tells, part by part."""
-
-    most: int  # files
-    files: list[tuple[str, bytes]] = field(default_factory=list)
-    _name: bytearray = field(default_factory=bytearray)
-    _value: bytearray = field(default_factory=bytearray)
-    _headers: dict[bytes, bytes] = field(default_factory=dict)
-    _pieces: list[bytes] = field(default_factory=list)
-    ended: bool = False
-
-    def begin(self) -> None:
-        self._headers, self._pieces = {}, []
-
-    def header_name(self, data: bytes, start: int, end: int) -> None:
-        self._name += data[start:end]
-        self._check(self._name)
-
-    def header_value(self, data: bytes, start: int, end: int) -> None:
-        self._value += data[start:end]
-        self._check(self._value)
-
-    def header_end(self) -> None:
-        self._headers[bytes(self._name).lower()] = bytes(self._value)
-        self._name, self._value = bytearray(), bytearray()
-        if len(self._headers) > HEADERS:
-            raise Problem(400, f"a part of the form has more than {HEADERS} headers.")
-
-    def data(self, data: bytes, start: int, end: int) -> None:
-        self._pieces.append(data[start:end])
-
-    def end(self) -> None:
-        name = _file_name(self._headers.get(b"content-disposition", b""))
-        if name is None:
-            return  # a field of text: nothing here asks for one
-        if len(self.files) == self.most:
-            raise Problem(413, f"more than {self.most} photos in one request.")
-        self.files.append((name[:LONGEST_NAME], b"".join(self._pieces)))
-
-    def finish(self) -> None:
-        self.ended = True
-
-    def _check(self, line: bytearray) -> None:
-        if len(line) > HEADER:
-            raise Problem(400, f"a header of the form is longer than {HEADER} bytes.")
+HEADER = 2048  # bytes of such a line
+LINE = b"\r\n"
 
 
 def _file_name(disposition: bytes) -> str | None:
@@ -91,32 +46,54 @@ def files_in(body: bytes, content_type: str, *, most: int) -> list[tuple[str, by
     boundary = options.get(b"boundary", b"")
     if not 0 < len(boundary) <= 70:  # RFC 2046
         raise Problem(400, "the form names no boundary of 1 to 70 characters.")
-    reader = _Reader(most)
-    try:
-        parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": reader.begin,
-                "on_part_data": reader.data,
-                "on_part_end": reader.end,
-                "on_header_field": reader.header_name,
-                "on_header_value": reader.header_value,
-                "on_header_end": reader.header_end,
-                "on_end": reader.finish,
-            },
-        )
-        for piece in _pieces(body):
-            parser.write(piece)
-        parser.finalize()
-    except MultipartParseError as error:
-        raise Problem(400, f"the form is damaged: {error}") from None
-    if not reader.ended:
-        raise Problem(400, "the form ends before its last boundary.")
-    if not reader.files:
+    files: list[tuple[str, bytes]] = []
+    for part in _parts(body, boundary, most + FIELDS):
+        name, start = _head(body, part)
+        if name is None:
+            continue  # a field of text: nothing here asks for one
+        if len(files) == most:
+            raise Problem(413, f"more than {most} photos in one request.")
+        files.append((name[:LONGEST_NAME], body[start : part.stop]))
+    if not files:
         raise Problem(400, "the form has no file; send one: curl -F file=@photo.jpg ADDRESS.")
-    return reader.files
+    return files
 
 
-def _pieces(body: bytes, size: int = 1 << 16) -> Iterator[bytes]:
-    for start in range(0, len(body), size):
-        yield body[start : start + size]
+def _parts(body: bytes, boundary: bytes, most: int) -> list[slice]:
+    """Return where each part of a form lies, headers included."""
+    between = LINE + b"--" + boundary
+    at = len(between) - len(LINE) if body.startswith(between[2:]) else _after(body, between, 0)
+    parts: list[slice] = []
+    while not body.startswith(b"--", at):
+        if len(parts) == most:
+            raise Problem(413, f"more than {most} parts in one form.")
+        next_ = _after(body, between, at)
+        part = slice(at + len(LINE), next_ - len(between))
+        if not body.startswith(LINE, at) or part.stop < part.start:
+            raise Problem(400, "the form is damaged: a boundary is not a line of its own.")
+        parts.append(part)
+        at = next_
+    return parts
+
+
+def _after(body: bytes, between: bytes, at: int) -> int:
+    found = body.find(between, at)
+    if found < 0:
+        raise Problem(400, "the form ends before its last boundary.")
+    return found + len(between)
+
+
+def _head(body: bytes, part: slice) -> tuple[str | None, int]:
+    """Return a part's file name, if it has one, and where its bytes begin."""
+    if body.startswith(LINE, part.start):  # no headers
+        return None, part.start + len(LINE)
+    end = body.find(2 * LINE, part.start, min(part.stop, part.start + HEADERS * HEADER))
+    if end < 0:
+        raise Problem(400, f"a part's headers do not end within {HEADERS * HEADER} bytes.")
+    lines = body[part.start : end].split(LINE)
+    if len(lines) > HEADERS or max(map(len, lines)) > HEADER:
+        raise Problem(400, f"a part has over {HEADERS} headers, or one over {HEADER} bytes.")
+    headers = {key.strip().lower(): value.strip() for key, _, value in (
+        line.partition(b":") for line in lines
+    )}  # fmt: skip
+    return _file_name(headers.get(b"content-disposition", b"")), end + 2 * len(LINE)

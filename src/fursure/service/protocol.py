@@ -15,9 +15,12 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from fursure.service import access
 from fursure.service.admission import Admission
+from fursure.service.memory import Account
 from fursure.service.problems import Problem
+from fursure.service.sending import Sending
 
 LINGER = 1.0  # seconds a refused connection is read on, so that its answer arrives
+PIPELINED = 16  # requests that may wait for the answers to those before them
 OPEN = ("/v2/health/", "/page/")  # paths that need no token: they tell nothing
 OPEN_PAGES = frozenset({"/", "/docs", "/openapi.json", "/favicon.ico", "/healthz"})
 
@@ -36,31 +39,37 @@ class Guard(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self.admission, self.hosts, self.token = admission, hosts, token
         self.address = ""
+        self.account = Account(admission.memory, "")
         self.inside = False
         self.refusal: Problem | None = None  # of the request that is being received
         self.draining = False  # the last answer is sent, what still comes is thrown away
         self.receiving: Any = None  # the timer of the request that is being received
-        self.head_bytes = self.body_bytes = 0
+        self.sending: Sending | None = None
+        self.head_bytes = self.body_bytes = self.raw_bytes = 0
         self.in_head = True
         self.url = self.method = b""  # of the request that is being received
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Let the connection in, or close it."""
         super().connection_made(transport)
-        self.address = self.client[0] if self.client else ""
+        self.address = self.account.address = self.client[0] if self.client else ""
         self.inside = self.admission.enter(self.address)
         if not self.inside:
             self._send(Problem(503, "too many connections.", retry_after=1), close=True)
             transport.close()
             return
+        self.sending = Sending(self.loop, transport, self.admission.limits.send, self._unread)
         self._begin_to_wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Count the connection out."""
         self._stop_waiting()
+        if self.sending is not None:
+            self.sending.end()
         if self.inside:
             self.admission.leave(self.address)
             self.inside = False
+        self.account.clear()
         super().connection_lost(exc)
 
     def _begin_to_wait(self) -> None:
@@ -79,6 +88,33 @@ class Guard(HttpToolsProtocol):
         limit = self.admission.limits.receive
         self._reject(Problem(408, f"the request did not arrive within {limit:g} s."), linger=0)
 
+    def pause_writing(self) -> None:
+        """Start the clock of an answer that is not read."""
+        super().pause_writing()
+        if self.sending is not None:
+            self.sending.begin()
+
+    def resume_writing(self) -> None:
+        """Stop it: all was read."""
+        super().resume_writing()
+        if self.sending is not None:
+            self.sending.end()
+
+    def _unread(self) -> None:
+        self.admission.refused("unread")
+
+    def shutdown(self) -> None:
+        """End soon: what was received is answered, what still arrives or is not read is cut off."""
+        super().shutdown()
+        if self.sending is not None:
+            self.sending.hurry(self.admission.limits.farewell)
+        if self.receiving is not None and not self.transport.is_closing():
+            self.loop.call_later(self.admission.limits.farewell, self._cut_off)
+
+    def _cut_off(self) -> None:
+        if self.receiving is not None:
+            self.transport.abort()
+
     def data_received(self, data: bytes) -> None:
         """Feed the parser, as long as the request stays within bounds."""
         if self.draining or self.transport.is_closing():
@@ -86,9 +122,23 @@ class Guard(HttpToolsProtocol):
         self._begin_to_wait()
         if self.in_head:
             self.head_bytes += len(data)
+        else:
+            self.raw_bytes += len(data)
         super().data_received(data)
-        if self.in_head and self.head_bytes > self.admission.limits.headers:
+        most = self.admission.limits.headers
+        if self.in_head and self.head_bytes > most:
             self._reject(self._long_headers())
+        elif self.raw_bytes > 2 * self.body_bytes + most:
+            self.admission.refused("wrapping")
+            self._reject(Problem(400, "the body comes in more wrapping than there is body."))
+        elif len(self.pipeline) > PIPELINED:
+            self.admission.refused("pipelined")
+            self.transport.abort()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; what follows a body as if it were one is thrown away."""
+        if self.in_head:
+            super().on_header(name, value)
 
     def _long_headers(self) -> Problem:
         self.admission.refused("headers")
@@ -107,7 +157,8 @@ class Guard(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Judge the request by its headers; one that is refused never becomes a task."""
-        self.in_head, self.head_bytes, self.method = False, 0, self.parser.get_method()
+        self.in_head, self.head_bytes, self.raw_bytes = False, 0, 0
+        self.method = self.parser.get_method()
         waits = self.cycle is not None and not self.cycle.response_complete
         try:
             path = httptools.parse_url(self.url).path.decode("ascii", "replace")
@@ -175,13 +226,26 @@ class Guard(HttpToolsProtocol):
             limit = self.admission.limits.body // 2**20
             self._reject(Problem(413, f"the body is larger than {limit} MiB."))
             return
-        if self.refusal is None:
-            super().on_body(body)
+        if self.refusal is not None or self.cycle.response_complete:
+            return
+        try:
+            self.account.take(len(body))
+        except Problem as problem:
+            self.admission.refused("memory")
+            self._reject(problem)
+            return
+        super().on_body(body)
+
+    def on_response_complete(self) -> None:
+        """Let go of what the answered requests held."""
+        if not self.pipeline:
+            self.account.clear()
+        super().on_response_complete()
 
     def on_message_complete(self) -> None:
         """Pass the request on, or answer the refusal now that it can be heard."""
         self._stop_waiting()
-        self.in_head, self.head_bytes = True, 0
+        self.in_head, self.head_bytes, self.raw_bytes = True, 0, 0
         if self.draining:
             return
         if self.refusal is None:
@@ -229,6 +293,23 @@ def _host(given: bytes) -> str:
     if name.startswith("["):
         return name.partition("]")[0] + "]"
     return name.partition(":")[0]
+
+
+def address_of(scope: Mapping[str, Any]) -> str:
+    """Return the address that a request came from."""
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def holding(scope: Mapping[str, Any], size: int) -> None:
+    """Charge what a request is about to take to its address, until it is answered.
+
+    Raises:
+        Problem: that would be too much.
+    """
+    connection = scope.get("state", {}).get("connection")
+    if connection is not None:
+        cast("Guard", connection).account.take(size)
 
 
 def gone(scope: Mapping[str, Any]) -> Callable[[], bool]:

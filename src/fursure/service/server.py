@@ -80,7 +80,7 @@ def serve(
     """
     listening = _bound(place)
     port = listening.getsockname()[1]
-    admission = Admission(limits, models.full)
+    admission = Admission(limits, models.full, models.memory)
     figures = Figures(models, admission)
     guard = partial(Guard, admission=admission, hosts=place.names(), token=place.token)
     config = uvicorn.Config(

@@ -11,12 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.linalg import block_diag
 
 from fursure.errors import BadBackbone
 from fursure.training.backbones import Backbone
 from fursure.training.combine import side_by_side
-from fursure.training.heads import Dense, Layers
+from fursure.training.heads import Dense, Layers, Matrix
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def averaged(heads: Sequence[Layers]) -> Layers:
     *hidden, last = zip(*(head.dense for head in heads), strict=True)
     below = [
         Dense(
-            block_diag(*(layer.weight_DK for layer in layers)).astype(np.float32),
+            _blocks([layer.weight_DK for layer in layers]),
             np.concatenate([layer.bias_K for layer in layers]),
         )
         for layers in hidden
@@ -70,3 +69,15 @@ def averaged(heads: Sequence[Layers]) -> Layers:
     bias_K = np.mean([layer.bias_K for layer in last], axis=0)
     mean = Dense(weight_DK.astype(np.float32), np.asarray(bias_K, np.float32))
     return Layers((*below, mean))
+
+
+def _blocks(weights_DK: Sequence[Matrix]) -> Matrix:
+    """Return one matrix with the others along its diagonal, and nothing beside them."""
+    height, width = np.sum([weight_DK.shape for weight_DK in weights_DK], axis=0)
+    whole_DK = np.zeros((height, width), np.float32)
+    row = column = 0
+    for weight_DK in weights_DK:
+        ends = row + weight_DK.shape[0], column + weight_DK.shape[1]
+        whole_DK[row : ends[0], column : ends[1]] = weight_DK
+        row, column = ends
+    return whole_DK

@@ -26,6 +26,7 @@ class Wanted:
     no_auth: bool
     rate: float  # requests a second of one address; 0 is no limit
     receive: float  # seconds
+    send: float  # seconds
     deadline: float  # seconds
     no_address_limits: bool
     max_error: float | None
@@ -55,7 +56,9 @@ def serve_models(
         hosts=wanted.hosts,
         token=_token(wanted, local=Place(host=wanted.host).local, say=say),
     )
-    limits = Limits(rate=wanted.rate, receive=wanted.receive, deadline=wanted.deadline)
+    limits = Limits(
+        rate=wanted.rate, receive=wanted.receive, send=wanted.send, deadline=wanted.deadline
+    )
     if wanted.no_address_limits:
         limits = unlimited(limits)
     opening = Opening(

@@ -1,0 +1,98 @@
+"""What requests hold in memory, charged before it is taken: one sum for the whole process.
+
+A body is charged as it arrives, its copy before it is taken apart, a photo before it is decoded,
+an answer before it is written. An address has a share, and what is left at the end is kept for
+those who hold next to nothing, so that nobody's bodies keep everybody else out.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Condition
+
+from fursure.service.problems import Problem
+
+SMALL = 2**20  # bytes that an address may hold even where the rest is taken
+KEPT = 32 * 2**20  # bytes kept for such
+
+
+class Memory:
+    """The sum, and each address's part of it; safe between threads."""
+
+    def __init__(self, limit: int, share: int) -> None:
+        self.limit, self.share = limit, share  # bytes
+        self.used = 0
+        self._by_address: dict[str, int] = {}
+        self._freed = Condition()
+
+    def take(self, address: str, size: int) -> None:
+        """Charge ``size`` bytes.
+
+        Raises:
+            Problem: the address, or all of them together, would hold too much.
+        """
+        with self._freed:
+            held = self._by_address.get(address, 0) + size
+            if held > self.share:
+                raise Problem(
+                    429, "your requests hold too much at once; wait for an answer.", retry_after=1
+                )
+            if self.used + size > (self.limit if held <= SMALL else self.limit - KEPT):
+                raise Problem(
+                    503, "the service's memory is taken; try again in a second.", retry_after=1
+                )
+            self._by_address[address] = held
+            self.used += size
+
+    def give(self, address: str, size: int) -> None:
+        """Note that ``size`` bytes are free again."""
+        with self._freed:
+            self.used -= size
+            held = self._by_address.get(address, 0) - size
+            if held > 0:
+                self._by_address[address] = held
+            else:
+                self._by_address.pop(address, None)
+            self._freed.notify_all()
+
+    @contextmanager
+    def decoding(self, size: int, *, wait: float) -> Iterator[None]:
+        """Hold ``size`` bytes for a photo, of nobody's share; up to ``wait`` seconds pass before.
+
+        Raises:
+            Problem: there was no room in that time.
+        """
+        with self._freed:
+            if not self._freed.wait_for(lambda: self.used + size <= self.limit, wait):
+                raise Problem(
+                    503, "there is no memory for so large a photo now; try again.", retry_after=1
+                )
+            self.used += size
+        try:
+            yield
+        finally:
+            self.give("", size)
+
+
+@dataclass(slots=True)
+class Account:
+    """What one connection holds."""
+
+    memory: Memory
+    address: str
+    held: int = 0  # bytes
+
+    def take(self, size: int) -> None:
+        """Charge ``size`` bytes until `clear`.
+
+        Raises:
+            Problem: that would be too much.
+        """
+        self.memory.take(self.address, size)
+        self.held += size
+
+    def clear(self) -> None:
+        """Give everything back."""
+        if self.held:
+            self.memory.give(self.address, self.held)
+            self.held = 0

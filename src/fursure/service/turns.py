@@ -1,0 +1,54 @@
+"""A queue that takes turns: whoever sends much waits behind himself, and behind nobody else."""
+
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Turns(Generic[Item]):
+    """Items by owner; one is taken from each owner in turn. Not safe between threads by itself."""
+
+    def __init__(self) -> None:
+        self._by_owner: OrderedDict[str, deque[Item]] = OrderedDict()
+        self._count = 0
+        self.closed = False  # nothing more will be put in
+
+    def __len__(self) -> int:
+        """Return how many items wait."""
+        return self._count
+
+    def held(self, owner: str) -> int:
+        """Return how many items of ``owner`` wait."""
+        return len(self._by_owner.get(owner, ()))
+
+    def owners(self) -> Iterable[str]:
+        """Return whose items wait."""
+        return self._by_owner.keys()
+
+    def put(self, owner: str, items: Iterable[Item]) -> None:
+        """Add items behind the owner's others."""
+        queue = self._by_owner.setdefault(owner, deque())
+        before = len(queue)
+        queue.extend(items)
+        self._count += len(queue) - before
+
+    def put_back(self, owner: str, item: Item) -> None:
+        """Return an item that was taken; its owner's turn is the next one."""
+        self._by_owner.setdefault(owner, deque()).appendleft(item)
+        self._by_owner.move_to_end(owner, last=False)
+        self._count += 1
+
+    def take(self, most: int) -> list[Item]:
+        """Return up to ``most`` items, one of each owner in turn."""
+        taken: list[Item] = []
+        while self._count and len(taken) < most:
+            owner, queue = next(iter(self._by_owner.items()))
+            taken.append(queue.popleft())
+            self._count -= 1
+            if queue:
+                self._by_owner.move_to_end(owner)
+            else:
+                del self._by_owner[owner]
+        return taken
