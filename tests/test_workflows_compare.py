@@ -15,7 +15,8 @@ from fursure import load
 from fursure.bundle import Bundle
 from fursure.cli import cli
 from fursure.data.manifest import Manifest
-from fursure.errors import BadData, BadRecipe, OutputExists, UnknownRecipe
+from fursure.errors import BadData, BadRecipe, OutputBusy, OutputExists, UnknownRecipe
+from fursure.files import alone
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.ladder import Failed, Rung
 from fursure.recipe import LogisticRegression, Mlp, Recipe
@@ -53,6 +54,11 @@ def rungs(ladder: Ladder) -> Iterator[Rung]:
 
 def splits(path: Path) -> dict[str, str | None]:
     return {one.path: one.split for one in Manifest.load(path).photos}
+
+
+def test_a_second_run_with_the_same_folder_is_told(drawings: Path, copied: Path) -> None:
+    with alone(copied / "ladder.json"), pytest.raises(OutputBusy, match="another run; wait"):
+        compare(drawings, copied, [LIGHT])
 
 
 def test_every_recipe_answers_the_same_photos(ladder: Ladder) -> None:

@@ -19,8 +19,6 @@ MESSAGES = {  # kind -> number of a field -> kind of the message in it (onnx.pro
     "tensor": {},
 }
 ELSEWHERE = {13, 14}  # of a tensor: external_data, data_location
-OPERATOR = 4  # field of a node: its op_type
-CONTROL_FLOW = {b"Loop", b"Scan", b"If", b"SequenceMap"}
 FIXED = {1: 8, 5: 4}  # wire type -> bytes
 
 
@@ -35,19 +33,16 @@ def self_contained(model: bytes) -> bool:
     )
 
 
-def never_ending(model: bytes) -> str | None:
-    """Return an operator of an ONNX model that runs a graph of its own, if there is one.
+def has_control_flow(model: bytes) -> bool:
+    """Return whether a node of an ONNX model holds a graph, as Loop, Scan and If do.
 
     Raises:
         ValueError: the bytes are no such message.
     """
-    for kind, number, value in _walked(model):
-        if kind == "attribute" and MESSAGES["attribute"].get(number) == "graph":
-            return "a graph inside a node"
-        named = kind == "node" and number == OPERATOR and isinstance(value, memoryview)
-        if named and (operator := bytes(value)) in CONTROL_FLOW:
-            return operator.decode()
-    return None
+    return any(
+        kind == "attribute" and MESSAGES["attribute"].get(number) == "graph"
+        for kind, number, _ in _walked(model)
+    )
 
 
 def _walked(model: bytes) -> Iterator[tuple[str, int, int | memoryview]]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fursure.errors import BadBackbone, MissingExtra
 from fursure.images.preprocess import Preprocess
-from fursure.tensors import never_ending
+from fursure.tensors import has_control_flow
 from fursure.training.heads import Layers
 
 try:
@@ -182,10 +182,10 @@ def parsed(data: bytes, path: Path) -> onnx.ModelProto:
         ) from error
     if any(tensor.external_data for tensor in model.graph.initializer):
         raise BadBackbone(f"{path} keeps its weights in another file; save it as one file.")
-    if (operator := never_ending(data)) is not None:
+    if has_control_flow(data):
         raise BadBackbone(
-            f"{path} holds {operator!r}, which may never end; export the network without control "
-            "flow."
+            f"{path} holds a Loop, Scan or If, which may never end; export the network without "
+            "control flow."
         )
     return model
 

@@ -21,7 +21,8 @@ from fursure.training.fit import few
 from fursure.training.seen import without_seen
 from fursure.workflows.abroad import Abroad
 from fursure.workflows.division import Shares, divided
-from fursure.workflows.ladder_folder import Knobs, check_place, claim, write_note
+from fursure.workflows.held import held
+from fursure.workflows.ladder_folder import NOTE, Knobs, check_place, claim, write_note
 from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.progress import Progress, silent
 from fursure.workflows.rung import Ground, Naming, rung
@@ -143,19 +144,24 @@ def compare(
         progress=progress,
         say=say,
     )
+    with held(place, place / NOTE):
+        ladder = _ladder(asked, ground)
+        _write(ladder, knobs, say)
+    return ladder
+
+
+def _ladder(recipes: Sequence[Recipe], ground: Ground) -> Ladder:
     rungs = []
-    for recipe in asked:
-        say(f"{recipe.name} …")
+    for recipe in recipes:
+        ground.say(f"{recipe.name} …")
         rungs.append(_climbed(recipe, ground))
     made = [one for one in rungs if isinstance(one, Rung)]
-    ladder = Ladder(
-        folder=place,
-        division=division,
+    return Ladder(
+        folder=ground.folder,
+        division=ground.division,
         rungs=tuple(rungs),
         verdict=verdict(made) if made else None,
     )
-    _write(ladder, knobs, say)
-    return ladder
 
 
 def on_ground(

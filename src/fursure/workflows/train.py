@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -26,11 +26,10 @@ from fursure.errors import (
     FursureError,
     MissingExtra,
     NoPhotos,
-    OutputBusy,
     OutputExists,
     counted,
 )
-from fursure.files import alone, remove, replacing
+from fursure.files import remove, replacing
 from fursure.images.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
@@ -41,6 +40,7 @@ from fursure.training.classes import about_classes, check_classes, refuse_reserv
 from fursure.training.collect import Collected, collect
 from fursure.training.seen import seen_among
 from fursure.training.strangers import told
+from fursure.workflows.held import held
 from fursure.workflows.learn import Learned, Means, learn, origin
 from fursure.workflows.masks import about_masks
 from fursure.workflows.notes import about_backbone, about_copies, about_engine, about_photos
@@ -95,7 +95,7 @@ def train(
     """
     path = Path(output)
     _check_folder(path.parent)
-    with _alone(path):
+    with held(path):
         return _train(
             data,
             path,
@@ -113,16 +113,6 @@ def train(
             progress=progress,
             say=say,
         )
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    with ExitStack() as held:
-        try:
-            held.enter_context(alone(path))
-        except BlockingIOError:
-            raise OutputBusy(path) from None
-        yield
 
 
 def _train(
