@@ -103,10 +103,12 @@ def test_heavy_items_go_one_at_a_time_beside_the_workers() -> None:
 
 
 def test_a_form_of_heavy_photos_does_not_expire_behind_itself() -> None:
+    def slow(items: Sequence[int]) -> list[int]:
+        time.sleep(0.1)
+        return list(items)
+
     async def story() -> None:
-        one = batcher(
-            lambda items: time.sleep(0.1) or list(items), deadline=0.2, weigh=lambda _: HEAVY + 1
-        )
+        one = batcher(slow, deadline=0.2, weigh=lambda _: HEAVY + 1)
         one.start(asyncio.get_running_loop())
         assert await one.submit(list(range(6)), owner="a") == list(range(6))  # 0.6 s
         one.close()
@@ -132,7 +134,7 @@ def test_a_batch_is_so_many_items_as_are_light_together() -> None:
 
 
 def test_a_slow_models_batches_are_small_so_that_nobody_waits_long_for_one() -> None:
-    one = batcher(lambda items: list(items), size=8)
+    one = batcher(list, size=8)
     assert one._most() == 8  # nothing is known yet
     for rate, most in ((1_000.0, 8), (60.0, 3), (0.5, 1)):
         one.figures.rate = rate
