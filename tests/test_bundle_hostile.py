@@ -362,7 +362,11 @@ def survives(path: Path, data: Path, folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "tried"), [(300, 3), pytest.param(5000, 400, marks=pytest.mark.slow)]
+    ("count", "tried"),
+    [
+        pytest.param(300, 3, marks=pytest.mark.long),
+        pytest.param(5000, 400, marks=pytest.mark.slow),
+    ],
 )
 def test_mutated_bundles_end_in_a_sentence_in_every_command(
     members: Members, data: Path, tmp_path: Path, count: int, tried: int

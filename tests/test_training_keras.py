@@ -287,7 +287,7 @@ def test_a_file_that_ends_its_reader_is_refused(
     ("name", "words"),
     [
         pytest.param("hangs", "not read after 5 seconds", marks=pytest.mark.slow),
-        ("crashes", "ends the process that reads it"),
+        pytest.param("crashes", "ends the process that reads it", marks=pytest.mark.long),
     ],
 )
 def test_files_that_libhdf5_does_not_survive_are_refused(
