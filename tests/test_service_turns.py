@@ -134,7 +134,7 @@ def test_a_batch_is_so_many_items_as_are_light_together() -> None:
 
 
 def test_a_slow_models_batches_are_small_so_that_nobody_waits_long_for_one() -> None:
-    one = batcher(lambda items: list(items), size=8)
+    one = batcher(list, size=8)
     assert one._most() == 8  # nothing is known yet
     for rate, most in ((1_000.0, 8), (60.0, 3), (0.5, 1)):
         one.figures.rate = rate
