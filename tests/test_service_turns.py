@@ -103,12 +103,12 @@ def test_heavy_items_go_one_at_a_time_beside_the_workers() -> None:
 
 
 def test_a_form_of_heavy_photos_does_not_expire_behind_itself() -> None:
-    def slow(items: Sequence[int]) -> list[int]:
+    def call(items: Sequence[int]) -> list[int]:
         time.sleep(0.1)
         return list(items)
 
     async def story() -> None:
-        one = batcher(slow, deadline=0.2, weigh=lambda _: HEAVY + 1)
+        one = batcher(call, deadline=0.2, weigh=lambda _: HEAVY + 1)
         one.start(asyncio.get_running_loop())
         assert await one.submit(list(range(6)), owner="a") == list(range(6))  # 0.6 s
         one.close()
