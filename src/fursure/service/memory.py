@@ -1,8 +1,8 @@
 """What requests hold in memory, charged before it is taken: one sum for the whole process.
 
-A body is charged as it arrives, its copy before it is taken apart, a photo before it is decoded,
-an answer before it is written. An address has a share, and what is left at the end is kept for
-those who hold next to nothing, so that nobody's bodies keep everybody else out.
+A body is charged as it arrives, its copy before it is taken apart, a photo before it is decoded.
+An address has a share, and what is left at the end is kept for those who hold next to nothing, so
+that nobody's bodies keep everybody else out. Answers are bounded and streamed, not charged.
 """
 
 from collections.abc import Iterator
