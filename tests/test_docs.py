@@ -42,6 +42,7 @@ CANNOT_RUN = {
     "docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 fursure": (
         NEEDS_DOCKER
     ),
+    "docker logs": NEEDS_DOCKER,
     "systemctl enable --now fursure; systemctl reload fursure": NEEDS_SYSTEMD,
 }
 TRAINS_A_NETWORK = {"fursure train PHOTOS --recipe choose-backbone --backbone NET"}

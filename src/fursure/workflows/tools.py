@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from fursure.bundle import shipped
@@ -15,7 +14,7 @@ from fursure.engine.openvino import installed_version
 from fursure.engine.predictor import Predictor
 from fursure.engine.session import BULK, available_threads
 from fursure.errors import FursureError
-from fursure.files import home, offline
+from fursure.files import homes, offline
 from fursure.images.decode import jpeg_decoder
 from fursure.images.drawings import draw, jpeg
 
@@ -50,7 +49,7 @@ def examine() -> Iterator[Finding]:
     yield Finding("threads", f"{available_threads()} of {os.cpu_count()} cores")
     yield Finding("jpeg decoder", jpeg_decoder())
     yield Finding("network", "forbidden (offline)" if offline() else "used by hub: and timm: only")
-    yield _writable(home())
+    yield _caches()
     bundle = shipped("pets")
     yield _engines(bundle.model)
     yield _test_photo()
@@ -66,7 +65,11 @@ def _engines(model: bytes) -> Finding:
     return Finding("engines", f"{few}, openvino in {verdict.precision} from {BULK} on{why}")
 
 
-def _writable(folder: Path) -> Finding:
+def _caches() -> Finding:
+    folder, *named = homes()
+    if named:
+        told = f"{named[0]} cannot be written; {folder} stands in for it"
+        return Finding("caches", told, False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"
