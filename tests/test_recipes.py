@@ -15,7 +15,7 @@ from fursure.errors import BadRecipe, UnknownRecipe
 from fursure.recipe import FineTune, LogisticRegression, Mlp, Recipe, Stage
 from fursure.recipes import ENTRIES, LINEAR_PROBE, RECIPES, find
 from fursure.recipes.knobs import KNOBS, PARTS, Choice, Knob, Number, Several, Switch, Text, Whole
-from fursure.recipes.plain import from_json
+from fursure.recipes.plain import from_json, overlaid
 from fursure.recipes.toml import LARGEST, from_toml, open_recipe, to_toml
 
 
@@ -262,3 +262,8 @@ def test_json_that_no_recipe_wrote_is_refused(plain: Any, words: str) -> None:
     with pytest.raises(BadRecipe) as caught:
         from_json(plain)
     assert words in str(caught.value)
+
+
+def test_a_network_from_scratch_has_no_frozen_weights_to_mix_with() -> None:
+    with pytest.raises(BadRecipe, match=r"tune\.mix is 0\.6 and has to be 1 for 'scratch:cnn'"):
+        overlaid(find("scratch-cnn"), {"tune": {"mix": 0.6}}, "mine")

@@ -28,6 +28,7 @@ from fursure.training.finetune import Photos, Step, Trainer  # noqa: E402
 from fursure.training.fold import folded, hurry  # noqa: E402
 from fursure.training.scratch import SmallCnn  # noqa: E402
 from fursure.training.state import Epoch, State, copied, weights  # noqa: E402
+from fursure.training.tuning import mix  # noqa: E402
 
 WIDTH = 8  # features of the small network
 
@@ -573,3 +574,13 @@ def test_training_leaves_torch_s_own_chance_alone() -> None:
     torch.manual_seed(3)
     steps(trainer)
     assert torch.equal(torch.rand(4), wanted)
+
+
+@pytest.mark.parametrize("share", [0.25, 1.0])
+def test_a_mixture_lies_so_far_on_the_way_from_the_frozen_weights(share: float) -> None:
+    model = model_of(shaken(Net()))
+    tuned = copied(weights(model))
+    frozen = {name: tensor + 1 for name, tensor in tuned.items()}
+    mix(model, frozen, share)
+    for name, tensor in weights(model).items():
+        assert torch.allclose(tensor, tuned[name] + (1 - share), atol=1e-6)

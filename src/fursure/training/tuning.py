@@ -98,7 +98,7 @@ def tune(
         trainer = Trainer(photos, settings, state, seed=_seed(recipe, run))
         trainer.resumed = kept[0] if kept else {}
         notes = _train(trainer, folder, what, listen)
-    _mix(model, frozen, settings.mix)
+    mix(model, frozen, settings.mix)
     return Tuned(
         backbone=_exported(model, recipe, origin, preprocess),
         head=model.layers(),
@@ -113,7 +113,7 @@ def helped(epochs: Sequence[Epoch]) -> bool:
     return any(one.best and (one.number or one.stage > 1) for one in epochs)
 
 
-def _mix(model: Classifier, frozen: Weights, share: float) -> None:
+def mix(model: Classifier, frozen: Weights, share: float) -> None:
     """Go only a ``share`` of the way from the frozen weights to those that ``model`` has."""
     with torch.no_grad():
         for name, tensor in weights(model).items():
