@@ -119,6 +119,11 @@ def trainer_of(
     return Trainer(photos or photos_of((16, 16)), replace(STILL, **settings), state, seed=0)
 
 
+BEFORE = Epoch(
+    stage=1, number=0, train_loss=math.nan, val_loss=0.7, val_accuracy=0.5, best=True, seconds=0.0
+)
+
+
 def steps(trainer: Trainer) -> list[Step]:
     return [event for event in trainer if isinstance(event, Step)]
 
@@ -412,6 +417,56 @@ def test_a_stage_that_gets_no_better_ends_early_and_keeps_its_best_weights() -> 
     ]
     now = weights(trainer.state.model)
     assert all(torch.equal(now[name], before[name]) for name in before)
+
+
+def judged(trainer: Trainer, losses_V: list[float], *, last: bool) -> Epoch:
+    """Let a pass end with these losses on validation, and return what became of it."""
+    trainer.state.place.epoch, trainer.state.place.step = (1 if last else 0), trainer.steps
+    logit_V = -np.log(np.expm1(np.array(losses_V)))  # of the right one of two classes
+    right_V = torch.from_numpy(trainer.photos.labels_V)
+    logits_VK = torch.zeros(len(right_V), 2)
+    logits_VK[torch.arange(len(right_V)), right_V] = torch.from_numpy(logit_V).float()
+    trainer._logits = lambda: logits_VK  # type: ignore[method-assign]
+    trainer.state.model.eval()
+    with torch.no_grad():  # each judged pass has weights of its own
+        for tensor in trainer.state.mean.values():
+            tensor.add_(1)
+    return trainer._validated()
+
+
+@pytest.mark.parametrize(
+    ("losses_V", "last", "kept"),
+    [
+        ([0.1, 0.1, 0.1, 0.7], True, True),  # worse on one photo alone: that may be chance
+        ([0.1, 0.1, 0.1, 0.7], False, False),  # but the rate is still to fall
+        ([0.3, 0.3, 0.3, 0.3], True, False),  # worse on every photo
+        ([0.1, 0.1, 0.1, 3.0], True, False),  # worse than the network was before
+    ],
+)
+def test_the_last_pass_is_kept_unless_it_is_worse_than_chance_explains(
+    losses_V: list[float], last: bool, kept: bool
+) -> None:
+    trainer = trainer_of(photos_of((16, 16), validation=2))
+    trainer.state.epochs.append(replace(BEFORE, val_loss=0.6))
+    assert judged(trainer, [0.2, 0.2, 0.2, 0.2], last=False).best
+    lowest = copied(trainer.state.mean)
+    assert judged(trainer, losses_V, last=last).best is kept
+    expected = trainer.state.mean if kept else lowest
+    assert all(torch.equal(expected[name], one) for name, one in trainer.state.best.items())
+    assert trainer.state.place.best_loss == pytest.approx(0.2)  # later stages have to beat the best
+
+
+def test_what_the_best_pass_had_of_each_photo_outlives_a_kill() -> None:
+    trainer = trainer_of()
+    list(trainer)
+    again = State.of(model_of(shaken(Net())))
+    again.restore(trainer.state.tensors(), trainer.state.note())
+    assert trainer.state.lowest_V is not None
+    assert again.lowest_V is not None
+    assert torch.equal(again.lowest_V, trainer.state.lowest_V)
+    older = {name: one for name, one in trainer.state.tensors().items() if "lowest" not in name}
+    again.restore(older, trainer.state.note())  # what an older version wrote goes on too
+    assert not again.as_good(trainer.state.lowest_V)
 
 
 @pytest.mark.parametrize(("look_every", "step"), [(1, 2), (16, 4)])  # as on a CPU, as on a GPU

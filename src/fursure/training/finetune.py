@@ -282,7 +282,12 @@ class Trainer:
             torch._foreach_lerp_(list(self.state.mean.values()), now, 1 - decay)
 
     def _validated(self) -> Epoch:
-        """Measure the averaged weights, keep them if they are the best, and end the pass."""
+        """Measure the averaged weights, keep them if they are good, and end the pass.
+
+        Those with the lowest loss are; and the last of a stage, unless they are worse than chance
+        explains: there the rate has fallen, and few photos of validation often prefer a pass that
+        had hardly learned.
+        """
         state, place, began = self.state, self.state.place, time.monotonic()
         self._look()
         first = not state.epochs
@@ -291,13 +296,16 @@ class Trainer:
             logits_VK = self._logits()
         state.model.train()
         labels_V = torch.from_numpy(self.photos.labels_V)
-        val_loss = float(functional.cross_entropy(logits_VK, labels_V))
-        best = val_loss < place.best_loss
-        if best:
+        losses_V = functional.cross_entropy(logits_VK, labels_V, reduction="none")
+        val_loss = float(losses_V.mean())
+        lowest = val_loss < place.best_loss
+        kept = lowest or (self._progress() >= 1 and state.as_good(losses_V))
+        if lowest:
+            place.best_loss, state.lowest_V = val_loss, losses_V
+        if kept:
             put(state.best, state.mean)
-            place.best_loss = val_loss
         place.seconds += time.monotonic() - began
-        steps, place.stale = place.step, 0 if best or first else place.stale + 1
+        steps, place.stale = place.step, 0 if lowest or first else place.stale + 1
         train_loss = place.total / steps if steps else math.nan
         place.step, place.total = 0, 0.0
         place.epoch += not first
@@ -307,7 +315,7 @@ class Trainer:
             train_loss=train_loss,
             val_loss=val_loss,
             val_accuracy=float((logits_VK.argmax(dim=1) == labels_V).float().mean()),
-            best=best,
+            best=kept,
             seconds=place.seconds,
         )
         state.epochs.append(epoch)

@@ -13,6 +13,8 @@ from fursure.training.classifier import Classifier
 
 Weights = dict[str, Tensor]
 
+LOWEST = "lowest/losses"  # among the tensors of a state
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Epoch:
@@ -23,14 +25,14 @@ class Epoch:
     train_loss: float  # nats per photo, on augmented photos
     val_loss: float  # nats per photo
     val_accuracy: float
-    best: bool  # whether these weights are kept
+    best: bool  # whether these weights were kept
     seconds: float  # since the training began, interruptions left out
 
     def sentence(self) -> str:
         """Return how it went, for a person who waits."""
         which = f"pass {self.number}" if self.number else "before the first pass"
         found = f"validation {self.val_accuracy:.2%}, {self.val_loss:.4f} nats"
-        return f"stage {self.stage}, {which}: {found}{', the best so far' if self.best else ''}"
+        return f"stage {self.stage}, {which}: {found}{', kept' if self.best else ''}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what was not measured is null."""
@@ -50,7 +52,7 @@ class Place:
     step: int = 0  # steps of this pass that are done
     total: float = 0.0  # sum over this pass's steps of their loss, nats per photo
     stale: int = 0  # passes of this stage since the best one
-    best_loss: float = math.inf  # nats per photo, on validation
+    best_loss: float = math.inf  # nats per photo, on validation: the lowest so far
     began: float = 0.0  # seconds of training before this stage
     seconds: float = 0.0  # of training so far
     parts: int = 1  # in which a batch is worked on; more once memory was short
@@ -64,6 +66,7 @@ class State:
     model: Classifier
     mean: Weights
     best: Weights
+    lowest_V: Tensor | None = None  # nats of each photo of validation, in the pass that had least
     optimizer: torch.optim.Optimizer | None = None  # of the present stage
     place: Place = field(default_factory=Place)
     epochs: list[Epoch] = field(default_factory=list)
@@ -72,6 +75,19 @@ class State:
     def of(cls, model: Classifier) -> "State":
         """Return the state before the first step."""
         return cls(model=model, mean=copied(weights(model)), best=copied(weights(model)))
+
+    def as_good(self, losses_V: Tensor) -> bool:
+        """Return whether weights with these ``losses_V`` beat the start and may be the best.
+
+        They may where they are worse by at most one standard error of the paired difference, the
+        rule of one standard error (Breiman et al., 1984).
+        """
+        if not self.epochs or self.lowest_V is None or len(losses_V) < 2:
+            return False
+        worse_V = losses_V - self.lowest_V
+        error = float(worse_V.std()) / math.sqrt(len(worse_V))
+        better = float(losses_V.mean()) < self.epochs[0].val_loss
+        return better and float(worse_V.mean()) <= error
 
     def tensors(self) -> Weights:
         """Return every tensor of the state under a name of its own."""
@@ -84,6 +100,8 @@ class State:
             )
             for name, tensor in named.items()
         }
+        if self.lowest_V is not None:
+            found[LOWEST] = self.lowest_V
         names = {id(one): name for name, one in self.model.named_parameters()}
         if self.optimizer is not None:
             for parameter, values in self.optimizer.state.items():
@@ -102,6 +120,7 @@ class State:
         """
         self.place = Place(**note["place"])
         self.epochs = [Epoch(**one) for one in note["epochs"]]
+        self.lowest_V = tensors.get(LOWEST)  # an older version did not save it
         for kind, named in (
             ("model", weights(self.model)),
             ("mean", self.mean),
