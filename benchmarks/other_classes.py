@@ -1,6 +1,9 @@
 """Classes that no backbone here was chosen for: what a person would call a thing, and a turn.
 
-    python -m benchmarks.other_classes
+    python -m benchmarks.other_classes [FOLDER]
+
+With FOLDER it writes there both tasks as class folders, for `fursure compare`. Its turns are three,
+not four: the recipes that tune mirror photos, and a mirror makes left of right.
 
 The strangers are divided by what they are (animal, vehicle, ...), and cats and dogs by how far
 each was turned, which code decides and no eye. `lite0` is compared with `tiny`, the backbone before
@@ -51,6 +54,7 @@ TURNS: dict[str, Image.Transpose | None] = {
     "180": Image.Transpose.ROTATE_180,
     "270": Image.Transpose.ROTATE_270,
 }  # degrees; no pixel is made anew
+WAYS_UP = {"0": "upright", "90": "sideways", "180": "upside-down", "270": "sideways"}
 LAST_ANIMAL = "n02607072"  # the names begin with WordNet's numbers, animals first
 KINDS = {  # by the sense of the name; what fits none, as a street sign, is left out
     "clothing": """academic_gown bikini bolo_tie bonnet cloak kimono knee_pad overskirt pajama
@@ -80,6 +84,9 @@ def main() -> None:
     """Print the figures of both tasks."""
     if not (PHOTOS.is_file() and STRANGERS.is_file()):
         sys.exit(f"no photos at {PHOTOS.parent}; set FURSURE_DATA")
+    if len(sys.argv) > 1:
+        _write(Path(sys.argv[1]))
+        return
     os.nice(10)
     networks = {}
     for name, source in BACKBONES.items():
@@ -90,6 +97,21 @@ def main() -> None:
     print(described())
     _kinds(networks)
     _turns(networks)
+
+
+def _write(folder: Path) -> None:
+    """Write what a stranger is, and which way up a photo is, as class folders."""
+    for photo, picture in _pictures(STRANGERS, _names(STRANGERS)).items():
+        if kind := _kind(photo.path):
+            _save(picture, folder / "kinds" / kind / Path(photo.path).name)
+    for photo, picture in _turned().items():
+        assert photo.label is not None
+        _save(picture, folder / "ways-up" / WAYS_UP[photo.label] / Path(photo.path).name)
+
+
+def _save(picture: Image.Image, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    picture.save(path.with_suffix(".png"))  # nothing is lost, so no pixel tells of a turn
 
 
 def _kinds(networks: Mapping[str, Network]) -> None:
@@ -146,25 +168,34 @@ def _spread(shares: Sequence[float]) -> str:
 
 
 def _turns(networks: Mapping[str, Network]) -> None:
-    rng, names = np.random.default_rng(0), _names(PHOTOS)
-    pictures = _pictures(PHOTOS, [names[row] for row in rng.permutation(len(names))[:DRAWN]])
-    distinct = list({photo.group: photo for photo in reversed(pictures)}.values())[:TURNED]
-    photos, turned = [], []
-    for row, photo in enumerate(distinct):
-        degrees = list(TURNS)[rng.integers(len(TURNS))]
-        turn = TURNS[degrees]
-        split: Split = "val" if row < CHOOSING else "train" if row < TAUGHT else "test"
-        photos.append(replace(photo, label=degrees, split=split))
-        turned.append(pictures[photo] if turn is None else pictures[photo].transpose(turn))
-    print(f"\nDegrees: {Counter(photo.label for photo in photos)}; of {DRAWN} photos "
-          f"{len(pictures) - len({p.group for p in pictures})} resembled another")  # fmt: skip
-    rights = {name: _right(photos, _encoded(network, turned)) for name, network in networks.items()}
+    turned = _turned()
+    print(f"\nDegrees: {Counter(photo.label for photo in turned)}")
+    rights = {
+        name: _right(list(turned), _encoded(network, turned.values()))
+        for name, network in networks.items()
+    }
     for name, right_M in rights.items():
         print(f"  {name}: {proportion(int(right_M.sum()), len(right_M))}, n = {len(right_M)}")
     new_M, old_M = rights.values()
     print(
         f"  only the first is right: {(new_M & ~old_M).sum()}; the second: {(old_M & ~new_M).sum()}"
     )
+
+
+def _turned() -> dict[Photo, Image.Image]:
+    """Return cats and dogs, none like another, each turned and labelled by how far."""
+    rng, names = np.random.default_rng(0), _names(PHOTOS)
+    pictures = _pictures(PHOTOS, [names[row] for row in rng.permutation(len(names))[:DRAWN]])
+    distinct = list({photo.group: photo for photo in reversed(pictures)}.values())[:TURNED]
+    turned = {}
+    for row, photo in enumerate(distinct):
+        degrees = list(TURNS)[rng.integers(len(TURNS))]
+        turn = TURNS[degrees]
+        split: Split = "val" if row < CHOOSING else "train" if row < TAUGHT else "test"
+        picture = pictures[photo]
+        labelled = replace(photo, label=degrees, split=split)
+        turned[labelled] = picture if turn is None else picture.transpose(turn)
+    return turned
 
 
 def _names(archive: Path) -> list[str]:
