@@ -21,6 +21,7 @@ from fursure.data.sources import open_source
 from fursure.data.split import folds
 from fursure.metrics.intervals import proportion
 from fursure.recipe import LogisticRegression
+from fursure.run import Run
 from fursure.sureness.calibration import softmax
 from fursure.training.backbones import load_backbone
 from fursure.training.collect import grouped
@@ -40,7 +41,7 @@ def main() -> None:
     seeds = int(sys.argv[1]) if len(sys.argv) > 1 else 12
     backbone = sys.argv[2] if len(sys.argv) > 2 else str(WEIGHTS)
     with open_source(PHOTOS) as source:
-        found = gather(source, list_photos(source), load_backbone(backbone))
+        found = gather(source, list_photos(source), load_backbone(backbone), Run())
     photos = [replace(one, reason=None) for one in grouped(found.usable, found.features_ND)]
     names = sorted({str(one.label) for one in photos})
     labels_N = np.array([names.index(str(one.label)) for one in photos])

@@ -16,6 +16,7 @@ from fursure.data.layout import list_photos
 from fursure.data.manifest import Photo
 from fursure.data.sources import open_source
 from fursure.data.split import folds
+from fursure.run import Run
 from fursure.training.backbones import load_backbone
 from fursure.training.collect import grouped
 from fursure.training.gather import gather
@@ -58,7 +59,7 @@ def see(backbone: str = "lite0") -> Seen:
     """Return the 12,000 photos by a backbone's features."""
     with open_source(PHOTOS) as source:
         listing = list_photos(source)
-        found = gather(source, listing, load_backbone(backbone))
+        found = gather(source, listing, load_backbone(backbone), Run())
     photos = tuple(replace(one, reason=None) for one in grouped(found.usable, found.features_ND))
     _, group_N = np.unique([photo.group for photo in photos], return_inverse=True)
     label_N = np.array([listing.labels.index(photo.label or "") for photo in photos])

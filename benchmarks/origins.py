@@ -26,9 +26,10 @@ from benchmarks.other_strangers import STRANGERS as DRAWN
 from fursure.bundle import Bundle
 from fursure.data.parallel import chunked, in_order
 from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
+from fursure.engine.session import open_session
 from fursure.files import home, replacing
 from fursure.images.decode import decode
+from fursure.run import available_threads
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("FURSURE_DATA", ROOT.parent / "shared"))

@@ -33,10 +33,11 @@ from fursure.data.groups import group
 from fursure.data.manifest import Photo, Split
 from fursure.data.parallel import chunked, in_order
 from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
+from fursure.engine.session import open_session
 from fursure.images.decode import decode
 from fursure.metrics.intervals import proportion
 from fursure.recipe import Recipe
+from fursure.run import available_threads
 from fursure.training.backbones import load_backbone
 from fursure.training.fit import fit
 

@@ -17,6 +17,7 @@ from fursure.data.layout import list_photos
 from fursure.data.manifest import Photo
 from fursure.data.sources import open_source
 from fursure.metrics.intervals import proportion
+from fursure.run import Run
 from fursure.training.backbones import load_backbone
 from fursure.training.collect import grouped
 from fursure.training.gather import gather
@@ -87,7 +88,7 @@ def _plant(path: Path) -> dict[str, list[tuple[str, str]]]:
 
 def _grouped(path: Path) -> list[Photo]:
     with open_source(path) as source:
-        found = gather(source, list_photos(source), load_backbone(str(WEIGHTS)))
+        found = gather(source, list_photos(source), load_backbone(str(WEIGHTS)), Run())
     return grouped(found.usable, found.features_ND)
 
 

@@ -10,7 +10,7 @@ from fursure.data.groups import group
 from fursure.data.layout import list_photos
 from fursure.data.scan import scan, views_of
 from fursure.data.sources import open_source
-from fursure.engine.session import available_threads
+from fursure.run import available_threads
 from fursure.training.reader import fingerprints
 
 

@@ -22,6 +22,7 @@ from fursure.meta import UNCERTIFIED
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import Recipe
+from fursure.run import Run
 from fursure.sureness.calibration import softmax
 from fursure.training.assemble import default_risk
 from fursure.training.collect import Collected, collect
@@ -62,7 +63,7 @@ def main() -> None:
         sys.exit(f"no photos at {PHOTOS}; set FURSURE_DATA")
     recipe = Recipe(backbone=asked.backbone)
     with open_source(PHOTOS) as source:
-        collected = collect(source, list_photos(source), encoder_for(recipe), recipe)
+        collected = collect(source, list_photos(source), encoder_for(recipe), recipe, Run())
     report(collected, recipe, asked.draws)
 
 

@@ -19,7 +19,7 @@ from fursure.files import replacing
 from fursure.metrics.classification import Evaluation, format_table
 from fursure.recipe import Recipe
 from fursure.splice import PUBLISHED
-from fursure.workflows.train import train
+from fursure.workflows.api import train
 from scripts.cutting import cut, pieces_of
 
 SHARED = Path(os.environ.get("FURSURE_DATA", Path(__file__).parents[2] / "shared"))

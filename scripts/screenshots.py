@@ -16,8 +16,8 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from fursure.images.drawings import draw, jpeg
 from fursure.recipe import Recipe
-from fursure.workflows.judge import Asked, judge
-from fursure.workflows.train import train
+from fursure.workflows.api import train
+from fursure.workflows.judge import judge
 
 Kind = Literal["cat", "dog", "stranger"]
 Scheme = Literal["light", "dark"]
@@ -42,7 +42,7 @@ def main() -> None:
         recipe = Recipe(validation=0.2, known_lost=0.1)
         model = train(folder / "drawings", folder / "drawn-pets.fursure", recipe).path
         page = folder / "drawn-pets.report.html"
-        judge(str(model), folder / "other-drawings", Asked(report=page))
+        judge(str(model), folder / "other-drawings", report=page)
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         shoot(browser, page.as_uri(), "report")
         shoot_service(browser, model, folder)

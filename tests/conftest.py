@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, settings
 from samples import draw_into
 
 from fursure.recipe import Recipe
-from fursure.workflows.train import Trained, train
+from fursure.workflows.api import train
+from fursure.workflows.train import Trained
 
 # A busy machine is slow now and then, and that is no fault of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])

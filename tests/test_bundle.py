@@ -18,7 +18,8 @@ from fursure.members import LIMITS
 from fursure.recipe import Recipe
 from fursure.sureness.risk import RiskTable, risk_table
 from fursure.training.card import card
-from fursure.workflows.train import Trained, train
+from fursure.workflows.api import train
+from fursure.workflows.train import Trained
 
 Members = dict[str, bytes]
 

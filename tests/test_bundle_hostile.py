@@ -25,7 +25,7 @@ from fursure.recipe import Recipe
 from fursure.service.limits import Limits
 from fursure.service.models import Models, Opening, described
 from fursure.training.graph import parsed
-from fursure.workflows.train import train
+from fursure.workflows.api import train
 
 Members = dict[str, bytes]
 HOSTILE: list[Any] = [

@@ -32,7 +32,7 @@ Train = Callable[..., Result]
 def train(monkeypatch: pytest.MonkeyPatch) -> Train:
     """Return `fursure train`, which stops where training would begin."""
 
-    def stop(data: Path, output: Path, recipe: Recipe, **_: Any) -> None:
+    def stop(data: Path, output: Path, recipe: Recipe, *_: Any, **__: Any) -> None:
         raise Asked(recipe)
 
     monkeypatch.setattr("fursure.workflows.train.train", stop)

@@ -16,10 +16,11 @@ from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, installed_version
 from fursure.engine.parity import check_answers, check_pixels, largest_deviation
 from fursure.engine.predictor import Predictor
-from fursure.engine.session import BATCH, BULK, OnnxRuntime, available_threads, open_session
+from fursure.engine.session import BATCH, BULK, OnnxRuntime, open_session
 from fursure.errors import EngineFailed
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
+from fursure.run import available_threads
 from fursure.workflows.notes import about_engine
 from fursure.workflows.train import Trained
 

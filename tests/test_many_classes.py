@@ -11,6 +11,7 @@ from samples import draw_into
 from test_cli import fursure
 
 from fursure.bundle import Bundle, Seen, shipped
+from fursure.data.dataset import Dataset
 from fursure.data.manifest import Manifest, Photo
 from fursure.errors import BadBundle, BadData
 from fursure.members import LIMITS
@@ -18,8 +19,8 @@ from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.recipe import Recipe
 from fursure.training.classes import refuse_reserved
+from fursure.workflows.api import train
 from fursure.workflows.evaluate import evaluate_model
-from fursure.workflows.train import train
 
 
 def guesses(classes: int, photos: int, *, right: float = 0.8) -> tuple[np.ndarray, np.ndarray]:
@@ -104,7 +105,7 @@ def test_such_a_class_is_trained_and_measured_under_another_name(tmp_path: Path)
     assert run.returncode == 0
     model = Bundle.read(tmp_path / "m.fursure")
     assert model.meta.labels == ("cat", "not mine")
-    found = evaluate_model(model, data, include_seen=True, rename={"stranger": "not mine"})
+    found = evaluate_model(model, Dataset(data, rename={"stranger": "not mine"}), include_seen=True)
     assert found.evaluation.n == 20
 
 

@@ -21,8 +21,9 @@ from fursure.recipe import Recipe
 from fursure.report.charts import Axis, Line, bounds, chart
 from fursure.report.pictures import glow
 from fursure.report.verdict import headline
-from fursure.workflows.judge import Asked, judge
-from fursure.workflows.train import Trained, train
+from fursure.workflows.api import train
+from fursure.workflows.judge import judge
+from fursure.workflows.train import Trained
 
 HOSTILE = "<script>alert(1)</script> & \u202egod"
 
@@ -53,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def page(model: Trained, fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of that model's evaluation on the fresh drawings."""
     path = tmp_path_factory.mktemp("page") / "drawn.report.html"
-    judge(str(model.path), fresh, Asked(report=path))
+    judge(str(model.path), fresh, report=path)
     return path
 
 
@@ -121,7 +122,7 @@ def test_few_photos_are_judged_out_of_fold_and_the_page_says_so(tmp_path: Path) 
 def test_two_models_are_compared_photo_by_photo(
     model: Trained, fresh: Path, tmp_path: Path
 ) -> None:
-    found = judge(str(model.path), fresh, Asked(report=tmp_path / "two.html"), compare="pets")
+    found = judge(str(model.path), fresh, report=tmp_path / "two.html", compare="pets")
     assert found.comparison is not None
     assert found.comparison.n == found.evaluated.evaluation.n
     assert found.to_json()["comparison"]["models"] == [str(model.path), "pets"]
@@ -135,9 +136,8 @@ def test_models_of_other_classes_are_not_compared(model: Trained, tmp_path: Path
     (photos / "stranger").rename(photos / "thing")
     other = train(photos, tmp_path / "other.fursure")
     shutil.rmtree(photos / "thing")  # both know cats
-    asked = Asked(include_seen=True)
     with pytest.raises(BadData, match="only models of the same classes can be compared"):
-        judge(str(model.path), photos, asked, compare=str(other.path))
+        judge(str(model.path), photos, include_seen=True, compare=str(other.path))
 
 
 def test_another_file_is_not_overwritten_but_a_report_is(
@@ -146,10 +146,10 @@ def test_another_file_is_not_overwritten_but_a_report_is(
     path = tmp_path / "thesis.html"
     path.write_text("mine")
     with pytest.raises(OutputExists, match="no report of fursure"):
-        judge(str(model.path), fresh, Asked(report=path))
+        judge(str(model.path), fresh, report=path)
     assert path.read_text() == "mine"
     shutil.copy(page, path)
-    judge(str(model.path), fresh, Asked(report=path))
+    judge(str(model.path), fresh, report=path)
 
 
 def test_names_that_are_code_are_shown_and_do_not_run(
@@ -175,7 +175,7 @@ def test_names_that_are_code_are_shown_and_do_not_run(
 
 def test_one_photo_of_one_class_still_makes_a_page(model: Trained, tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=1, kinds=("cat",))
-    judge(str(model.path), photos, Asked(include_seen=True, report=tmp_path / "one.html"))
+    judge(str(model.path), photos, include_seen=True, report=tmp_path / "one.html")
     words = Seen((tmp_path / "one.html").read_text()).words
     assert "On 1 photo it named" in words
     assert not re.search(r"\b1 ([a-z]+ )?photos", words)
@@ -213,7 +213,7 @@ def test_older_models_are_reported_too(model: Trained, fresh: Path, tmp_path: Pa
     data = {key: value for key, value in meta.data.items() if key != "encoder"}
     old: Bundle = replace(model.bundle, meta=replace(meta, data=data))
     old.write(tmp_path / "old.fursure")
-    judge(str(tmp_path / "old.fursure"), fresh, Asked(report=tmp_path / "old.html"))
+    judge(str(tmp_path / "old.fursure"), fresh, report=tmp_path / "old.html")
     words = Seen((tmp_path / "old.html").read_text()).words
     assert "no manifest lies beside the model" in words
 

@@ -10,11 +10,12 @@ from browser import opened
 from PIL import Image
 
 from fursure.data.corrections import read_corrections
+from fursure.data.dataset import Dataset
 from fursure.data.manifest import Manifest
 from fursure.images.drawings import draw, jpeg
 from fursure.report.review import Card, Page, Picture, render
+from fursure.workflows.api import train
 from fursure.workflows.check import check
-from fursure.workflows.train import train
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.exe\n</script><script>alert(2)</script>"
 
@@ -65,7 +66,7 @@ def test_verdicts_by_keyboard_are_saved_applied_and_shown_again(
             assert photo.label == one.label != one.path.partition("/")[0]
     assert not [note for note in trained.notes if "not applied" in note]
 
-    check(photos, output=page, corrections=saved, overwrite=True)
+    check(Dataset(photos, corrections=saved), output=page, overwrite=True)
     elsewhere = tmp_path / "other" / "name.html"  # the browser knows nothing of this page
     elsewhere.parent.mkdir()
     elsewhere.write_bytes(page.read_bytes())

@@ -13,8 +13,8 @@ import pytest
 import fursure
 from fursure.recipe import FineTune, Recipe, Stage
 from fursure.recipes import RECIPES
+from fursure.workflows.api import train
 from fursure.workflows.split import Arrays, split
-from fursure.workflows.train import train
 
 h5py = pytest.importorskip("h5py")
 pytest.importorskip("timm")

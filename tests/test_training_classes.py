@@ -14,7 +14,7 @@ from fursure.images.drawings import draw
 from fursure.images.flat import is_flat
 from fursure.recipe import Recipe
 from fursure.training.classes import about_classes, check_classes
-from fursure.workflows.train import train
+from fursure.workflows.api import train
 
 
 def of(label: str, groups: int, copies: int = 1, split: Split | None = "train") -> list[Photo]:

@@ -229,7 +229,8 @@ def test_one_backbone_named_alone_is_itself(tmp_path: Path) -> None:
     path = network_into(tmp_path / "net")
     wanted = load_backbone(path, resize="pad", features="scores")
     for named in (path, (path,)):
-        assert encoder_for(Recipe(backbone=named, resize="pad"), features="scores") == wanted
+        recipe = Recipe(backbone=named, resize="pad", features_output="scores")
+        assert encoder_for(recipe) == wanted
 
 
 def test_every_network_keeps_its_size_and_the_first_ones_way_of_resizing(tmp_path: Path) -> None:

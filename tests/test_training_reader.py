@@ -13,11 +13,12 @@ from fursure.data.layout import list_photos
 from fursure.data.sources import open_source
 from fursure.engine.network import Network
 from fursure.recipe import Recipe
+from fursure.run import Run
 from fursure.training.backbones import load_backbone
 from fursure.training.collect import Collected, collect
 from fursure.training.combine import encoder_for
 from fursure.training.reader import cached_features
-from fursure.workflows.train import train
+from fursure.workflows.api import train
 
 COUNT = 12  # photos of each class
 
@@ -48,7 +49,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def photos_of(folder: Path, *backbones: str, flips: bool = False) -> Collected:
     recipe = Recipe(backbone=backbones, flips=flips)
     with open_source(folder) as source:
-        return collect(source, list_photos(source), encoder_for(recipe), recipe)
+        return collect(source, list_photos(source), encoder_for(recipe), recipe, Run())
 
 
 @pytest.fixture(scope="module")

@@ -14,11 +14,14 @@ from fursure.cli import cli
 from fursure.data.manifest import SPLITS, Manifest, Photo, Split
 from fursure.errors import BadData
 from fursure.recipe import Recipe
+from fursure.run import Run
 from fursure.training.backbones import load_backbone
 from fursure.training.combine import side_by_side
 from fursure.training.seen import SEEN, without_seen
+from fursure.workflows.api import train
 from fursure.workflows.compare import compare
-from fursure.workflows.train import Trained, train
+from fursure.workflows.division import Shares
+from fursure.workflows.train import Trained
 
 SPLIT = Recipe(cross_validate_below=0)
 FOLDS = Recipe(cross_validate_below=10**6)
@@ -171,8 +174,8 @@ def test_evaluate_leaves_out_what_the_encoder_has_seen(
 def test_a_ladder_measures_all_recipes_on_what_no_encoder_has_seen(
     plain: Trained, folder: Path, tmp_path: Path
 ) -> None:
-    own = Recipe(name="tiny")
-    first = compare(folder, tmp_path / "first", [own], test=0.3, validation=0.2, curve=False)
+    own, shares = Recipe(name="tiny"), Shares(validation=0.2, test=0.3)
+    first = compare(folder, tmp_path / "first", [own], shares=shares, curve=False)
     known = [one for one in first.division.usable if one.split == "test"][:3]
     mine = Recipe(name="mine", backbone=that_has_seen(plain, tmp_path / "mine.fursure", known))
     said: list[str] = []
@@ -180,10 +183,9 @@ def test_a_ladder_measures_all_recipes_on_what_no_encoder_has_seen(
         folder,
         tmp_path / "both",
         [own, mine],
-        test=0.3,
-        validation=0.2,
+        Run(say=said.append),
+        shares=shares,
         curve=False,
-        say=said.append,
     )
     tested = {one.sha256 for one in both.division.usable if one.split == "test"}
     assert not tested & {one.sha256 for one in known}

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from samples import draw_into
 
+from fursure.data.dataset import Dataset
 from fursure.data.findings import Finding
 from fursure.data.manifest import Manifest
 from fursure.errors import BadData, OutputExists, TooFewPhotos
@@ -151,7 +152,7 @@ def test_a_kept_photo_is_doubted_no_more(mislabelled: Path, tmp_path: Path) -> N
         f"stranger/both.jpg,{digests['stranger/both.jpg']},drop,\n"
         f"cat/gone.jpg,{'0' * 64},drop,\n"
     )
-    after = check(mislabelled, corrections=saved)
+    after = check(Dataset(mislabelled, corrections=saved))
     assert wrong.kind == "label"
     assert before.doubts is not None
     assert after.doubts is not None

@@ -21,9 +21,11 @@ from fursure.metrics.classification import Evaluation
 from fursure.metrics.ladder import Failed, Rung
 from fursure.recipe import LogisticRegression, Mlp, Recipe
 from fursure.recipes import FINE_TUNE, RECIPES
+from fursure.run import Run
+from fursure.workflows.api import train
 from fursure.workflows.compare import Ladder, compare, on_ground
+from fursure.workflows.division import Shares
 from fursure.workflows.evaluate import evaluate_model
-from fursure.workflows.train import train
 
 LIGHT = Recipe(name="light", head=LogisticRegression(strengths=(0.3, 0.1)), test=0.45)
 SMALL = Recipe(name="small", head=Mlp(hidden=(8,), epochs=3), photos=20)
@@ -39,7 +41,7 @@ def told() -> list[str]:
 @pytest.fixture(scope="module")
 def ladder(drawings: Path, told: list[str], tmp_path_factory: pytest.TempPathFactory) -> Ladder:
     folder = tmp_path_factory.mktemp("compared") / "ladder"
-    return compare(drawings, folder, [LIGHT, BROKEN, SMALL], say=told.append)
+    return compare(drawings, folder, [LIGHT, BROKEN, SMALL], Run(say=told.append))
 
 
 @pytest.fixture
@@ -185,7 +187,7 @@ def test_another_split_or_other_photos_are_another_ladder(
     copied: Path, drawings: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(OutputExists, match=r"another split: test 0\.2, validation 0\.1, seed 0"):
-        compare(drawings, copied, [LIGHT], seed=1)
+        compare(drawings, copied, [LIGHT], shares=Shares(validation=0.1, test=0.2, seed=1))
     fewer = Path(shutil.copytree(drawings, tmp_path / "fewer"))
     (fewer / "cat" / "cat.0.jpg").unlink()
     with pytest.raises(OutputExists, match="a ladder of other photos"):
@@ -252,7 +254,7 @@ def test_without_matplotlib_there_is_a_note_and_a_table(
 ) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     told: list[str] = []
-    assert compare(drawings, copied, [LIGHT], say=told.append).verdict is not None
+    assert compare(drawings, copied, [LIGHT], Run(say=told.append)).verdict is not None
     assert any(one.startswith("no picture: ") and "fursure[train]" in one for one in told)
 
 

@@ -20,7 +20,8 @@ from fursure.training.collect import Collected
 from fursure.training.graph import half_precision
 from fursure.training.state import Epoch
 from fursure.training.tuning import Tuned
-from fursure.workflows.train import Trained, train
+from fursure.workflows.api import train
+from fursure.workflows.train import Trained
 
 FROZEN = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), folds=3, cross_validate_below=10**6)
 TUNED = replace(FROZEN, tune=FineTune(minutes=8))

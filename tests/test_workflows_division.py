@@ -9,9 +9,11 @@ from fursure.cli import cli
 from fursure.data.manifest import Manifest
 from fursure.data.split import ticket
 from fursure.recipe import LogisticRegression, Recipe
+from fursure.run import Run
+from fursure.workflows.api import train
 from fursure.workflows.compare import compare
+from fursure.workflows.division import Shares
 from fursure.workflows.split import split
-from fursure.workflows.train import train
 
 QUICK = Recipe(name="quick", head=LogisticRegression(strengths=(1.0,)))
 
@@ -29,9 +31,13 @@ def test_train_split_and_compare_divide_alike_by_the_same_shares_and_seed(
     shares = {"train": 1 - validation - test, "val": validation, "test": test}
     by_split = split(drawings, tmp_path / "parts", shares, seed=seed)  # type: ignore[arg-type]
     by_compare = compare(
-        drawings, tmp_path / "ladder", [QUICK],
-        validation=validation, test=test, seed=seed, curve=False, say=told.append,
-    )  # fmt: skip
+        drawings,
+        tmp_path / "ladder",
+        [QUICK],
+        Run(say=told.append),
+        shares=Shares(validation=validation, test=test, seed=seed),
+        curve=False,
+    )
     recipe = Recipe(
         head=QUICK.head, validation=validation, test=test, seed=seed, cross_validate_below=0
     )

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image
 from samples import encoder_graph
 
+from fursure.data.dataset import Dataset
 from fursure.data.manifest import Manifest, Split
 from fursure.data.quotas import Amount
 from fursure.errors import BadBackbone, BadData, NoPhotos, OutputExists
@@ -26,9 +27,9 @@ from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
 from fursure.recipe import LogisticRegression, Recipe
 from fursure.training.backbones import Backbone
+from fursure.workflows.api import train
 from fursure.workflows.split import Arrays, Folders, split
 from fursure.workflows.split_folder import claim
-from fursure.workflows.train import train
 
 WANTED: dict[Split, Amount] = {"train": 40, "val": 10, "test": 10}
 SMALL = Preprocess(size=16, mode="squash", crop=1.0)
@@ -333,7 +334,7 @@ def test_data_that_cannot_be_split_is_refused_in_a_sentence(drawings: Path, tmp_
     with pytest.raises(NoPhotos, match="one folder of images per class"):
         split(loose, tmp_path / "out", WANTED)
     with pytest.raises(BadData, match="only one class, 'cat'"):
-        split(drawings / "cat", tmp_path / "out", {"train": 5}, label_regex="^(cat)")
+        split(Dataset(drawings / "cat", "^(cat)"), tmp_path / "out", {"train": 5})
     with pytest.raises(BadData, match="81 train photos are asked for, and 80 can be used"):
         split(drawings, tmp_path / "out", {"train": 81})
     with pytest.raises(BadData, match=r"lies inside .*; choose a folder outside of it"):
@@ -406,10 +407,10 @@ def test_arrays_that_are_there_are_not_made_again(
 
     rows, out = Encoder.rows, tmp_path / "out"
 
-    def interrupted(self: Encoder, source: Any, photos: Any) -> Any:
+    def interrupted(self: Encoder, photos: Any, *, title: str) -> Any:
         if len(photos) == 10:
             raise KeyboardInterrupt
-        return rows(self, source, photos)
+        return rows(self, photos, title=title)
 
     monkeypatch.setattr(Encoder, "rows", interrupted)
     with pytest.raises(KeyboardInterrupt):

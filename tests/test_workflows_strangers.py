@@ -17,8 +17,9 @@ from fursure.images.drawings import draw, jpeg
 from fursure.metrics.intervals import proportion
 from fursure.recipe import Recipe
 from fursure.training.strangers import FEWEST, Strangers, Worth, direction, set_aside, told
+from fursure.workflows.api import train
 from fursure.workflows.strangers import list_strangers
-from fursure.workflows.train import Trained, train
+from fursure.workflows.train import Trained
 
 
 @pytest.fixture(scope="module")

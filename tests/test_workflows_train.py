@@ -20,9 +20,9 @@ from fursure.errors import BadBackbone, BadData, FursureError, NoPhotos, OutputE
 from fursure.images.drawings import draw, jpeg
 from fursure.metrics.classification import Evaluation
 from fursure.recipe import LogisticRegression, Mlp, Recipe
-from fursure.workflows.api import load
+from fursure.workflows.api import load, train
 from fursure.workflows.evaluate import evaluate_model
-from fursure.workflows.train import Trained, train
+from fursure.workflows.train import Trained
 
 LIGHT = Recipe(head=LogisticRegression(strengths=(0.3, 0.1)))
 DIVIDED = replace(LIGHT, cross_validate_below=5, validation=0.25, test=0.25)

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from fursure.errors import BadImage, FursureError
     from fursure.metrics.classification import Evaluation
     from fursure.recipe import Recipe
-    from fursure.workflows.api import evaluate, load
-    from fursure.workflows.train import train
+    from fursure.workflows.api import evaluate, load, train
 
 __all__ = [
     "BadImage",
@@ -47,7 +46,7 @@ _HOMES = {
     "Recipe": "recipe",
     "evaluate": "workflows.api",
     "load": "workflows.api",
-    "train": "workflows.train",
+    "train": "workflows.api",
 }
 
 

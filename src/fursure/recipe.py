@@ -88,6 +88,7 @@ class Recipe:
     name: str = "linear-probe"
     backbone: str | tuple[str, ...] = "lite0"
     # as `fursure backbones` explains; of several the features are concatenated
+    features_output: str | None = None  # the tensor of an .onnx backbone that holds its features
     head: Head = LogisticRegression()
     tune: FineTune | None = None  # None: the backbone stays frozen
     image_size: int | None = None  # pixels; None is what the backbone was trained with

@@ -1,7 +1,7 @@
 """``fursure check``: photos → what is wrong with them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -41,17 +41,15 @@ LONGEST = 40  # characters of a path in the table
 @click.pass_context
 def check(
     ctx: click.Context,
+    /,
     data: Path,
     output: Path | None,
     most: int,
     backbone: str,
-    corrections: Path | None,
-    label_regex: str | None,
-    engine: str,
-    threads: int | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    **knobs: Any,
 ) -> None:
     """Look for what is wrong with the labelled photos in DATA.
 
@@ -66,19 +64,15 @@ def check(
     corrections.csv, which train and check take with --corrections.
     """
     from fursure.workflows.check import check as work
-    from fursure.workflows.progress import silent
 
+    run = options.run_from(knobs, quiet=quiet)
     found = work(
-        data,
+        options.dataset_from(data, knobs),
+        run,
         backbone=backbone,
-        corrections=corrections,
         output=output,
         most=most,
         overwrite=overwrite,
-        engine=engine,  # type: ignore[arg-type]
-        threads=threads,
-        label_regex=label_regex,
-        progress=silent if quiet else options.bar,
     )
     if as_json:
         for one in found.findings:
@@ -86,11 +80,10 @@ def check(
     else:
         for line in _table(found):
             click.echo(line)
-    if not quiet:
-        for note in found.notes:
-            options.say(note)
-        then = f"; open {output} in a browser" if output else "; to review: -o review.html"
-        options.say(f"done in {found.seconds:.1f} s{then if found.findings else ''}")
+    for note in found.notes:
+        run.say(note)
+    then = f"; open {output} in a browser" if output else "; to review: -o review.html"
+    run.say(f"done in {found.seconds:.1f} s{then if found.findings else ''}")
     if found.unreadable:
         ctx.exit(3)
 

@@ -9,10 +9,9 @@ from fursure.cli import options
 from fursure.cli.overrides import typed
 from fursure.recipe import FineTune, Recipe
 from fursure.report.text import printable
+from fursure.run import Say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fursure.workflows.compare import Ladder
 
 
@@ -85,18 +84,21 @@ def compare(
     """
     from fursure.metrics.ladder import Failed
     from fursure.workflows.compare import compare as work
-    from fursure.workflows.progress import silent
+    from fursure.workflows.division import Shares
 
-    say = (lambda _sentence: None) if quiet else options.say
+    run = options.run_from(knobs, quiet=quiet)
     ladder = work(
-        data,
+        options.dataset_from(data, knobs),
         output,
-        _named(recipes, knobs.pop("backbone"), knobs.pop("minutes"), say),
-        progress=silent if quiet else options.bar,
-        say=say,
-        **knobs,
+        _named(recipes, knobs["backbone"], knobs["minutes"], run.say),
+        run,
+        shares=Shares(validation=knobs["validation"], test=knobs["test"], seed=knobs["seed"]),
+        curve=knobs["curve"],
+        elsewhere=knobs["elsewhere"],
+        strangers=knobs["strangers"],
+        overwrite=knobs["overwrite"],
     )
-    for line in _as_json(ladder) if as_json else _as_text(ladder, knobs["threads"]):
+    for line in _as_json(ladder) if as_json else _as_text(ladder, run.cores):
         click.echo(line)
     failed = sum(isinstance(one, Failed) for one in ladder.rungs)
     if failed:
@@ -107,7 +109,7 @@ def _named(
     names: tuple[str, ...],
     backbone: str | None,
     minutes: float | None,
-    say: "Callable[[str], None]",
+    say: Say,
 ) -> list[Recipe]:
     """Return the recipes that were named, or those that run anywhere."""
     from fursure.recipes.toml import open_recipe
@@ -124,8 +126,7 @@ def _as_json(ladder: "Ladder") -> list[str]:
     return [options.to_json(one) for one in (*ladder.rows(), ladder.conclusion())]
 
 
-def _as_text(ladder: "Ladder", threads: int | None) -> list[str]:
-    from fursure.engine.session import available_threads
+def _as_text(ladder: "Ladder", threads: int) -> list[str]:
     from fursure.metrics.ladder import Rung
     from fursure.report.ladder import table
 
@@ -134,7 +135,7 @@ def _as_text(ladder: "Ladder", threads: int | None) -> list[str]:
     if ladder.verdict is not None:
         lines += [
             f"training: as from an empty cache; ms/photo: {' and '.join(engines)}, on "
-            f"{threads or available_threads()} threads",
+            f"{threads} threads",
             *ladder.verdict.sentences,
         ]
     return [printable(line) for line in lines]

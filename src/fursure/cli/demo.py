@@ -21,10 +21,9 @@ def demo(into: Path, quiet: bool) -> None:
     """
     from fursure.metrics.classification import format_table
     from fursure.workflows.demo import demo as work
-    from fursure.workflows.progress import silent
 
     click.echo("These are drawings made by code, not photos; their figures say nothing of yours.\n")
-    made = work(into, progress=silent if quiet else options.bar)
+    made = work(into, options.run_from({}, quiet=quiet))
     basis = made.trained.bundle.meta.figures["basis"]
     click.echo(f"\n{made.trained.path}: trained in {made.trained.seconds:.1f} s ({basis})")
     click.echo(format_table(made.evaluated.evaluation))

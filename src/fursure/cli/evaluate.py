@@ -1,6 +1,7 @@
 """``fursure evaluate``: model + labelled photos → figures, and a page of them."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -34,6 +35,7 @@ from fursure.report.text import printable
 @click.pass_context
 def evaluate(
     ctx: click.Context,
+    /,
     model: str,
     data: Path,
     include_seen: bool,
@@ -41,13 +43,10 @@ def evaluate(
     no_report: bool,
     compare: str | None,
     max_error: float | None,
-    label_regex: str | None,
-    rename: dict[str, str],
-    engine: str,
-    threads: int | None,
     overwrite: bool,
     as_json: bool,
     quiet: bool,
+    **knobs: Any,
 ) -> None:
     """Measure MODEL on the labelled photos in DATA.
 
@@ -55,30 +54,28 @@ def evaluate(
     pets, the one in the package. Beside a model of yours, or where --report says, comes a page to
     look at, with the photos it got wrong, and its figures as JSON.
     """
-    from fursure.workflows.judge import Asked, judge
-    from fursure.workflows.progress import silent
+    from fursure.workflows.judge import judge
 
-    asked = Asked(
+    run, page = options.run_from(knobs, quiet=quiet), report or _beside(model, data)
+    found = judge(
+        model,
+        options.dataset_from(data, knobs),
+        run,
+        compare=compare,
         include_seen=include_seen,
-        engine=engine,  # type: ignore[arg-type]
-        threads=threads,
         max_error=max_error,
-        label_regex=label_regex,
-        rename=rename,
-        report=None if no_report else report or _beside(model, data),
+        report=None if no_report else page,
         overwrite=overwrite,
     )
-    found = judge(model, data, asked, compare=compare, progress=silent if quiet else options.bar)
     if as_json:
         click.echo(options.to_json(found.to_json()))
     else:
         for line in found.lines():
             click.echo(printable(line))
-    if not quiet:
-        for note in found.notes():
-            options.say(note)
-        if asked.report is None and not no_report:
-            options.say("no page: --report FILE.html says where it goes")
+    for note in found.notes():
+        run.say(note)
+    if page is None and not no_report:
+        run.say("no page: --report FILE.html says where it goes")
     if found.evaluated.failed:
         ctx.exit(3)
 

@@ -3,14 +3,18 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fursure.report.text import printable
+from fursure.run import Run, silent, to_nobody
+
+if TYPE_CHECKING:
+    from fursure.data.dataset import Dataset
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -84,6 +88,28 @@ rename: Decorator = click.option(
     callback=_pairs,
     help="Call a class by another name, e.g. one called like the answer 'unsure'.",
 )
+
+
+def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
+    """Return how a command works that has these ``options``."""
+    return Run(
+        engine=options.get("engine", "auto"),
+        threads=options.get("threads"),
+        progress=silent if quiet else bar,
+        say=to_nobody if quiet else say,
+    )
+
+
+def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
+    """Return the labelled photos that a command with these ``options`` means."""
+    from fursure.data.dataset import Dataset
+
+    return Dataset(
+        path,
+        label_regex=options["label_regex"],
+        rename=options.get("rename") or {},
+        corrections=options.get("corrections"),
+    )
 
 
 def say(text: str) -> None:

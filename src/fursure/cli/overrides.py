@@ -17,7 +17,7 @@ from fursure.recipes.toml import open_recipe
 HEADS = {"logistic": "logistic-regression", "mlp": "mlp"}
 OF_RECIPE = (  # flags called as the knob is
     "seed", "validation", "test", "known_lost", "image_size", "resize", "precision", "flips",
-    "photos",
+    "photos", "features_output",
 )  # fmt: skip
 OF_TUNE = ("minutes", "augment")
 OF_STAGE = ("epochs", "rate")
@@ -52,6 +52,10 @@ FLAGS: tuple[Decorator, ...] = (
         help="lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or a path: .fursure, .onnx, or a "
         "folder of weights. Several, each with its own --backbone, give their features together. "
         f"{UNSAID}",
+    ),
+    click.option(
+        "--features-output", metavar="TENSOR",
+        help="The tensor to take as features from an .onnx file.",
     ),
     click.option(
         "--head", type=click.Choice(list(HEADS)),
@@ -99,7 +103,7 @@ def recipe_from(knobs: Mapping[str, Any], tell: Callable[[str], None]) -> Recipe
         UsageError: a flag is for training the network itself, and the recipe does not.
         FursureError: the recipe is unknown or cannot be used.
     """
-    given = {key: value for key, value in knobs.items() if value not in {None, ()}}
+    given = {key: value for key, value in knobs.items() if value is not None and value != ()}
     base = _base(given)
     values = {key: given[key] for key in OF_RECIPE if key in given}
     if "backbone" in given:

@@ -71,7 +71,11 @@ def predict(
         table = _table(csv_path, bundle, made_by, overwrite)
         skip = table.has if table else lambda _name: False
         predictions: Iterable[Prediction] = predict(
-            bundle, inputs, skip=skip, say=(lambda _: None) if quiet else options.say, **knobs
+            bundle,
+            inputs,
+            options.run_from(knobs, quiet=quiet),
+            max_error=knobs["max_error"],
+            skip=skip,
         )
         if table:
             stack.enter_context(table)

@@ -102,25 +102,21 @@ def split(
     --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths
     of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
     """
-    from fursure.workflows.progress import silent
     from fursure.workflows.split import split as work
 
     given: dict[Split, Amount | None] = {"train": train, "val": val, "test": test}
+    run = options.run_from(knobs, quiet=quiet)
     divided = work(
-        data,
+        options.dataset_from(data, knobs),
         out,
         {part: amount for part, amount in given.items() if amount is not None},
+        run,
         form=_form(knobs),
         seed=knobs["seed"],
-        engine=knobs["engine"],
-        threads=knobs["threads"],
-        label_regex=knobs["label_regex"],
         overwrite=knobs["overwrite"],
-        progress=silent if quiet else options.bar,
     )
-    if not quiet:
-        for note in divided.notes:
-            options.say(note)
+    for note in divided.notes:
+        run.say(note)
     if as_json:
         options.receipt(
             options.to_json(

@@ -1,11 +1,16 @@
 """``fursure train``: photos → model."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fursure.cli import options, overrides
+from fursure.recipe import Recipe
+from fursure.run import Run
+
+if TYPE_CHECKING:
+    from fursure.data.dataset import Dataset
 
 
 @click.command()
@@ -15,9 +20,6 @@ from fursure.cli import options, overrides
     help="The model to write. [default: DATA's name with .fursure]",
 )  # fmt: skip
 @overrides.flags
-@click.option(
-    "--features-output", metavar="TENSOR", help="The tensor to take as features from an .onnx file."
-)
 @options.corrections
 @click.option(
     "--strangers", type=click.Path(path_type=Path),
@@ -48,7 +50,6 @@ def train(
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,
-    rename: dict[str, str],
     as_json: bool,
     quiet: bool,
     **knobs: Any,
@@ -59,33 +60,25 @@ def train(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
-    from fursure.workflows.progress import silent
     from fursure.workflows.train import train as work
 
-    recipe = overrides.recipe_from(knobs, tell=(lambda note: None) if quiet else options.say)
+    run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
+    recipe = overrides.recipe_from(knobs, tell=run.say)
     if show_augmented is not None or find_rate:
-        _preview(data, recipe, show_augmented, find_rate, as_json, knobs)
+        _preview(dataset, recipe, run, show_augmented, as_json=as_json, find_rate=find_rate)
         return
     output = output or Path(f"{_stem(data)}.fursure")
     trained = work(
-        data,
+        dataset,
         output,
         recipe,
-        engine=knobs["engine"],
-        threads=knobs["threads"],
-        label_regex=knobs["label_regex"],
-        rename=rename,
-        features_output=knobs["features_output"],
-        overwrite=knobs["overwrite"],
-        corrections=knobs["corrections"],
+        run,
         strangers=strangers,
+        overwrite=knobs["overwrite"],
         report=not no_report,
-        progress=silent if quiet else options.bar,
-        say=(lambda _: None) if quiet else options.say,
     )
-    if not quiet:
-        for note in trained.notes:
-            options.say(note)
+    for note in trained.notes:
+        run.say(note)
     meta = trained.bundle.meta
     if as_json:
         options.receipt(
@@ -117,23 +110,22 @@ def train(
 
 
 def _preview(
-    data: Path,
-    recipe: Any,
+    dataset: "Dataset",
+    recipe: Recipe,
+    run: Run,
     sheet: Path | None,
+    *,
     find_rate: bool,
     as_json: bool,
-    knobs: dict[str, Any],
 ) -> None:
     """Show what training would see, or at which rates it would learn."""
     from fursure.workflows import preview
 
     if sheet is not None:
-        preview.show_augmented(data, recipe, sheet, label_regex=knobs["label_regex"])
+        preview.show_augmented(dataset, recipe, sheet)
         options.say(f"{sheet}: each row a photo as it is, then as passes of training would see it")
     if find_rate:
-        found = preview.find_rate(
-            data, recipe, label_regex=knobs["label_regex"], threads=knobs["threads"]
-        )
+        found = preview.find_rate(dataset, recipe, run)
         if as_json:
             click.echo(options.to_json(found.to_json()))
             return

@@ -18,10 +18,11 @@ from fursure.data.parallel import chunked, in_order
 from fursure.engine.network import Network
 from fursure.engine.parity import check_answers, check_pixels
 from fursure.engine.pictures import is_several, named, named_photo
-from fursure.engine.session import BULK, Outputs, Session, available_threads, sessions
+from fursure.engine.session import BULK, Outputs, Session, sessions
 from fursure.errors import BadImage, EngineFailed
 from fursure.images.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
+from fursure.run import available_threads
 
 CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
 

@@ -3,7 +3,6 @@
 Dimension key: N photos, H W height and width (pixels), C colour (RGB).
 """
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Protocol
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from fursure.engine.libraries import onnxruntime
 from fursure.errors import EngineFailed
 from fursure.recipe import Engine
+from fursure.run import available_threads
 
 Pixels = NDArray[np.uint8]  # (N, H, W, 3)
 Outputs = Mapping[str, NDArray[np.float32]]  # name -> (N, ...)
@@ -29,22 +29,6 @@ class Session(Protocol):
 
     def __call__(self, pixels_NHWC: Pixels) -> Outputs:
         """Return every output of the network for ``pixels_NHWC``, in order."""
-
-
-def available_threads() -> int:
-    """Return how many threads this process may keep busy: affinity and cgroup quota respected."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, _cgroup_cores()))
-
-
-def _cgroup_cores() -> int:
-    """Return the cores a container's CPU quota amounts to (cgroup v2), at least one."""
-    try:
-        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:  # noqa: PTH123
-            quota, period = file.read().split()
-        return max(1, round(int(quota) / int(period)))
-    except (OSError, ValueError):  # no such file, or the quota is "max"
-        return 1 << 16
 
 
 class OnnxRuntime:

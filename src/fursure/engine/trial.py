@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from fursure.engine.agreement import compare, pictures
 from fursure.engine.openvino import OpenVino, Precision, has_bf16
-from fursure.engine.session import BATCH, OnnxRuntime, Pixels, Session, available_threads
+from fursure.engine.session import BATCH, OnnxRuntime, Pixels, Session
+from fursure.run import available_threads
 
 
 def problems(model: bytes, precisions: Sequence[Precision]) -> Iterator[tuple[Precision, str]]:

@@ -129,6 +129,7 @@ KNOBS: dict[type, dict[str, Knob]] = {
         Recipe,
         name=Text(1, 100),
         backbone=Several(Text(1, 1_000), 8, alone=True),
+        features_output=Text(1, 1_000),
         image_size=Whole(32, 1_024),
         photos=Whole(2, 10**9),
         validation=Number(0.01, 0.5),

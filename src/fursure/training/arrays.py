@@ -24,7 +24,7 @@ from fursure.engine.session import Outputs
 from fursure.errors import BadBackbone
 from fursure.files import replacing
 from fursure.images.decode import decode
-from fursure.recipe import Engine
+from fursure.run import Run
 from fursure.training.backbones import Backbone
 from fursure.training.reader import Reader
 
@@ -40,13 +40,7 @@ class Encoder:
 
     @classmethod
     def open(
-        cls,
-        backbone: Backbone,
-        *,
-        maps: bool,
-        photos: int,
-        engine: Engine = "auto",
-        threads: int | None = None,
+        cls, source: Source, backbone: Backbone, run: Run, *, maps: bool, photos: int
     ) -> "Encoder":
         """Return the encoder, ready for about ``photos`` photos.
 
@@ -54,7 +48,7 @@ class Encoder:
             BadBackbone: a map is asked for, and the backbone has none.
             EngineFailed: the engine cannot run it here.
         """
-        reader = Reader.open(backbone, photos=photos, engine=engine, threads=threads)
+        reader = Reader.open(source, backbone, run, photos=photos)
         self = cls(reader, reader.networks[0] if maps else None)
         if maps and "map" not in _sample(reader.networks[0]):
             raise BadBackbone(
@@ -77,8 +71,8 @@ class Encoder:
         depth, height, width = _sample(self.network)["map"].shape[1:]
         return height, width, depth
 
-    def rows(self, source: Source, photos: Sequence[Photo]) -> Iterator[Rows]:
-        """Yield the rows of ``photos`` in order, chunk by chunk.
+    def rows(self, photos: Sequence[Photo], *, title: str) -> Iterator[Rows]:
+        """Yield the rows of ``photos`` in order, chunk by chunk: a stage of work called ``title``.
 
         Features come from the caches that training fills, and go there. Maps are made each time.
 
@@ -86,10 +80,13 @@ class Encoder:
             BadData: a photo is no longer what it was.
         """
         if self.network is None:
-            yield from self.reader.features(source, photos)
+            yield from self.reader.features(photos, title=title)
             return
-        worker = _Mapping(source, self.network)
-        yield from in_order(worker, chunked(photos, CHUNK), threads=self.reader.threads + 1)
+        run, worker = self.reader.run, _Mapping(self.reader.source, self.network)
+        with run.progress(title, len(photos)) as advance:
+            for rows_B in in_order(worker, chunked(photos, CHUNK), threads=run.cores + 1):
+                yield rows_B
+                advance(len(rows_B))
 
 
 def _sample(network: Network) -> Outputs:

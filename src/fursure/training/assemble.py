@@ -20,13 +20,14 @@ from fursure.data.split import spare
 from fursure.engine import selftest
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, Precision
-from fursure.engine.session import BULK, OnnxRuntime, available_threads
+from fursure.engine.session import BULK, OnnxRuntime
 from fursure.errors import BadBackbone
 from fursure.images.decode import decode
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
 from fursure.meta import Meta
 from fursure.recipe import Recipe
+from fursure.run import available_threads
 from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import Familiar, fit_familiar
 from fursure.sureness.readout import Readout

@@ -4,7 +4,7 @@ Dimension key: N photos, D features.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,13 +17,12 @@ from fursure.data.manifest import Manifest, Photo, Split
 from fursure.data.scan import Scanned, views_of
 from fursure.data.split import assign, limited
 from fursure.errors import BadData
-from fursure.recipe import Engine, Recipe
+from fursure.recipe import Recipe
+from fursure.run import Run
 from fursure.training.backbones import Backbone
 from fursure.training.fit import SMALLEST_CLASS, few
-from fursure.training.reader import Reader
+from fursure.training.reader import READING, Reader
 from fursure.training.seen import without_seen
-
-Advance = Callable[[int], None]  # told how many more photos are done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,13 +42,12 @@ def collect(
     listing: Manifest,
     backbone: Backbone,
     recipe: Recipe,
+    run: Run,
     *,
-    engine: Engine = "auto",
-    threads: int | None = None,
+    title: str = READING,
     previous: Mapping[str, Split] | None = None,
     division: Manifest | None = None,
     corrections: Sequence[Correction] = (),
-    advance: Advance = lambda _done: None,
 ) -> Collected:
     """Read every photo once: digest, fingerprint, features; then group and split.
 
@@ -62,11 +60,8 @@ def collect(
         BadData: the photos are not those that were divided, a new label is no class, or the
             encoder was trained on all test photos of a class.
     """
-    reader = Reader.open(backbone, photos=len(listing.photos), engine=engine, threads=threads)
-    rows: list[Scanned] = []
-    for chunk in reader.scan(source, listing.photos):
-        rows += chunk
-        advance(len(chunk))
+    reader = Reader.open(source, backbone, run, photos=len(listing.photos))
+    rows = [row for chunk in reader.scan(listing.photos, title=title) for row in chunk]
     better = corrected([one.photo for one in rows], corrections, listing.labels)
     rows = [replace(one, photo=photo) for one, photo in zip(rows, better.photos, strict=True)]
     usable = [one for one in rows if one.photo.reason is None]
@@ -96,29 +91,17 @@ def collect(
     )
 
 
-def encoded(
-    source: Source,
-    collected: Collected,
-    backbone: Backbone,
-    *,
-    engine: Engine = "auto",
-    threads: int | None = None,
-    advance: Advance = lambda _done: None,
-) -> Collected:
+def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) -> Collected:
     """Return the same photos, groups and splits with the features of another encoder.
 
     Raises:
         BadData: a photo is no longer what it was.
     """
     photos = collected.usable
-    reader = Reader.open(backbone, photos=len(photos), engine=engine, threads=threads)
-    parts = []
-    for features_BD in reader.features(source, photos):
-        parts.append(features_BD)
-        advance(len(features_BD))
+    reader = Reader.open(source, backbone, run, photos=len(photos))
     return replace(
         collected,
-        features_ND=np.concatenate(parts),
+        features_ND=np.concatenate(list(reader.features(photos, title="reading photos again"))),
         engine=reader.engine,
         caches=reader.caches,
     )

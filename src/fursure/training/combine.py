@@ -38,7 +38,7 @@ FLIP = {
 }
 
 
-def encoder_for(recipe: Recipe, *, features: str | None = None) -> Backbone:
+def encoder_for(recipe: Recipe) -> Backbone:
     """Return the encoder a recipe asks for: one backbone or several, with flips or without.
 
     Raises:
@@ -53,7 +53,7 @@ def encoder_for(recipe: Recipe, *, features: str | None = None) -> Backbone:
             precision=recipe.precision,
             image_size=recipe.image_size,
             resize=recipe.resize,
-            features=features,
+            features=recipe.features_output,
         )
         for source in sources
     ]

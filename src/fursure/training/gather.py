@@ -6,7 +6,6 @@ of a gigabyte: what a check of the photos needs.
 Dimension key: N photos that can be used, D features.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
 from fursure.data.scan import Scanned
-from fursure.recipe import Engine
+from fursure.run import Run
 from fursure.training.backbones import Backbone
 from fursure.training.reader import Reader
 
@@ -41,25 +40,21 @@ def gather(
     source: Source,
     listing: Manifest,
     backbone: Backbone,
-    *,
-    engine: Engine = "auto",
-    threads: int | None = None,
-    advance: Callable[[int], None] = lambda _done: None,
+    run: Run,
 ) -> Gathered:
     """Read every photo once: digest, fingerprint, facts, features; all but the first are kept."""
     count = len(listing.photos)
-    reader = Reader.open(backbone, photos=count, engine=engine, threads=threads)
+    reader = Reader.open(source, backbone, run, photos=count)
     rows: list[Scanned] = []
     features_ND = np.zeros((0, 1), np.float16)
     done = 0
-    for chunk in reader.scan(source, listing.photos, facts=True):
+    for chunk in reader.scan(listing.photos, facts=True):
         vectors = [one.features_D for one in chunk if one.features_D is not None]
         if vectors and not len(features_ND):  # the width is known from here on
             features_ND = np.zeros((count, len(vectors[0])), np.float16)
         features_ND[done : done + len(vectors)] = vectors or features_ND[:0]
         done += len(vectors)
         rows += [replace(one, features_D=None) for one in chunk]
-        advance(len(chunk))
     usable = [number for number, one in enumerate(rows) if one.fingerprint is not None]
     return Gathered(
         rows=tuple(rows),

@@ -21,48 +21,42 @@ from fursure.data.manifest import Photo
 from fursure.data.placing import changed
 from fursure.data.scan import Encoding, Fingerprint, Scanned, Vector, scan
 from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
+from fursure.engine.session import open_session
 from fursure.files import home
 from fursure.images.facts import Facts
 from fursure.images.preprocess import Preprocess
-from fursure.recipe import Engine
+from fursure.run import Run
 from fursure.training.backbones import Backbone
 from fursure.training.cache import FACTS, FINGERPRINTS, VECTORS, DiskCache, Value
 
+READING = "reading photos"  # the stage that the caches of an earlier run make short
 DECODING = 3  # raised when the same bytes would decode to other pixels
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """What reads photos for one encoder."""
+    """What reads the photos of one source for one encoder."""
 
+    source: Source
     encoder: Backbone
     networks: tuple[Network, ...]  # one a part, in order
-    threads: int
+    run: Run
 
     @classmethod
-    def open(
-        cls,
-        encoder: Backbone,
-        *,
-        photos: int,
-        engine: Engine = "auto",
-        threads: int | None = None,
-    ) -> "Reader":
+    def open(cls, source: Source, encoder: Backbone, run: Run, *, photos: int) -> "Reader":
         """Return the reader, ready for about ``photos`` photos.
 
         Raises:
             EngineFailed: the engine asked for cannot run the encoder here.
         """
-        threads = threads or available_threads()
         networks = tuple(
             Network(
-                open_session(part.onnx, engine=engine, photos=photos, threads=threads),
+                open_session(part.onnx, engine=run.engine, photos=photos, threads=run.cores),
                 part.preprocess,
             )
             for part in _parts(encoder)
         )
-        return cls(encoder, networks, threads)
+        return cls(source, encoder, networks, run)
 
     @property
     def engine(self) -> str:
@@ -79,20 +73,21 @@ class Reader:
         )
 
     def scan(
-        self, source: Source, photos: Sequence[Photo], *, facts: bool = False
+        self, photos: Sequence[Photo], *, title: str = READING, facts: bool = False
     ) -> Iterator[list[Scanned]]:
         """Yield ``photos`` in order, chunk by chunk, with what is known of each, now or earlier.
 
-        With ``facts`` they are measured too.
+        It is a stage of work called ``title``. With ``facts`` they are measured too.
         """
         min_side = max(network.preprocess.min_side for network in self.networks)
         with ExitStack() as stack:
+            advance = stack.enter_context(self.run.progress(title, len(photos)))
 
             def opened(cache: DiskCache[Value]) -> DiskCache[Value]:
                 return stack.enter_context(closing(cache))
 
-            yield from scan(
-                source,
+            for chunk in scan(
+                self.source,
                 photos,
                 opened(fingerprints(min_side)),
                 encodings=[
@@ -103,17 +98,19 @@ class Reader:
                 ],
                 facts=opened(facts_cache(min_side)) if facts else None,
                 min_side=min_side,
-                threads=self.threads,
-            )
+                threads=self.run.cores,
+            ):
+                yield chunk
+                advance(len(chunk))
 
-    def features(self, source: Source, photos: Sequence[Photo]) -> Iterator[NDArray[np.float32]]:
+    def features(self, photos: Sequence[Photo], *, title: str) -> Iterator[NDArray[np.float32]]:
         """Yield the features (B, D) of photos scanned before, in order, chunk by chunk.
 
         Raises:
             BadData: a photo is no longer what it was.
         """
         done = 0
-        for chunk in self.scan(source, photos):
+        for chunk in self.scan(photos, title=title):
             before = photos[done : done + len(chunk)]
             yield np.stack([_unchanged(*pair) for pair in zip(chunk, before, strict=True)])
             done += len(chunk)

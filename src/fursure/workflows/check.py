@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fursure.data.corrections import Correction, corrected, read_corrections
+from fursure.data.corrections import Correction, corrected
+from fursure.data.dataset import Data, dataset_of
 from fursure.data.findings import (
     Finding,
     about_classes,
@@ -21,12 +22,11 @@ from fursure.data.findings import (
     about_looks,
     ranked,
 )
-from fursure.data.layout import list_photos
 from fursure.data.manifest import Manifest
 from fursure.data.scan import Scanned
-from fursure.data.sources import open_source
 from fursure.data.split import folds
 from fursure.recipe import Engine
+from fursure.run import Run
 from fursure.training.backbones import Backbone, load_backbone
 from fursure.training.collect import grouped
 from fursure.training.cues import Cue, cues
@@ -34,7 +34,6 @@ from fursure.training.gather import Gathered, gather
 from fursure.training.suspects import judge
 from fursure.workflows.doubts import Doubts, doubts
 from fursure.workflows.notes import about_backbone, about_engine, about_photos
-from fursure.workflows.progress import Progress, silent
 from fursure.workflows.review import check_place, write_page
 
 FOLDS = 5
@@ -68,38 +67,31 @@ class Checked:
 
 
 def check(
-    data: str | PathLike[str],
+    data: Data,
+    run: Run = Run(),
     *,
     backbone: str = "lite0",
-    corrections: str | PathLike[str] | None = None,
     output: str | PathLike[str] | None = None,
     most: int = 400,
     overwrite: bool = False,
     seed: int = 0,
-    engine: Engine = "auto",
-    threads: int | None = None,
-    label_regex: str | None = None,
-    progress: Progress = silent,
 ) -> Checked:
     """Look for what is wrong with the labelled photos in ``data``; none of them is changed.
 
-    ``corrections`` are verdicts of an earlier review, which are applied first. ``output`` gets a
-    page that shows at most ``most`` findings as pictures, to be decided on.
+    Verdicts of an earlier review are applied first. ``output`` gets a page that shows at most
+    ``most`` findings as pictures, to be decided on.
 
     Raises:
         FursureError: the photos, the corrections or the page cannot be used as asked.
     """
-    began = time.monotonic()
-    verdicts = () if corrections is None else read_corrections(corrections)
+    began, dataset = time.monotonic(), dataset_of(data)
+    verdicts = dataset.verdicts()
     if output is not None:
         check_place(Path(output), overwrite=overwrite)
     encoder = load_backbone(backbone)
-    with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex)
-        with progress("reading photos", len(listing.photos)) as advance:
-            found = gather(
-                source, listing, encoder, engine=engine, threads=threads, advance=advance
-            )
+    with dataset.open() as source:
+        listing = dataset.listed(source)
+        found = gather(source, listing, encoder, run)
         scanned = [one.photo for one in found.rows]
         applied = corrected(scanned, verdicts, listing.labels)
         rows = [
@@ -113,12 +105,12 @@ def check(
             doubts=doubted,
             cues=told,
             corrections=verdicts,
-            notes=(*applied.notes, *_notes(listing, encoder, found.engine, engine)),
+            notes=(*applied.notes, *_notes(listing, encoder, found.engine, run.engine)),
             seconds=time.monotonic() - began,
             engine=found.engine,
         )
         if output is not None:
-            with progress("drawing the page", None) as advance:
+            with run.progress("drawing the page", None) as advance:
                 original = replace(listing, photos=tuple(scanned))
                 write_page(source, checked, original, Path(output), most, advance)
     return replace(checked, seconds=time.monotonic() - began)

@@ -1,20 +1,21 @@
 """Photos and recipes → a ladder: one split, one clock, and which recipe is worth its time."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from fursure.data.dataset import Data, Dataset, dataset_of
 from fursure.data.destinations import safe_name
 from fursure.data.manifest import SPLITS, Manifest
-from fursure.data.sources import open_source
 from fursure.errors import BadData, BadRecipe, FursureError, MissingExtra, NoPhotos, counted
 from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
-from fursure.recipe import Engine, Recipe
+from fursure.recipe import Recipe
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.plain import overlaid
 from fursure.report.ladder import draw
+from fursure.run import Run, Say
 from fursure.training.backbones import seen_by
 from fursure.training.classes import check_classes, refuse_reserved
 from fursure.training.fit import few
@@ -24,12 +25,11 @@ from fursure.workflows.division import Shares, divided
 from fursure.workflows.held import held
 from fursure.workflows.ladder_folder import NOTE, Knobs, check_place, claim, write_note
 from fursure.workflows.notes import about_copies, about_photos
-from fursure.workflows.progress import Progress, silent
-from fursure.workflows.rung import Ground, Naming, rung
+from fursure.workflows.rung import Ground, rung
 
 WITHOUT_TORCH = (LINEAR_PROBE, MLP_PROBE)
 PICTURES = ("ladder.svg", "ladder.png")
-TEST, VALIDATION = 0.2, 0.1  # shares; figures to choose by take more photos than figures to know
+SHARES = Shares(validation=0.1, test=0.2)  # to choose takes more test photos than to know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,74 +86,59 @@ class Ladder:
 
 
 def compare(
-    data: str | PathLike[str],
+    data: Data,
     folder: str | PathLike[str],
     recipes: Sequence[Recipe] = WITHOUT_TORCH,
+    run: Run = Run(),
     *,
-    test: float = TEST,
-    validation: float = VALIDATION,
-    seed: int = 0,
+    shares: Shares = SHARES,
     curve: bool = True,
-    engine: Engine = "auto",
-    threads: int | None = None,
-    label_regex: str | None = None,
-    rename: Mapping[str, str] | None = None,
     elsewhere: str | PathLike[str] | None = None,
     strangers: str | PathLike[str] | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
-    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Ladder:
     """Train every recipe on one split of the photos in ``data``, and compare what they ship.
 
     ``folder`` gets a bundle for each, the split, the ladder as JSON and as a picture. A recipe
     that fails is a rung with its reason. The same command continues what was interrupted, and
-    with other recipes it adds to the ladder. Labels in ``rename`` become others. Labelled photos
-    ``elsewhere``, of another origin, and photos of ``strangers`` are asked about too: a recipe that
-    is worse of them than a quicker one is not worth its time. ``say`` hears what is worth telling,
-    once.
+    with other recipes it adds to the ladder. Labelled photos ``elsewhere``, of another origin, and
+    photos of ``strangers`` are asked about too: a recipe that is worse of them than a quicker one
+    is not worth its time. ``run`` hears what is worth telling, once.
 
     Raises:
         FursureError: the photos, the folder or the list of recipes cannot be used.
     """
-    place, say = Path(folder), _once(say)
-    knobs = {"test": test, "validation": validation, "seed": seed}
+    place, dataset, run = Path(folder), dataset_of(data), replace(run, say=_once(run.say))
+    knobs = {"test": shares.test, "validation": shares.validation, "seed": shares.seed}
     asked = [overlaid(one, knobs, one.name) for one in recipes]
     check_names(asked)
-    check_place(place, Path(data), knobs, overwrite=overwrite)
-    naming = Naming(label_regex, rename or {})
-    shares = Shares(validation=validation, test=test, seed=seed)
-    division = _divided(data, naming, shares, engine, threads, progress)
-    division = _unseen_by_all(division, asked)
+    check_place(place, dataset.place, knobs, overwrite=overwrite)
+    division = _unseen_by_all(_divided(dataset, shares, run), asked)
     for sentence in (*_about(division, knobs, recipes), *about_copies(division.usable)):
-        say(sentence)
+        run.say(sentence)
     claim(place, division, knobs, overwrite=overwrite)
-    abroad = Abroad.of(elsewhere, strangers, division, engine=engine, threads=threads)
+    abroad = Abroad.of(elsewhere, strangers, division)
     for sentence in abroad.strangers.notes if abroad.strangers else ():
-        say(sentence)
+        run.say(sentence)
     ground = Ground(
-        data=data,
+        dataset=dataset,
         folder=place,
         division=division,
         abroad=abroad,
         curve=curve,
-        engine=engine,
-        threads=threads,
-        naming=naming,
         overwrite=overwrite,
-        progress=progress,
-        say=say,
+        run=run,
     )
     with held(place, place / NOTE):
         ladder = _ladder(asked, ground)
-        _write(ladder, knobs, say)
+        _write(ladder, knobs, run.say)
     return ladder
 
 
 def _ladder(recipes: Sequence[Recipe], ground: Ground) -> Ladder:
     rungs = []
     for recipe in recipes:
-        ground.say(f"{recipe.name} …")
+        ground.run.say(f"{recipe.name} …")
         rungs.append(_climbed(recipe, ground))
     made = [one for one in rungs if isinstance(one, Rung)]
     return Ladder(
@@ -201,23 +186,13 @@ def check_names(recipes: Sequence[Recipe]) -> None:
                 )
 
 
-def _divided(
-    data: str | PathLike[str],
-    naming: Naming,
-    shares: Shares,
-    engine: Engine,
-    threads: int | None,
-    progress: Progress,
-) -> Manifest:
+def _divided(dataset: Dataset, shares: Shares, run: Run) -> Manifest:
     """Return what each photo is for; the split knows no recipe, so that a ladder can grow."""
-    with open_source(data) as source:
-        listing = naming.list_photos(source)
-        with progress("dividing photos", len(listing.photos)) as advance:
-            division = divided(
-                source, listing, shares, engine=engine, threads=threads, advance=advance
-            )
+    with dataset.open() as source:
+        listing = dataset.listed(source)
+        division = divided(source, listing, shares, run, title="dividing photos")
     if not division.usable:
-        raise NoPhotos(fspath(data), f"{counted(len(division.photos), 'file')}, none usable")
+        raise NoPhotos(dataset.name, f"{counted(len(division.photos), 'file')}, none usable")
     refuse_reserved(division.labels)
     check_classes(division.usable, division.labels)
     for label in division.labels:
@@ -284,7 +259,7 @@ def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:
         return Failed(recipe.name, str(error))
 
 
-def _write(ladder: Ladder, knobs: Knobs, say: Callable[[str], None]) -> None:
+def _write(ladder: Ladder, knobs: Knobs, say: Say) -> None:
     found = {"rungs": ladder.rows(), **ladder.conclusion()}
     write_note(ladder.folder, ladder.division, knobs, found)
     made = [one for one in ladder.rungs if isinstance(one, Rung)]
@@ -335,7 +310,7 @@ def _abroad(one: Rung) -> dict[str, Any]:
     return found
 
 
-def _once(say: Callable[[str], None]) -> Callable[[str], None]:
+def _once(say: Say) -> Say:
     """Return a ``say`` that repeats nothing: every recipe finds the same photos unusable."""
     told: set[str] = set()
 

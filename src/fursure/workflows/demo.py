@@ -14,8 +14,8 @@ from fursure.images.drawings import draw, jpeg
 from fursure.recipe import Recipe
 from fursure.recipes import LINEAR_PROBE
 from fursure.report.picture import contact_sheet
+from fursure.run import Run
 from fursure.workflows.evaluate import Evaluated, evaluate_model
-from fursure.workflows.progress import Progress, silent
 from fursure.workflows.train import Trained, train
 
 Kind = Literal["cat", "dog", "stranger"]
@@ -35,21 +35,19 @@ class Demo:
     picture: Path
 
 
-def demo(folder: Path, *, progress: Progress = silent) -> Demo:
+def demo(folder: Path, run: Run = Run()) -> Demo:
     """Draw pictures into ``folder``, train on them, test on others, and make a picture of it.
 
     Raises:
         FursureError: the folder cannot be written, or an engine fails.
     """
     photos, fresh = folder / "drawings", folder / "fresh"
-    with progress("drawing", 2 * (TRAINING + FRESH)) as advance:
+    with run.progress("drawing", 2 * (TRAINING + FRESH)) as advance:
         for kind in ("cat", "dog"):
             advance(_draw_into(photos / kind, kind, range(TRAINING)))
             advance(_draw_into(fresh / kind, kind, range(FRESH_SEED, FRESH_SEED + FRESH)))
-    trained = train(
-        photos, folder / "drawn-pets.fursure", RECIPE, overwrite=True, progress=progress
-    )
-    evaluated = evaluate_model(trained.bundle, fresh, progress=progress)
+    trained = train(photos, folder / "drawn-pets.fursure", RECIPE, run, overwrite=True)
+    evaluated = evaluate_model(trained.bundle, fresh, run)
     shown = list(_shown())
     predictor = Predictor.open(trained.bundle)
     predictions = [replace(predictor.predict(picture), path=name) for name, picture in shown]

@@ -4,15 +4,15 @@ What `train` holds out is drawn in the same way from the same lots, so that equa
 equal seed give equal parts.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
-from fursure.recipe import Engine
 from fursure.recipes import LINEAR_PROBE
+from fursure.run import Run
 from fursure.training.collect import collect
 from fursure.training.combine import encoder_for
+from fursure.training.reader import READING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,9 @@ def divided(
     source: Source,
     listing: Manifest,
     shares: Shares,
+    run: Run,
     *,
-    engine: Engine = "auto",
-    threads: int | None = None,
-    advance: Callable[[int], None] = lambda _done: None,
+    title: str = READING,
 ) -> Manifest:
     """Return ``listing`` with groups and splits; a photo that cannot be used has its reason.
 
@@ -46,12 +45,5 @@ def divided(
         test=shares.test,
         cross_validate_below=0,
     )
-    return collect(
-        source,
-        listing,
-        encoder_for(held_out),
-        held_out,
-        engine=engine,
-        threads=threads,
-        advance=advance,
-    ).manifest
+    encoder = encoder_for(held_out)
+    return collect(source, listing, encoder, held_out, run, title=title).manifest

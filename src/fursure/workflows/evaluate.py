@@ -7,26 +7,23 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fursure.bundle import Bundle
-from fursure.data.layout import list_photos
+from fursure.data.dataset import Data, dataset_of
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
-from fursure.data.sources import open_source
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import Outputs
 from fursure.errors import BadData, BadImage, some
 from fursure.images.decode import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
-from fursure.recipe import Engine
+from fursure.run import Run
 from fursure.workflows.notes import about_engine
-from fursure.workflows.progress import Progress, silent
 
 MAPPED = 600  # photos, at most twice as many, whose features are kept for a map
 
@@ -86,32 +83,28 @@ class Evaluated:
 
 def evaluate_model(
     bundle: Bundle,
-    data: str | PathLike[str],
+    data: Data,
+    run: Run = Run(),
     *,
     include_seen: bool = False,
-    engine: Engine = "auto",
-    threads: int | None = None,
     max_error: float | None = None,
-    label_regex: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    progress: Progress = silent,
 ) -> Evaluated:
     """Classify the labelled photos in ``data`` and compare with their labels.
 
     Photos the model or its encoder was made from are left out and counted, unless ``include_seen``.
-    Labels in ``rename`` become others.
 
     Raises:
         BadData: a label is not one of the model's, or nothing is left to evaluate.
         FursureError: the data or the engine cannot be used.
     """
-    with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex).renamed(rename or {})
-        _check_labels(listing, bundle, fspath(data))
+    dataset = dataset_of(data)
+    with dataset.open() as source:
+        listing = dataset.listed(source)
+        _check_labels(listing, bundle, dataset.name)
         photos = _Unseen(source, listing, bundle, include_seen)
         count = len(listing.photos)
         predictor = Predictor.open(
-            bundle, engine=engine, photos=count, threads=threads, max_error=max_error
+            bundle, engine=run.engine, photos=count, threads=run.threads, max_error=max_error
         )
         predictions = []
         features: dict[str, NDArray[np.float16]] = {}
@@ -123,7 +116,7 @@ def evaluate_model(
                 if path in kept:
                     features[path] = features_D.astype(np.float16)
 
-        with progress("evaluating", count) as advance:
+        with run.progress("evaluating", count) as advance:
             done = 0
             for prediction in predictor.stream(photos, watch=watch):
                 predictions.append(prediction)
@@ -132,7 +125,7 @@ def evaluate_model(
     name = predictor.network.session.engine
     return replace(
         _measured(predictions, photos, listing, bundle, predictor, features),
-        notes=tuple(about_engine(name, bundle.model, asked=engine, photos=count)),
+        notes=tuple(about_engine(name, bundle.model, asked=run.engine, photos=count)),
     )
 
 

@@ -1,53 +1,25 @@
 """A model's name and labelled photos → figures, a page to look at, and a second model's beside."""
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from os import PathLike, fspath
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fursure.bundle import Bundle
+from fursure.data.dataset import Data, dataset_of
 from fursure.errors import BadData, MissingExtra, counted
 from fursure.files import replacing
 from fursure.metrics.classification import format_table
 from fursure.metrics.paired import Comparison
-from fursure.recipe import Engine
 from fursure.report.page import check_free
+from fursure.run import Run
 from fursure.workflows.evaluate import Evaluated, evaluate_model
 from fursure.workflows.predict import find_model
-from fursure.workflows.progress import Progress, silent
 
 PASS = ("val_loss", "val_accuracy")  # what is drawn of a pass of training
 SHOWN = 5  # photos that could not be used, by name
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """How a model is to be measured."""
-
-    include_seen: bool = False
-    engine: Engine = "auto"
-    threads: int | None = None
-    max_error: float | None = None
-    label_regex: str | None = None
-    rename: Mapping[str, str] = field(default_factory=dict)  # labels of the photos
-    report: Path | None = None  # where the page goes; None: no page
-    overwrite: bool = False
-
-    def measured(self, bundle: Bundle, data: str | PathLike[str], progress: Progress) -> Evaluated:
-        """Return the figures of one model."""
-        return evaluate_model(
-            bundle,
-            data,
-            include_seen=self.include_seen,
-            engine=self.engine,
-            threads=self.threads,
-            max_error=self.max_error,
-            label_regex=self.label_regex,
-            rename=self.rename,
-            progress=progress,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,41 +71,49 @@ class Judged:
 
 def judge(
     model: str,
-    data: str | PathLike[str],
-    asked: Asked,
+    data: Data,
+    run: Run = Run(),
     *,
     compare: str | None = None,
-    progress: Progress = silent,
+    include_seen: bool = False,
+    max_error: float | None = None,
+    report: Path | None = None,
+    overwrite: bool = False,
 ) -> Judged:
-    """Measure a model, and another one where it is to be compared, and write the page.
+    """Measure a model, and another one where it is to be compared, and write a page.
+
+    The page goes to ``report``; without one there is none.
 
     Raises:
         FursureError: a model, the photos or the page's place cannot be used.
     """
-    if asked.report is not None:
-        if not asked.report.parent.is_dir():
-            raise BadData(f"the folder {asked.report.parent} for the page does not exist.")
-        check_free(asked.report, overwrite=asked.overwrite)
+    if report is not None:
+        if not report.parent.is_dir():
+            raise BadData(f"the folder {report.parent} for the page does not exist.")
+        check_free(report, overwrite=overwrite)
+    measured = partial(
+        evaluate_model, data=data, run=run, include_seen=include_seen, max_error=max_error
+    )
     bundle = find_model(model)
     rival = None if compare is None else find_model(compare)
-    evaluated = asked.measured(bundle, data, progress)
+    evaluated = measured(bundle)
     other = None
     if rival is not None and compare is not None:
         from fursure.workflows.report import against
 
-        other = against(model, evaluated, compare, asked.measured(rival, data, progress))
+        other = against(model, evaluated, compare, measured(rival))
     judged = Judged(
         model=model,
-        data=fspath(data),
+        data=dataset_of(data).name,
         evaluated=evaluated,
         comparison=other[1].comparison if other else None,
-        page=asked.report,
+        page=report,
         no_page="",
     )
-    if asked.report is None:
+    if report is None:
         return judged
     try:
-        _write(asked.report, bundle, judged, other, overwrite=asked.overwrite)
+        _write(report, bundle, judged, other, overwrite=overwrite)
     except MissingExtra as error:
         return replace(judged, page=None, no_page=f"no page: {error}")
     return judged

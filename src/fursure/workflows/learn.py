@@ -3,7 +3,7 @@
 Dimension key: N photos, K classes, D features.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 
 from fursure.data.listing import Source
 from fursure.data.split import assign
-from fursure.engine.session import available_threads
-from fursure.recipe import Engine, Recipe
+from fursure.recipe import Recipe
+from fursure.run import Run
 from fursure.training.backbones import Backbone
 from fursure.training.collect import Collected, encoded
 from fursure.training.combine import beside_for, encoder_for, with_flips
 from fursure.training.ensemble import Member, together
 from fursure.training.fit import Fit, first_head, fit, fold_numbers, is_divided
 from fursure.training.heads import Layers
-from fursure.workflows.progress import Progress
 
 if TYPE_CHECKING:  # they import torch, which a frozen backbone does without
     from fursure.training.finetune import Step
@@ -53,39 +52,31 @@ class Learned:
         return {"curve": curve, "epochs": epochs}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Means:
-    """What the work is done with."""
-
-    engine: Engine
-    threads: int | None
-    progress: Progress
-    say: Callable[[str], None]  # hears of each pass
-
-
-def origin(recipe: Recipe, features: str | None) -> Backbone:
+def origin(recipe: Recipe) -> Backbone:
     """Return the encoder that collects the photos: the recipe's own before any training.
 
     A network of random weights has no features worth comparing photos by, so `lite0` lends its.
     """
     if recipe.tune is None:
-        return encoder_for(recipe, features=features)
+        return encoder_for(recipe)
     if not recipe.from_scratch:
-        return encoder_for(replace(recipe, flips=False), features=features)
+        return encoder_for(replace(recipe, flips=False))
     lent = encoder_for(Recipe(backbone="lite0"))
     licence = "trained from random weights"
     return replace(lent, name=str(recipe.backbone), licence=licence, seen=frozenset())
 
 
 def learn(
-    source: Source, collected: Collected, recipe: Recipe, backbone: Backbone, means: Means
+    source: Source, collected: Collected, recipe: Recipe, backbone: Backbone, run: Run
 ) -> Learned:
     """Fit the head on the features of ``backbone``, or train the network where asked to.
+
+    ``run`` hears of each pass of the network's training.
 
     Raises:
         FursureError: the photos or the network cannot be used so.
     """
-    work = _Work(source, recipe, backbone, means)
+    work = _Work(source, recipe, backbone, run)
     if recipe.tune is not None:
         return work.split(collected) if is_divided(collected.usable) else work.crossed(collected)
     photos, labels = collected.usable, collected.manifest.labels
@@ -100,7 +91,7 @@ class _Work:
     source: Source
     recipe: Recipe
     backbone: Backbone  # before any training
-    means: Means
+    run: Run
 
     def split(self, collected: Collected) -> Learned:
         """Train on what is for training; validation and test photos measure."""
@@ -129,7 +120,7 @@ class _Work:
             title = (
                 "training on all photos" if last else f"training, fold {fold + 1} of {parts - 1}"
             )
-            self.means.say(title)
+            self.run.say(title)
             mine_N = ~held_N & (fold_N >= 0)
             part = _held_out(collected, mine_N, recipe)
             view = None if beside is None else _held_out(beside, mine_N, recipe)
@@ -186,15 +177,7 @@ class _Work:
         return member, runs
 
     def _encoded(self, collected: Collected, encoder: Backbone) -> Collected:
-        with self.means.progress("reading photos again", len(collected.usable)) as advance:
-            return encoded(
-                self.source,
-                collected,
-                encoder,
-                engine=self.means.engine,
-                threads=self.means.threads,
-                advance=advance,
-            )
+        return encoded(self.source, collected, encoder, self.run)
 
     def _tuned(
         self,
@@ -215,7 +198,7 @@ class _Work:
         total = learned * sum(stage.epochs for stage in settings.stages)
         budget = settings.minutes is not None  # then nobody knows how many photos will be seen
         done = 0
-        with self.means.progress(title, None if budget else total) as advance:
+        with self.run.progress(title, None if budget else total) as advance:
 
             def listen(event: "Step | Epoch") -> None:
                 nonlocal done
@@ -224,7 +207,7 @@ class _Work:
                     advance(now - done)
                     done = now
                 else:
-                    self.means.say(event.sentence())
+                    self.run.say(event.sentence())
 
             return tune(
                 self.source,
@@ -232,7 +215,7 @@ class _Work:
                 recipe,
                 self.backbone,
                 head,
-                threads=self.means.threads or available_threads(),
+                threads=self.run.cores,
                 listen=listen,
                 halved=halved,
                 run=run,

@@ -9,23 +9,21 @@ from fursure.bundle import Bundle
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.session import BULK
 from fursure.errors import NoPhotos, some
-from fursure.recipe import Engine
+from fursure.run import Run
 from fursure.workflows.inputs import Photos
 
 
 def predict(
     bundle: Bundle,
     photos: Photos,
+    run: Run = Run(),
     *,
-    engine: Engine = "auto",
-    threads: int | None = None,
     max_error: float | None = None,
     skip: Callable[[str], bool] = lambda _name: False,
-    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Iterator[Prediction]:
     """Yield a prediction for each photo, in order, in flat memory.
 
-    ``skip`` says which names an interrupted run has already answered; ``say`` hears what runs the
+    ``skip`` says which names an interrupted run has already answered; ``run`` hears what runs the
     network, where there are many photos. A photo, a folder or an archive that cannot be read is a
     row with its reason.
 
@@ -42,14 +40,18 @@ def predict(
         if not head:
             return
         predictor = Predictor.open(
-            bundle, engine=engine, photos=len(head), threads=threads, max_error=max_error
+            bundle,
+            engine=run.engine,
+            photos=len(head),
+            threads=run.threads,
+            max_error=max_error,
         )
         if len(head) >= BULK:
             from fursure.workflows.notes import about_engine  # one photo starts without it
 
             name = predictor.network.session.engine
-            for sentence in about_engine(name, bundle.model, asked=engine, photos=len(head)):
-                say(sentence)
+            for sentence in about_engine(name, bundle.model, asked=run.engine, photos=len(head)):
+                run.say(sentence)
         yield from predictor.stream(chain(head, named))
 
 

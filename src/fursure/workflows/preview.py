@@ -3,7 +3,6 @@
 Dimension key: N photos, H W height and width (pixels), C colours.
 """
 
-import os
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -12,13 +11,12 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from fursure.data.layout import list_photos
-from fursure.data.sources import open_source
-from fursure.engine.session import available_threads
+from fursure.data.dataset import Data, Dataset, dataset_of
 from fursure.errors import BadData, BadImage, BadRecipe, NoPhotos
 from fursure.images.decode import LIMITS, decode
 from fursure.recipe import FineTune, Recipe
 from fursure.report.picture import grid
+from fursure.run import Run
 
 ROWS = 6  # photos on the sheet
 PASSES = 7  # columns beside the photo as it is
@@ -38,13 +36,7 @@ class RateRange:
         return {"suggested": self.suggested, "curve": curve}
 
 
-def show_augmented(
-    data: str | PathLike[str],
-    recipe: Recipe,
-    output: str | PathLike[str],
-    *,
-    label_regex: str | None = None,
-) -> None:
+def show_augmented(data: Data, recipe: Recipe, output: str | PathLike[str]) -> None:
     """Write a sheet: each row a photo as the finished model sees it, then as passes would.
 
     Raises:
@@ -61,7 +53,7 @@ def show_augmented(
 
     preprocess, _ = network_for(recipe)
     larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
-    photos = [photo for photo, _ in _some(data, label_regex, larger.min_side, ROWS)]
+    photos = [photo for photo, _ in _some(dataset_of(data), larger.min_side, ROWS)]
     squares_NHWC = torch.from_numpy(np.stack([larger(photo) for photo in photos]))
     augment = Augment.of(settings, preprocess, recipe.seed)
     columns = [np.stack([preprocess(photo) for photo in photos])]
@@ -74,13 +66,7 @@ def show_augmented(
     grid(rows).save(path, format="PNG")
 
 
-def find_rate(
-    data: str | PathLike[str],
-    recipe: Recipe,
-    *,
-    label_regex: str | None = None,
-    threads: int | None = None,
-) -> RateRange:
+def find_rate(data: Data, recipe: Recipe, run: Run = Run()) -> RateRange:
     """Return how the loss answers to the learning rate of the recipe's last stage.
 
     Raises:
@@ -93,11 +79,11 @@ def find_rate(
     from fursure.training import ranging, tuning
     from fursure.training.augment import square_side
 
-    torch.set_num_threads(threads or available_threads())
+    torch.set_num_threads(run.cores)
     tuning.keep_memory()
     preprocess, net = tuning.network_for(recipe)
     larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
-    found = _some(data, label_regex, larger.min_side, RANGED)
+    found = _some(dataset_of(data), larger.min_side, RANGED)
     labels = sorted({label for _, label in found})
     curve = tuple(
         ranging.rates(
@@ -122,13 +108,11 @@ def _settings(recipe: Recipe) -> FineTune:
     return recipe.tune
 
 
-def _some(
-    data: str | PathLike[str], label_regex: str | None, min_side: int, most: int
-) -> list[tuple[Image.Image, str]]:
-    """Return a few photos that can be read, with their labels, from all over ``data``."""
+def _some(dataset: Dataset, min_side: int, most: int) -> list[tuple[Image.Image, str]]:
+    """Return a few photos that can be read, with their labels, from all over ``dataset``."""
     found: list[tuple[Image.Image, str]] = []
-    with open_source(data) as source:
-        listed = list_photos(source, label_regex=label_regex).photos
+    with dataset.open() as source:
+        listed = dataset.listed(source).photos
         apart = max(1, len(listed) // most)
         for row in sorted(range(len(listed)), key=lambda row: (row % apart, row)):
             name = listed[row].path
@@ -141,5 +125,5 @@ def _some(
             if len(found) == most:
                 break
     if not found:
-        raise NoPhotos(os.fspath(data), f"{len(listed)} files, none that can be read")
+        raise NoPhotos(dataset.name, f"{len(listed)} files, none that can be read")
     return found

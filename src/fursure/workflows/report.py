@@ -19,7 +19,7 @@ from fursure.bundle import Bundle
 from fursure.data.listing import Source
 from fursure.data.sources import open_source
 from fursure.engine.network import Network
-from fursure.engine.session import available_threads, open_session
+from fursure.engine.session import open_session
 from fursure.errors import BadData, counted, some
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
@@ -28,6 +28,7 @@ from fursure.metrics.paired import Comparison, compare
 from fursure.report.page import Curves, Page, Spot, write_page
 from fursure.report.pictures import SMALL, inlined
 from fursure.report.verdict import headline, reasons
+from fursure.run import available_threads
 from fursure.sureness.calibration import softmax
 from fursure.workflows.evaluate import Evaluated, Rows
 from fursure.workflows.gallery import (

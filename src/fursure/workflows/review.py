@@ -13,11 +13,11 @@ from fursure.data.findings import KINDS, Finding
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.parallel import in_order
-from fursure.engine.session import available_threads
 from fursure.errors import BadData, BadImage, OutputExists
 from fursure.files import replacing
 from fursure.images.decode import LIMITS, decode
 from fursure.report.review import Card, Page, Picture, data_uri, render
+from fursure.run import available_threads
 
 if TYPE_CHECKING:
     from fursure.workflows.check import Checked

@@ -6,66 +6,48 @@ the clock of a training counts all its runs.
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from os import PathLike
 from pathlib import Path
 from typing import Any, final
 
 import numpy as np
 
 from fursure.bundle import Bundle
+from fursure.data.dataset import Dataset
 from fursure.data.destinations import safe_name
-from fursure.data.layout import list_photos
-from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
-from fursure.data.sources import open_source
 from fursure.engine.predictor import Predictor
 from fursure.errors import BadData, OutputExists
 from fursure.files import replacing
 from fursure.images.decode import LIMITS
 from fursure.metrics.answers import Answers
 from fursure.metrics.ladder import Point, Rung
-from fursure.recipe import Engine, Recipe
+from fursure.recipe import Recipe
+from fursure.run import Advance, Progress, Run, silent
 from fursure.training.collect import collect
 from fursure.training.combine import encoder_for
 from fursure.training.curve import for_test, learning_curve
+from fursure.training.reader import READING
 from fursure.workflows.abroad import Abroad
-from fursure.workflows.progress import Advance, Progress
-from fursure.workflows.train import READING, Trained, train
+from fursure.workflows.train import Trained, train
 
 FORMAT = "fursure rung 1"
-
-
-@dataclass(frozen=True, slots=True)
-class Naming:
-    """How photos come by their labels."""
-
-    label_regex: str | None
-    rename: Mapping[str, str]  # old -> new
-
-    def list_photos(self, source: Source) -> Manifest:
-        """Return the photos of ``source`` with these labels."""
-        return list_photos(source, label_regex=self.label_regex).renamed(self.rename)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ground:
     """What all recipes of a ladder share."""
 
-    data: str | PathLike[str]
+    dataset: Dataset
     folder: Path
     division: Manifest  # which photo is for what
     abroad: Abroad  # what else they are measured on
     curve: bool  # whether the head is measured on fewer photos too
-    engine: Engine
-    threads: int | None
-    naming: Naming
     overwrite: bool
-    progress: Progress
-    say: Callable[[str], None]
+    run: Run
 
 
 def rung(recipe: Recipe, ground: Ground) -> Rung:
@@ -77,7 +59,7 @@ def rung(recipe: Recipe, ground: Ground) -> Rung:
     path = bundle_path(ground.folder, recipe)
     place = path.with_name(f"{path.stem}.rung.json")
     bundle, note = _trained(recipe, ground, path, place)
-    run, asked = note.run, (ground.engine, ground.threads)
+    run, asked = note.run, (ground.run.engine, ground.run.threads)
     if run is None or run.asked != asked:
         run = _run(bundle, ground)
         note = replace(note, run=run)
@@ -96,8 +78,8 @@ def rung(recipe: Recipe, ground: Ground) -> Rung:
         engine=run.engine,
         photos=learned,
         curve=(note.curve or ()) if ground.curve else (),
-        elsewhere=ground.abroad.answers(bundle, ground.progress),
-        strangers=ground.abroad.said_of_strangers(bundle, ground.progress),
+        elsewhere=ground.abroad.answers(bundle, ground.run),
+        strangers=ground.abroad.said_of_strangers(bundle, ground.run),
     )
 
 
@@ -211,22 +193,17 @@ class _Stopwatch:
 def _trained(recipe: Recipe, ground: Ground, path: Path, place: Path) -> tuple[Bundle, _Note]:
     """Train, or find that it is done; keep the time of a training that is interrupted too."""
     of = {"recipe": recipe.to_json(), "photos": ground.division.digest}
-    note, watch = _Note.read(place, of), _Stopwatch(ground.progress)
+    note, watch = _Note.read(place, of), _Stopwatch(ground.run.progress)
     before = 0.0 if note.trained else note.seconds
 
     def work() -> Trained:
         return train(
-            ground.data,
+            ground.dataset,
             path,
             recipe,
-            engine=ground.engine,
-            threads=ground.threads,
-            label_regex=ground.naming.label_regex,
-            rename=ground.naming.rename,
+            replace(ground.run, progress=watch),
             overwrite=ground.overwrite,
             division=ground.division,
-            progress=watch,
-            say=ground.say,
         )
 
     try:
@@ -241,7 +218,7 @@ def _trained(recipe: Recipe, ground: Ground, path: Path, place: Path) -> tuple[B
             _Note(of=of, seconds=before + watch.seconds).write(place)
         raise
     for sentence in trained.notes:
-        ground.say(sentence)
+        ground.run.say(sentence)
     if trained.new:
         note = _Note(of=of, seconds=before + watch.seconds, trained=True)
         note.write(place)
@@ -256,12 +233,12 @@ def _run(bundle: Bundle, ground: Ground) -> _Run:
     """
     photos, labels = for_test(ground.division.usable), bundle.meta.labels
     predictor = Predictor.open(
-        bundle, engine=ground.engine, photos=len(photos), threads=ground.threads
+        bundle, engine=ground.run.engine, photos=len(photos), threads=ground.run.threads
     )
     rows = []
     with (
-        open_source(ground.data) as source,
-        ground.progress("testing", len(photos)) as advance,
+        ground.dataset.open() as source,
+        ground.run.progress("testing", len(photos)) as advance,
     ):
         named = [(one.path, partial(source.read, one.path, LIMITS.bytes)) for one in photos]
         began = time.monotonic()
@@ -276,25 +253,20 @@ def _run(bundle: Bundle, ground: Ground) -> _Run:
         answers=Answers.of(np.array(rows), labels_N),
         milliseconds=1000 * seconds / len(photos),
         engine=predictor.network.session.engine,
-        asked=(ground.engine, ground.threads),
+        asked=(ground.run.engine, ground.run.threads),
     )
 
 
 def _curve(recipe: Recipe, ground: Ground) -> tuple[Point, ...]:
     """Measure the head on fewer photos; their features lie in the cache."""
-    with open_source(ground.data) as source:
-        listing = ground.naming.list_photos(source)
+    quiet = replace(ground.run, progress=silent)  # the photos were read a moment ago
+    with ground.dataset.open() as source:
+        listing = ground.dataset.listed(source)
         collected = collect(
-            source,
-            listing,
-            encoder_for(recipe),
-            recipe,
-            engine=ground.engine,
-            threads=ground.threads,
-            division=ground.division,
+            source, listing, encoder_for(recipe), recipe, quiet, division=ground.division
         )
     points = []
-    with ground.progress("learning from fewer photos", None) as advance:
+    with ground.run.progress("learning from fewer photos", None) as advance:
         for point in learning_curve(collected, recipe):
             points.append(point)
             advance(point.photos)

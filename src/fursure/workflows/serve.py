@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fursure.engine.session import BULK, available_threads
+from fursure.engine.session import BULK
 from fursure.errors import BadData, MissingExtra
 from fursure.recipe import Engine
+from fursure.run import available_threads
 from fursure.workflows.notes import about_engine
 
 SHORTEST = 16  # characters of a token

@@ -6,31 +6,28 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from math import isclose
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fursure.data.dataset import Data, dataset_of
 from fursure.data.destinations import class_folders, destinations
-from fursure.data.layout import list_photos
 from fursure.data.listing import Source
 from fursure.data.manifest import SPLITS, Manifest, Split
 from fursure.data.placing import Link, Placer
 from fursure.data.quotas import Amount, filled, quotas, sizes_of
-from fursure.data.sources import open_source
-from fursure.engine.session import available_threads
 from fursure.errors import BadData, NoPhotos, counted
 from fursure.files import replacing
-from fursure.recipe import Engine
 from fursure.recipes import LINEAR_PROBE
-from fursure.training.arrays import Encoder, Rows, write_rows
+from fursure.run import Run
+from fursure.training.arrays import Encoder, write_rows
 from fursure.training.backbones import load_backbone
 from fursure.training.classes import check_classes
 from fursure.training.fit import few
 from fursure.workflows.division import Shares, divided
 from fursure.workflows.notes import SHOWN, about_copies, about_photos
-from fursure.workflows.progress import Advance, Progress, silent
 from fursure.workflows.split_folder import (
     LIST,
     Note,
@@ -75,17 +72,14 @@ class Divided:
 
 
 def split(
-    data: str | PathLike[str],
+    data: Data,
     out: str | PathLike[str],
     wanted: Mapping[Split, Amount] | None = None,
+    run: Run = Run(),
     *,
     form: Form = Folders(),
     seed: int = 0,
-    engine: Engine = "auto",
-    threads: int | None = None,
-    label_regex: str | None = None,
     overwrite: bool = False,
-    progress: Progress = silent,
 ) -> Divided:
     """Divide the labelled photos in ``data`` and write the parts into the folder ``out``.
 
@@ -100,30 +94,22 @@ def split(
         OSError: something cannot be written.
     """
     began = time.monotonic()
-    folder, threads = Path(out), threads or available_threads()
-    check_place(folder, Path(data))
-    with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex)
-        wanted = _settled(listing, wanted, data)
-        knobs, write = _writer(form, len(listing.photos), engine, threads)
+    folder, dataset = Path(out), dataset_of(data)
+    check_place(folder, dataset.place)
+    with dataset.open() as source:
+        listing = dataset.listed(source)
+        wanted = _settled(listing, wanted, dataset.name)
+        knobs, write = _writer(form, source, len(listing.photos), run)
         knobs = {"wanted": wanted, "seed": seed, **knobs}
         if not overwrite:
             check_command(folder, knobs)
         shares = _as_training_draws(wanted, seed)
-        with progress("reading photos", len(listing.photos)) as advance:
-            manifest = divided(
-                source,
-                listing,
-                shares or Shares(seed=seed),
-                engine=engine,
-                threads=threads,
-                advance=advance,
-            )
-        _check(manifest, data)
+        manifest = divided(source, listing, shares or Shares(seed=seed), run)
+        _check(manifest, dataset.name)
         if wanted and shares is None:
             manifest = replace(manifest, photos=filled(manifest.photos, wanted, seed=seed))
         claim(folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite)
-        written = write(source, manifest, folder, progress)
+        written = write(manifest, folder)
         finish(folder)
     notes = [
         *about_photos(manifest, "split.jsonl"),
@@ -140,7 +126,7 @@ def split(
 
 
 def _settled(
-    listing: Manifest, wanted: Mapping[Split, Amount] | None, data: str | PathLike[str]
+    listing: Manifest, wanted: Mapping[Split, Amount] | None, data: str
 ) -> dict[Split, Amount]:
     """Return what is wanted of each part, nothing where the data brings its own split.
 
@@ -151,7 +137,7 @@ def _settled(
     if given and wanted:
         told = ", ".join(f"{given[part]:,} {part}" for part in SPLITS if part in given)
         raise BadData(
-            f"{fspath(data)} is already split ({told}); leave --train, --val and --test out to "
+            f"{data} is already split ({told}); leave --train, --val and --test out to "
             "keep that split, or give one of its folders."
         )
     if given:
@@ -172,10 +158,10 @@ def _as_training_draws(wanted: Mapping[Split, Amount], seed: int) -> Shares | No
     return Shares(validation=shares.get("val", 0.0), test=shares.get("test", 0.0), seed=seed)
 
 
-def _check(manifest: Manifest, data: str | PathLike[str]) -> None:
+def _check(manifest: Manifest, data: str) -> None:
     if not manifest.usable:
         found = f"{counted(len(manifest.photos), 'file')}, none usable: {manifest.photos[0].reason}"
-        raise NoPhotos(fspath(data), found)
+        raise NoPhotos(data, found)
     check_classes(manifest.usable, manifest.labels)
 
 
@@ -229,18 +215,14 @@ def _listed(labels: Sequence[str]) -> str:
     return ", ".join(map(repr, labels[:SHOWN])) + (" …" if len(labels) > SHOWN else "")
 
 
-def _writer(
-    form: Form, photos: int, engine: Engine, threads: int
-) -> tuple[dict[str, Any], "_Write"]:
+def _writer(form: Form, source: Source, photos: int, run: Run) -> tuple[dict[str, Any], "_Write"]:
     """Return what tells this form's files from others, and the function that writes them."""
     match form:
         case Folders(link):
-            return {"as": "folders", "link": link}, partial(_write_folders, link)
+            return {"as": "folders", "link": link}, partial(_write_folders, link, source, run)
         case Arrays(backbone=name, image_size=size, maps=maps):
             backbone = load_backbone(name, image_size=size)
-            encoder = Encoder.open(
-                backbone, maps=maps, photos=photos, engine=engine, threads=threads
-            )
+            encoder = Encoder.open(source, backbone, run, maps=maps, photos=photos)
             knobs = {"as": "npy", "backbone": backbone.name, "rows": encoder.identity}
             return knobs, partial(_write_arrays, encoder)
 
@@ -251,11 +233,11 @@ class _Written:
     notes: Sequence[str] = ()
 
 
-_Write = Callable[[Source, Manifest, Path, Progress], _Written]
+_Write = Callable[[Manifest, Path], _Written]
 
 
 def _write_folders(
-    link: Link, source: Source, manifest: Manifest, folder: Path, progress: Progress
+    link: Link, source: Source, run: Run, manifest: Manifest, folder: Path
 ) -> _Written:
     """Put each photo into its class folder; every part gets all of them, as tools expect."""
     folders = class_folders(manifest.labels)
@@ -265,7 +247,7 @@ def _write_folders(
     targets = destinations(manifest, source.prefix)
     finished = (folder / LIST).exists()
     place = Placer(source, link)
-    with progress("writing photos", len(targets)) as advance:
+    with run.progress("writing photos", len(targets)) as advance:
         for photo in (photo for photo in manifest.photos if photo.path in targets):
             target = folder / targets[photo.path]
             if not (finished and target.exists()):  # it may have been edited since: leave it
@@ -287,9 +269,7 @@ def _write_folders(
     return _Written(bool(place.linked + place.copied), notes)
 
 
-def _write_arrays(
-    encoder: Encoder, source: Source, manifest: Manifest, folder: Path, progress: Progress
-) -> _Written:
+def _write_arrays(encoder: Encoder, manifest: Manifest, folder: Path) -> _Written:
     """Write the rows of each part, their labels and their paths, class by class."""
     labels = manifest.labels
     number = {label: row for row, label in enumerate(labels)}
@@ -309,16 +289,9 @@ def _write_arrays(
             np.save(file, np.array([number[str(photo.label)] for photo in photos], np.int64))
         with replacing(paths_file) as file:
             file.write("".join(f"{_line(photo.path)}\n" for photo in photos).encode())
-        with progress(f"encoding {part}", len(photos)) as advance:
-            rows = _counted(encoder.rows(source, photos), advance)
-            write_rows(rows_file, len(photos), encoder.shape, rows)  # last: it stands for all
+        rows = encoder.rows(photos, title=f"encoding {part}")
+        write_rows(rows_file, len(photos), encoder.shape, rows)  # last: it stands for all
     return _Written(new)
-
-
-def _counted(chunks: Iterator[Rows], advance: Advance) -> Iterator[Rows]:
-    for rows_B in chunks:
-        yield rows_B
-        advance(len(rows_B))
 
 
 def _line(path: str) -> str:

@@ -9,14 +9,13 @@ import numpy as np
 
 from fursure.data.layout import iter_photos
 from fursure.data.manifest import Photo
-from fursure.data.scan import Scanned
 from fursure.data.sources import open_source
 from fursure.errors import BadData, BadImage, counted
 from fursure.images.decode import LIMITS
+from fursure.run import Run
 from fursure.training.backbones import Backbone
 from fursure.training.reader import Reader
 from fursure.training.strangers import FEWEST, Strangers
-from fursure.workflows.learn import Means
 
 MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more
 
@@ -77,7 +76,7 @@ def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
 
 
 def encode_strangers(
-    listed: Listed, encoder: Backbone, means: Means, *, photos: int
+    listed: Listed, encoder: Backbone, run: Run, *, photos: int
 ) -> tuple[Strangers, tuple[str, ...]]:
     """Return the features of the strangers, and a note on those that cannot be used.
 
@@ -86,16 +85,11 @@ def encode_strangers(
     Raises:
         BadData: too few can be used.
     """
-    reader = Reader.open(encoder, photos=photos, engine=means.engine, threads=means.threads)
     names = [Photo(path=name) for name in listed.names.values()]
-    good: list[Scanned] = []
-    with (
-        open_source(listed.path) as source,
-        means.progress("reading strangers", len(names)) as advance,
-    ):
-        for chunk in reader.scan(source, names):
-            good += [row for row in chunk if row.features_D is not None]
-            advance(len(chunk))
+    with open_source(listed.path) as source:
+        reader = Reader.open(source, encoder, run, photos=photos)
+        chunks = reader.scan(names, title="reading strangers")
+        good = [row for chunk in chunks for row in chunk if row.features_D is not None]
     vectors = [row.features_D for row in good if row.features_D is not None]
     strangers = Strangers(
         digest=listed.digest,

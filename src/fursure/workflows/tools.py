@@ -12,11 +12,12 @@ from fursure.bundle import shipped
 from fursure.engine import selftest
 from fursure.engine.openvino import installed_version
 from fursure.engine.predictor import Predictor
-from fursure.engine.session import BULK, available_threads
+from fursure.engine.session import BULK
 from fursure.errors import FursureError
 from fursure.files import homes, offline
 from fursure.images.decode import jpeg_decoder
 from fursure.images.drawings import draw, jpeg
+from fursure.run import available_threads
 
 
 @dataclass(frozen=True, slots=True)

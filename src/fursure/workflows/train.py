@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -13,11 +13,9 @@ from typing import Any
 from PIL import Image
 
 from fursure.bundle import Bundle
-from fursure.data.corrections import read_corrections
-from fursure.data.layout import list_photos
+from fursure.data.dataset import Data, Dataset, dataset_of
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest, Photo, Split
-from fursure.data.sources import open_source
 from fursure.data.split import spare
 from fursure.errors import (
     BadBundle,
@@ -34,20 +32,18 @@ from fursure.images.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
 from fursure.recipes.plain import from_json
+from fursure.run import Run
 from fursure.training.assemble import PROOF, assemble
 from fursure.training.backbones import Backbone
 from fursure.training.classes import about_classes, check_classes, refuse_reserved
 from fursure.training.collect import Collected, collect
 from fursure.training.seen import seen_among
-from fursure.training.strangers import told
+from fursure.training.strangers import Strangers, told
 from fursure.workflows.held import held
-from fursure.workflows.learn import Learned, Means, learn, origin
+from fursure.workflows.learn import Learned, learn, origin
 from fursure.workflows.masks import about_masks
 from fursure.workflows.notes import about_backbone, about_copies, about_engine, about_photos
-from fursure.workflows.progress import Progress, silent
 from fursure.workflows.strangers import Listed, encode_strangers, list_strangers
-
-READING = "reading photos"  # the stage that the caches of an earlier run make short
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,143 +58,134 @@ class Trained:
 
 
 def train(
-    data: str | PathLike[str],
+    data: Data,
     output: str | PathLike[str],
     recipe: Recipe = LINEAR_PROBE,
+    run: Run = Run(),
     *,
-    engine: Engine = "auto",
-    threads: int | None = None,
-    label_regex: str | None = None,
-    rename: Mapping[str, str] | None = None,
-    features_output: str | None = None,
-    overwrite: bool = False,
     division: Manifest | None = None,
-    corrections: str | PathLike[str] | None = None,
     strangers: str | PathLike[str] | None = None,
+    overwrite: bool = False,
     report: bool = False,
-    progress: Progress = silent,
-    say: Callable[[str], None] = lambda _sentence: None,
 ) -> Trained:
     """Train a classifier on the labelled photos in ``data`` and write it to ``output``.
 
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
-    an interrupted run had computed is not computed again, and nothing of ``data`` is changed.
-    Labels in ``rename`` become others. A ``division`` says which photo is for what; without one
-    the recipe's shares do. The file ``corrections`` holds verdicts on photos, as a review writes
-    them. Where the network itself trains, ``say`` hears of each pass. Photos of ``strangers``, of
-    none of the classes, sharpen what counts as one: half of them teach, the others measure. A
-    ``report`` is a page beside the model.
+    an interrupted run had computed is not computed again, and nothing of ``data`` is changed. A
+    ``division`` says which photo is for what; without one the recipe's shares do. Where the network
+    itself trains, ``run`` hears of each pass. Photos of ``strangers``, of none of the classes,
+    sharpen what counts as one: half of them teach, the others measure. A ``report`` is a page
+    beside the model.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
             what was found, what is needed and what to try next.
     """
-    path = Path(output)
+    began, path, dataset = time.monotonic(), Path(output), dataset_of(data)
     _check_folder(path.parent)
-    with held(path):
-        return _train(
-            data,
-            path,
-            recipe,
-            engine=engine,
-            threads=threads,
-            label_regex=label_regex,
-            rename=rename or {},
-            features_output=features_output,
-            overwrite=overwrite,
-            division=division,
-            corrections=corrections,
-            strangers=strangers,
-            report=report,
-            progress=progress,
-            say=say,
+    with held(path), dataset.open() as source:
+        earlier = _earlier(path, overwrite)
+        material = _material(
+            dataset, source, recipe, run, division, _previous(path, earlier, recipe)
         )
-
-
-def _train(
-    data: str | PathLike[str],
-    path: Path,
-    recipe: Recipe,
-    *,
-    engine: Engine,
-    threads: int | None,
-    label_regex: str | None,
-    rename: Mapping[str, str],
-    features_output: str | None,
-    overwrite: bool,
-    division: Manifest | None,
-    corrections: str | PathLike[str] | None,
-    strangers: str | PathLike[str] | None,
-    report: bool,
-    progress: Progress,
-    say: Callable[[str], None],
-) -> Trained:
-    began = time.monotonic()
-    earlier = _earlier(path, overwrite)
-    verdicts = () if corrections is None else read_corrections(corrections)
-    with open_source(data) as source:
-        listing = list_photos(source, label_regex=label_regex).renamed(rename)
-        refuse_reserved(listing.labels)
-        backbone = origin(recipe, features_output)
-        with progress(READING, len(listing.photos)) as advance:
-            collected = collect(
-                source,
-                listing,
-                backbone,
-                recipe,
-                engine=engine,
-                threads=threads,
-                previous=_previous(path, earlier, recipe),
-                division=division,
-                corrections=verdicts,
-                advance=advance,
-            )
-        _check(collected, data)
-        notes = (
-            *_about_validation(listing, collected),
-            *_notes(collected, recipe, backbone, engine),
-            *about_masks(source, collected.usable),
-        )
-        known = {one.sha256 for one in collected.manifest.photos}
-        listed = None if strangers is None else list_strangers(strangers, known)
-        notes += listed.notes if listed else ()
-        if earlier and _same(earlier, recipe, collected, backbone, listed):
+        listed = None if strangers is None else list_strangers(strangers, material.known)
+        notes = (*material.notes, *(listed.notes if listed else ()))
+        if earlier and _same(earlier, recipe, material, listed):
             seconds = time.monotonic() - began
             return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
         if earlier and not overwrite:
             raise OutputExists(path, "made from another recipe or other photos")
-        means = Means(engine=engine, threads=threads, progress=progress, say=say)
-        learned = learn(source, collected, recipe, backbone, means)
-        rows = _proof_rows(learned.collected)
-        photos = list(_photos(source, learned.collected, rows, learned.encoder))
-    others = None
+        learned = learn(source, material.collected, recipe, material.backbone, run)
+        bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run)
+        _write(bundle, material.collected.manifest, learned.curves(), path)
+    if report:
+        more = (*more, _report(bundle, learned, dataset, path))
+    for leftover in learned.leftovers:
+        remove(leftover)
+    return Trained(
+        bundle=bundle,
+        path=path,
+        notes=(*notes, *more, *learned.notes),
+        seconds=time.monotonic() - began,
+        new=True,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Material:
+    """Photos that were read, by the encoder that read them."""
+
+    collected: Collected
+    backbone: Backbone
+    notes: tuple[str, ...]
+
+    @property
+    def known(self) -> set[str]:
+        """The digests of all photos, which no stranger can be."""
+        return {photo.sha256 for photo in self.collected.manifest.photos}
+
+
+def _material(
+    dataset: Dataset,
+    source: Source,
+    recipe: Recipe,
+    run: Run,
+    division: Manifest | None,
+    previous: Mapping[str, Split] | None,
+) -> _Material:
+    """Read the photos and divide them, and say what is worth telling of them."""
+    verdicts, listing = dataset.verdicts(), dataset.listed(source)
+    refuse_reserved(listing.labels)
+    backbone = origin(recipe)
+    collected = collect(
+        source,
+        listing,
+        backbone,
+        recipe,
+        run,
+        previous=previous,
+        division=division,
+        corrections=verdicts,
+    )
+    _check(collected, dataset.name)
+    notes = (
+        *_about_validation(listing, collected),
+        *_notes(collected, recipe, backbone, run.engine),
+        *about_masks(source, collected.usable),
+    )
+    return _Material(collected=collected, backbone=backbone, notes=notes)
+
+
+def _assembled(
+    name: str,
+    source: Source,
+    material: _Material,
+    learned: Learned,
+    recipe: Recipe,
+    listed: Listed | None,
+    run: Run,
+) -> tuple[Bundle, tuple[str, ...]]:
+    """Return the bundle, proven on some of the photos, and what is worth telling of strangers."""
+    rows = _proof_rows(learned.collected)
+    others: Strangers | None = None
+    notes: tuple[str, ...] = ()
     if listed is not None:
-        others, left_out = encode_strangers(
-            listed, learned.encoder, means, photos=len(collected.manifest.photos)
-        )
-        notes += left_out
+        count = len(material.collected.manifest.photos)
+        others, notes = encode_strangers(listed, learned.encoder, run, photos=count)
     bundle = assemble(
-        path.stem,
+        name,
         learned.collected,
         learned.encoder,
         learned.found,
         recipe,
-        photos,
+        list(_photos(source, learned.collected, rows, learned.encoder)),
         rows,
-        origin=backbone,
+        origin=material.backbone,
         strangers=others,
     )
     if others is not None:
         notes += (told(bundle.meta.data["strangers"]),)
-    _write(bundle, collected.manifest, learned.curves(), path)
-    if report:
-        notes += (_report(bundle, learned, data, path),)
-    notes += learned.notes
-    for leftover in learned.leftovers:
-        remove(leftover)
-    return Trained(
-        bundle=bundle, path=path, notes=notes, seconds=time.monotonic() - began, new=True
-    )
+    return bundle, notes
 
 
 def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Path) -> None:
@@ -209,13 +196,13 @@ def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Pat
     Bundle.read(path)  # a disk may keep other bytes than it was given
 
 
-def _report(bundle: Bundle, learned: Learned, data: str | PathLike[str], path: Path) -> str:
+def _report(bundle: Bundle, learned: Learned, dataset: Dataset, path: Path) -> str:
     """Write the page of the photos the figures were measured on, and say where it lies."""
     from fursure.workflows.training_report import training_report
 
     page = _beside(path, "report.html")
     try:
-        training_report(page, bundle, learned, data)
+        training_report(page, bundle, learned, dataset.path)
     except MissingExtra as error:
         return f"no page: {error}"
     return f"to look at: {page}"
@@ -246,8 +233,7 @@ def _earlier(path: Path, overwrite: bool) -> Bundle | None:
 def _same(
     earlier: Bundle,
     recipe: Recipe,
-    collected: Collected,
-    backbone: Backbone,
+    material: _Material,
     strangers: Listed | None,
 ) -> bool:
     """Return whether ``earlier`` is what this run would make."""
@@ -257,9 +243,10 @@ def _same(
         return False
     worth = earlier.meta.data.get("strangers") or {}
     data = (earlier.meta.data["digest"], earlier.meta.data["backbone"], worth.get("digest"))
+    backbone, digest = material.backbone, material.collected.manifest.digest
     asked = replace(recipe, backbone=backbone.name)
     others = strangers.digest if strangers else None
-    return bool(made == asked and data == (collected.manifest.digest, backbone.digest, others))
+    return bool(made == asked and data == (digest, backbone.digest, others))
 
 
 def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, Split] | None:
@@ -280,13 +267,13 @@ def _beside(path: Path, kind: str) -> Path:
     return path.with_name(f"{path.stem}.{kind}")
 
 
-def _check(collected: Collected, data: str | PathLike[str]) -> None:
+def _check(collected: Collected, data: str) -> None:
     manifest = collected.manifest
     if not collected.usable:
         reasons = [photo.reason for photo in manifest.photos if photo.reason]
         files = counted(len(reasons), "file")
         found = f"{files}, none usable: {reasons[0]}" if reasons else "no photos"
-        raise NoPhotos(os.fspath(data), found)
+        raise NoPhotos(data, found)
     check_classes(collected.usable, manifest.labels)
 
 
