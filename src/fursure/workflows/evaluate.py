@@ -59,11 +59,11 @@ class Evaluated:
     answered: Estimate  # share of photos given a label rather than "unsure" or "stranger"
     answered_wrong: Estimate | None  # share of wrong labels among those; None: none was given
     strangers: Estimate  # share of photos called strangers
-    engine: str
-    seen: int  # photos left out: the model or its encoder was made from them
-    failed: tuple[Prediction, ...]  # photos that could not be used, with their errors
-    skipped: dict[str, int]  # junk by kind
+    failed: tuple[tuple[str, str], ...]  # photos that could not be used, and why
     rows: Rows
+    engine: str = ""  # what ran the model
+    seen: int = 0  # photos left out: the model or its encoder was made from them
+    skipped: Mapping[str, int] = field(default_factory=dict)  # junk by kind
     notes: tuple[str, ...] = ()  # what ran it, where there were many photos
 
     def to_json(self) -> dict[str, Any]:
@@ -76,8 +76,8 @@ class Evaluated:
             "strangers": self.strangers.to_json(),
             "engine": self.engine,
             "seen_left_out": self.seen,
-            "failed": [{"path": one.path, "error": one.error} for one in self.failed],
-            "skipped": self.skipped,
+            "failed": [{"path": path, "error": why} for path, why in self.failed],
+            "skipped": dict(self.skipped),
         }
 
 
@@ -203,7 +203,7 @@ def _measured(
         strangers=proportion(answers["stranger"], len(rows)),
         engine=predictor.network.session.engine,
         seen=photos.seen,
-        failed=tuple(one for one in predictions if one.error is not None),
+        failed=tuple((one.path, one.error) for one in predictions if one.error is not None),
         skipped=dict(listing.skipped),
         rows=Rows(
             paths=tuple(one.path for one, _ in rows),

@@ -59,8 +59,8 @@ class Judged:
         if result.seen:
             whose = "the model or its encoder was made from"
             yield f"left out {counted(result.seen, 'photo')} {whose} (--include-seen)"
-        for one in result.failed[:SHOWN]:
-            yield f"left out {one.path}: {one.error}"
+        for path, why in result.failed[:SHOWN]:
+            yield f"left out {path}: {why}"
         if len(result.failed) > SHOWN:
             yield f"left out {len(result.failed) - SHOWN} more that cannot be used"
         if self.page is not None:
@@ -120,16 +120,16 @@ def judge(
 
 
 def _write(path: Path, bundle: Bundle, judged: Judged, other: Any, *, overwrite: bool) -> None:
-    from fursure.workflows.report import Told, named, of, training_photos, write_report
+    from fursure.workflows.report import About, named, training_photos, write_report
 
     model, evaluated = Path(judged.model), judged.evaluated
     unseen = "photos" if evaluated.seen == 0 else "photos it had not seen"
     write_report(
         path,
         bundle,
-        of(evaluated),
+        evaluated,
         judged.data,
-        Told(
+        About(
             data=f"measured on {named(judged.data)}",
             basis=unseen,
             facts={

@@ -21,9 +21,7 @@ from fursure.data.sources import open_source
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.errors import BadData, counted, some
-from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
-from fursure.metrics.intervals import Estimate
 from fursure.metrics.paired import Comparison, compare
 from fursure.report.page import Curves, Page, Spot, write_page
 from fursure.report.pictures import SMALL, inlined
@@ -42,30 +40,6 @@ from fursure.workflows.gallery import (
 
 DRAWN = 6  # classes with a ROC curve of their own
 PEEKS = 80  # dots of the map that show their photo
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
-    """What a report is about: figures, photo by photo and in sum."""
-
-    evaluation: Evaluation
-    rows: Rows
-    answered: Estimate
-    answered_wrong: Estimate | None
-    strangers: Estimate
-    failed: tuple[tuple[str, str], ...]
-
-
-def of(evaluated: Evaluated) -> Subject:
-    """Return what an evaluation has to tell."""
-    return Subject(
-        evaluation=evaluated.evaluation,
-        rows=evaluated.rows,
-        answered=evaluated.answered,
-        answered_wrong=evaluated.answered_wrong,
-        strangers=evaluated.strangers,
-        failed=tuple((one.path, one.error or "") for one in evaluated.failed),
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +74,7 @@ def against(name: str, mine: Evaluated, other_name: str, other: Evaluated) -> tu
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class About:
     """What the page says besides the figures."""
 
     data: str  # which photos, for people
@@ -112,9 +86,9 @@ class Told:
 def write_report(
     path: Path,
     bundle: Bundle,
-    subject: Subject,
+    evaluated: Evaluated,
     data: str | PathLike[str],
-    told: Told,
+    about: About,
     *,
     trained: Trained | str,
     other: tuple[Rows, Other] | None = None,
@@ -127,7 +101,7 @@ def write_report(
         OutputExists: another file lies there.
     """
     near = None if isinstance(trained, str) else trained
-    rows, meta = subject.rows, bundle.meta
+    rows, meta = evaluated.rows, bundle.meta
     with ExitStack() as stack:
         source = stack.enter_context(open_source(data))
         if near is not None:
@@ -139,29 +113,29 @@ def write_report(
             shown = (*((gallery,) if gallery else ()), *shown)
         page = Page(
             title=meta.name,
-            data=told.data,
-            headline=headline(subject.evaluation, told.basis),
+            data=about.data,
+            headline=headline(evaluated.evaluation, about.basis),
             reasons=tuple(
                 reasons(
-                    subject.evaluation,
+                    evaluated.evaluation,
                     meta,
-                    basis=told.basis,
-                    answered=subject.answered,
-                    answered_wrong=subject.answered_wrong,
-                    strangers=subject.strangers,
+                    basis=about.basis,
+                    answered=evaluated.answered,
+                    answered_wrong=evaluated.answered_wrong,
+                    strangers=evaluated.strangers,
                 )
             ),
             meta=meta,
-            evaluation=subject.evaluation,
-            answered=subject.answered,
-            answered_wrong=subject.answered_wrong,
-            strangers=subject.strangers,
-            curves=_curves(rows, meta.temperature, told.curves, meta.labels),
+            evaluation=evaluated.evaluation,
+            answered=evaluated.answered,
+            answered_wrong=evaluated.answered_wrong,
+            strangers=evaluated.strangers,
+            curves=_curves(rows, meta.temperature, about.curves, meta.labels),
             galleries=shown,
             no_nearest=trained if isinstance(trained, str) else "",
             spots=tuple(_spots(rows, source, bundle)),
-            facts=_facts(bundle, told.facts),
-            failed=subject.failed,
+            facts=_facts(bundle, about.facts),
+            failed=evaluated.failed,
             comparison=other[1].comparison if other else None,
         )
     write_page(page, path, overwrite=overwrite)

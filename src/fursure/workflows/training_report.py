@@ -13,10 +13,10 @@ from fursure.data.manifest import Photo
 from fursure.data.sources import open_source
 from fursure.errors import counted
 from fursure.metrics.intervals import proportion
-from fursure.workflows.evaluate import MAPPED, Rows
+from fursure.workflows.evaluate import MAPPED, Evaluated, Rows
 from fursure.workflows.gallery import Trained
 from fursure.workflows.learn import Learned
-from fursure.workflows.report import Subject, Told, named, write_report
+from fursure.workflows.report import About, named, write_report
 
 
 def training_report(
@@ -35,7 +35,7 @@ def training_report(
         if given not in {"unsure", "stranger"}
     ]
     folded = learned.found.basis == "cross-validation"
-    subject = Subject(
+    evaluated = Evaluated(
         evaluation=learned.found.evaluation,
         rows=rows,
         answered=proportion(len(wrong), len(rows.answers)),
@@ -46,7 +46,7 @@ def training_report(
         ),
     )
     split = [row for row, one in enumerate(photos) if one.split == "train"]
-    told = Told(
+    about = About(
         data=f"trained and measured on {named(data)}",
         basis="photos, each judged by a model that had not seen it"
         if folded
@@ -64,7 +64,7 @@ def training_report(
             photos=[photos[row] for row in split],
             features_MD=features_ND[split],
         )
-    write_report(page, bundle, subject, data, told, trained=trained, overwrite=True)
+    write_report(page, bundle, evaluated, data, about, trained=trained, overwrite=True)
 
 
 def _rows(bundle: Bundle, learned: Learned) -> Rows:
