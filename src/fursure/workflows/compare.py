@@ -9,12 +9,13 @@ from typing import Any
 from fursure.data.destinations import safe_name
 from fursure.data.manifest import SPLITS, Manifest
 from fursure.data.sources import open_source
-from fursure.errors import BadData, BadRecipe, FursureError, MissingExtra, NoPhotos, counted
+from fursure.errors import BadData, BadRecipe, FursureError, NoPhotos, counted
+from fursure.files import replacing
 from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
 from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.plain import overlaid
-from fursure.report.ladder import draw
+from fursure.report.ladder import picture
 from fursure.training.backbones import seen_by
 from fursure.training.classes import check_classes, refuse_reserved
 from fursure.training.fit import few
@@ -28,7 +29,7 @@ from fursure.workflows.progress import Progress, silent
 from fursure.workflows.rung import Ground, Naming, rung
 
 WITHOUT_TORCH = (LINEAR_PROBE, MLP_PROBE)
-PICTURES = ("ladder.svg", "ladder.png")
+PICTURE = "ladder.svg"
 TEST, VALIDATION = 0.2, 0.1  # shares; figures to choose by take more photos than figures to know
 
 
@@ -146,7 +147,7 @@ def compare(
     )
     with held(place, place / NOTE):
         ladder = _ladder(asked, ground)
-        _write(ladder, knobs, say)
+        _write(ladder, knobs)
     return ladder
 
 
@@ -284,17 +285,13 @@ def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:
         return Failed(recipe.name, str(error))
 
 
-def _write(ladder: Ladder, knobs: Knobs, say: Callable[[str], None]) -> None:
+def _write(ladder: Ladder, knobs: Knobs) -> None:
     found = {"rungs": ladder.rows(), **ladder.conclusion()}
     write_note(ladder.folder, ladder.division, knobs, found)
     made = [one for one in ladder.rungs if isinstance(one, Rung)]
-    if not made:
-        return
-    try:
-        for name in PICTURES:
-            draw(made, ladder.title, ladder.folder / name)
-    except MissingExtra as error:
-        say(f"no picture: {error}")
+    if made:
+        with replacing(ladder.folder / PICTURE) as file:
+            file.write(picture(made, ladder.title).encode())
 
 
 def _row(one: Rung) -> dict[str, Any]:
