@@ -93,9 +93,8 @@ def drawing(
             f'<path class="ideal" d="M{place.across(0)} {place.down(0)}'
             f'L{place.across(1)} {place.down(1)}"/>'
         )
-    places = _apart([place.down(line.y[-1]) for line in lines])
-    for number, line in enumerate(lines):
-        name = _name(line, places[number], place) if named else ""
+    names = _names(lines, place) if named else [""] * len(lines)
+    for number, (line, name) in enumerate(zip(lines, names, strict=True)):
         parts.append(f'<g class="line {NAMES[number % len(NAMES)]}">{_line(line, place)}{name}</g>')
     return "".join(parts)
 
@@ -146,13 +145,14 @@ def _line(line: Line, place: _Place) -> str:
     return f"<title>{escape(line.name)}</title>{drawn}"
 
 
-def _name(line: Line, height: float, place: _Place) -> str:
-    """Return the name of a line, and what leads to it from the line's last point."""
-    x, y, right = place.across(line.x[-1]), place.down(line.y[-1]), WIDTH - RIGHT
-    return (
-        f'<path class="lead" d="M{x} {y}H{right}L{right + 12} {height}"/>'
+def _names(lines: Sequence[Line], place: _Place) -> list[str]:
+    """Return the name of each line, and what leads to it from the line's last point."""
+    right, ends = WIDTH - RIGHT, [place.down(line.y[-1]) for line in lines]
+    return [
+        f'<path class="lead" d="M{place.across(line.x[-1])} {end}H{right}L{right + 12} {height}"/>'
         f'<text x="{right + 16}" y="{height + 4}">{escape(line.name)}</text>'
-    )
+        for line, end, height in zip(lines, ends, _apart(ends), strict=True)
+    ]
 
 
 def _apart(heights: Sequence[float]) -> list[float]:
