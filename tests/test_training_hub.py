@@ -45,10 +45,10 @@ PROCESSOR = {
 BROKEN_OFF = [200_000, *[0] * 5]  # as often as huggingface_hub tries again
 
 
-def fetched(repo: str, revision: str | None = None) -> Path:
+def fetched(repo: str) -> Path:
     from fursure.training import hub
 
-    return hub.fetched(repo, revision=revision)
+    return hub.located(f"hub:{repo}")
 
 
 @pytest.fixture
@@ -138,14 +138,10 @@ def test_new_weights_on_the_branch_are_fetched_and_old_ones_stay(hub: Hub) -> No
     assert fetched("org/net") == new
 
 
-@pytest.mark.parametrize("form", ["@v1", "revision", "@commit"])
+@pytest.mark.parametrize("form", ["@v1", "@commit"])
 def test_a_revision_can_be_named(form: str, hub: Hub) -> None:
     repo = hub.repos["org/net"] = Repo(NET, tags=["v1"])
-    match form:
-        case "revision":
-            folder = fetched("org/net", revision="v1")
-        case _:
-            folder = fetched(f"org/net{form.replace('commit', repo.commit)}")
+    folder = fetched(f"org/net{form.replace('commit', repo.commit)}")
     assert folder.name == repo.commit
     with pytest.raises(UnknownBackbone, match=r"org/net has no revision 'v2'; see http"):
         fetched("org/net@v2")
@@ -400,7 +396,7 @@ def test_a_file_damaged_in_the_cache_is_not_read_offline(
 
 
 def test_a_mirror_is_set_as_for_every_tool_of_the_hub(hub: Hub, tmp_path: Path) -> None:
-    code = "from fursure.training.hub import fetched; print(fetched('org/net'))"
+    code = "from fursure.training.hub import located; print(located('hub:org/net'))"
     run = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,

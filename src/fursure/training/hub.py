@@ -47,8 +47,8 @@ class Repository:
     source: str
 
 
-def fetched(repo: str, *, revision: str | None = None) -> Path:
-    """Return a folder with the configuration and the weights of `ORG/REPO` or `ORG/REPO@REVISION`.
+def located(source: str) -> Path:
+    """Return a folder with configuration and weights of `timm:NAME` or `hub:ORG/REPO[@REVISION]`.
 
     What the hub's cache has is not transferred again; without a network it is taken as it is.
 
@@ -56,17 +56,12 @@ def fetched(repo: str, *, revision: str | None = None) -> Path:
         UnknownBackbone: there is no such repository, or its files cannot be had from here.
         BadBackbone: it has no weights that are safe to read, or a file is not what was announced.
     """
-    return _fetched(_parsed(repo, revision, f"hub:{repo}"))
-
-
-def located(source: str) -> Path:
-    """Return the folder of what `timm:NAME` or `hub:ORG/REPO` names, as `fetched` does."""
     kind, _, name = source.partition(":")
     if kind == "timm":
         from fursure.training.networks import repository
 
         name = repository(source)
-    return _fetched(_parsed(name, None, source))
+    return _fetched(_parsed(name, source))
 
 
 def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -87,9 +82,9 @@ def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     return folder / weights, read_config(folder)
 
 
-def _parsed(repo: str, revision: str | None, source: str) -> Repository:
-    name, _, tail = repo.partition("@")
-    revision = revision or tail or constants.DEFAULT_REVISION
+def _parsed(repo: str, source: str) -> Repository:
+    name, _, revision = repo.partition("@")
+    revision = revision or constants.DEFAULT_REVISION
     if not NAME.fullmatch(name) or not REVISION.fullmatch(revision):
         raise UnknownBackbone(
             source,
