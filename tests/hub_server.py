@@ -49,6 +49,14 @@ def etag(name: str, data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def announced(name: str, data: bytes) -> dict[str, Any]:
+    """Return how the hub lists a file."""
+    listed = {"rfilename": name, "size": len(data), "blobId": "0" * 40}
+    if name.endswith(".json"):
+        return listed
+    return listed | {"lfs": {"sha256": etag(name, data), "size": len(data), "pointerSize": 134}}
+
+
 class Hub:
     """A running hub and the host of its large files; what it does wrong can be set."""
 
@@ -153,7 +161,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def listing(self, name: str, revision: str) -> None:
         if repo := self.found(name, revision.replace("%2F", "/")):
-            siblings = [{"rfilename": path} for path in repo.files]
+            siblings = [announced(path, data) for path, data in repo.files.items()]
             answer = {"id": name, "sha": repo.commit, "siblings": siblings}
             self.answer(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
 

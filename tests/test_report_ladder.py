@@ -1,18 +1,15 @@
 """The table of a ladder, and its picture."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
-from PIL import Image
 
-from fursure.errors import MissingExtra
 from fursure.metrics.answers import Answers, Strangers
 from fursure.metrics.ladder import Failed, Point, Rung
-from fursure.report.ladder import draw, duration, table
+from fursure.report.charts import HEIGHT
+from fursure.report.ladder import duration, picture, table
 
 N = 400
 
@@ -77,45 +74,52 @@ def test_times_are_said_as_people_say_them(seconds: float, said: str) -> None:
     assert duration(seconds) == said
 
 
-@pytest.mark.parametrize("kind", ["svg", "png"])
-def test_the_same_ladder_gives_the_same_picture(kind: str, tmp_path: Path) -> None:
-    for name in ("a", "b"):
-        draw([LINEAR, TUNED], TITLE, tmp_path / f"{name}.{kind}")
-    assert (tmp_path / f"a.{kind}").read_bytes() == (tmp_path / f"b.{kind}").read_bytes()
+SVG = "{http://www.w3.org/2000/svg}"
 
 
-def test_the_picture_is_as_wide_as_a_page_and_its_text_is_text(tmp_path: Path) -> None:
-    named = replace(LINEAR, name="a $cheap$ <one>")
-    draw([named, TUNED], TITLE, tmp_path / "ladder.svg")
-    root = ET.parse(tmp_path / "ladder.svg").getroot()  # noqa: S314 - written a line above
-    assert root.get("width") == "600pt"  # 800 pixels
-    words = ["".join(one.itertext()) for one in root.iter("{http://www.w3.org/2000/svg}text")]
-    assert TITLE in words
-    assert words.count("a $cheap$ <one>") == 2  # at its point, and at the end of its curve
-    assert words.count("fine-tune") == 2
-    draw([named, TUNED], TITLE, tmp_path / "ladder.png")
-    with Image.open(tmp_path / "ladder.png") as picture:
-        assert picture.width == 1600
-        assert picture.getcolors(maxcolors=picture.width * picture.height) is not None
+def drawn(*rungs: Rung) -> ET.Element:
+    return ET.fromstring(picture(rungs, TITLE))  # noqa: S314 - drawn here
 
 
-def test_a_perfect_recipe_and_a_very_long_name_can_be_drawn(tmp_path: Path) -> None:
+def words(root: ET.Element) -> list[str]:
+    return ["".join(text.itertext()) for text in root.iter(f"{SVG}text")]
+
+
+def test_the_same_ladder_gives_the_same_picture() -> None:
+    assert picture([LINEAR, TUNED], TITLE) == picture([LINEAR, TUNED], TITLE)
+
+
+def test_the_picture_is_one_whole_file_whose_text_is_text() -> None:
+    said = words(drawn(replace(LINEAR, name="a $cheap$ <one>"), TUNED))
+    assert TITLE in said
+    assert said.count("a $cheap$ <one>") == 2  # beside either chart
+    assert said.count("fine-tune") == 2
+    assert {"30 s", "30 min", "100 %"} <= set(said)  # times and shares as people say them
+    assert {"photos to learn from", "error"} <= set(said)
+
+
+def test_names_in_the_picture_lie_apart_and_inside_it() -> None:
+    root = drawn(*(replace(LINEAR, name=f"alike-{number}", curve=()) for number in range(9)))
+    heights = sorted(
+        float(text.get("y", "0"))
+        for text in root.iter(f"{SVG}text")
+        if "alike" in (text.text or "")
+    )
+    assert len(heights) == 9
+    assert min(np.diff(heights)) >= 12
+    assert heights[-1] < HEIGHT
+
+
+def test_a_perfect_recipe_and_a_very_long_name_can_be_drawn() -> None:
     perfect = replace(LINEAR, name="x" * 100, answers=answers(0), curve=(Point(50, answers(0)),))
-    draw([perfect], TITLE, tmp_path / "ladder.svg")
-    assert "x" * 23 + "…" in (tmp_path / "ladder.svg").read_text("utf-8")
+    assert "x" * 23 + "…" in words(drawn(perfect))
 
 
-def test_without_curves_one_panel_takes_all_the_room(tmp_path: Path) -> None:
-    draw([TUNED], TITLE, tmp_path / "ladder.svg")
-    text = (tmp_path / "ladder.svg").read_text("utf-8")
-    assert "Accuracy, by time to train" in text
-    assert "Error, by photos" not in text
+def test_a_name_that_no_xml_may_hold_is_escaped() -> None:
+    assert "\\x07bell" in words(drawn(replace(TUNED, name="\x07bell")))
 
 
-def test_a_picture_without_matplotlib_names_the_extra(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'fursure\[train\]'"):
-        draw([LINEAR], TITLE, tmp_path / "ladder.svg")
-    assert not list(tmp_path.iterdir())
+def test_without_curves_there_is_one_chart() -> None:
+    said = words(drawn(TUNED))
+    assert "time to train" in said
+    assert "photos to learn from" not in said

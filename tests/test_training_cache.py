@@ -121,7 +121,7 @@ def test_a_killed_writer_leaves_whole_transactions(tmp_path: Path) -> None:
 def test_a_full_disk_is_said_in_a_sentence_and_keeps_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "f.sqlite"
     with closing(DiskCache(path, VECTORS)) as cache:
-        cache[A] = np.ones(64, np.float32)
+        cache[A] = np.ones(1000, np.float32)
     code = f"""
         import resource, signal, sys
         from pathlib import Path
@@ -142,4 +142,4 @@ def test_a_full_disk_is_said_in_a_sentence_and_keeps_what_was_there(tmp_path: Pa
     assert "f.sqlite cannot be used" in run.stdout
     assert "free some space" in run.stdout
     with closing(DiskCache(path, VECTORS)) as cache:
-        assert np.array_equal(cache[A], np.ones(64, np.float32))
+        assert np.array_equal(cache[A], np.ones(1000, np.float32))

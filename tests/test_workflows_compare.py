@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -127,8 +126,7 @@ def test_the_folder_tells_all_of_it(ladder: Ladder) -> None:
     assert values["rungs"] == json.loads(json.dumps(ladder.rows()))
     assert values["kept"] == ladder.conclusion()["kept"]
     assert values["verdict"] == list(ladder.verdict.sentences if ladder.verdict else ())
-    for name in ("ladder.svg", "ladder.png"):
-        assert (ladder.folder / name).stat().st_size > 5_000
+    assert "light" in (ladder.folder / "ladder.svg").read_text("utf-8")
 
 
 def test_a_finished_ladder_is_not_made_again(
@@ -247,15 +245,6 @@ def test_a_backbone_and_a_budget_reach_only_who_has_them() -> None:
     assert on_ground(LIGHT, minutes=5) == LIGHT
     scratch = RECIPES["scratch-cnn"]
     assert on_ground(scratch, backbone="lite0") == scratch
-
-
-def test_without_matplotlib_there_is_a_note_and_a_table(
-    copied: Path, drawings: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    told: list[str] = []
-    assert compare(drawings, copied, [LIGHT], Run(say=told.append)).verdict is not None
-    assert any(one.startswith("no picture: ") and "fursure[train]" in one for one in told)
 
 
 def test_the_command_prints_a_table_and_the_verdict(copied: Path, drawings: Path) -> None:

@@ -78,9 +78,9 @@ def compare(
     DATA is what train takes. RECIPE is a name, as `fursure recipes` lists them, or a file that
     ends in .toml; without one, those that need no torch are compared. All learn from the same
     photos and answer the same test photos, and training time is as from an empty cache. DIR gets
-    each model, the table as ladder.json, and its picture as ladder.svg and ladder.png. A recipe
-    that is worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A
-    recipe that fails is a row with its reason, and the exit code is 3.
+    each model, the table as ladder.json, and its picture as ladder.svg. A recipe that is
+    worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A recipe that
+    fails is a row with its reason, and the exit code is 3.
     """
     from fursure.metrics.ladder import Failed
     from fursure.workflows.compare import compare as work

@@ -15,6 +15,8 @@ from fursure.engine.openvino import Precision
 from fursure.engine.session import Pixels
 from fursure.images.drawings import Kind, draw
 from fursure.images.textures import KINDS, texture
+from fursure.sureness.calibration import softmax
+from fursure.sureness.familiarity import unit
 
 Floats = NDArray[np.floating]
 
@@ -71,13 +73,9 @@ def compare(a_ND: Floats, b_ND: Floats, kind_N: NDArray[np.intp]) -> Agreement:
 
 def _nearest(a_ND: Floats, b_ND: Floats) -> NDArray[np.intp]:
     """Return the rows (N, NEAREST) of ``a_ND`` most like each of ``b_ND``, itself left out."""
-    cosine_NN = _unit(b_ND) @ _unit(a_ND).T
+    cosine_NN = unit(b_ND) @ unit(a_ND).T
     np.fill_diagonal(cosine_NN, -np.inf)
     return np.argsort(-cosine_NN, axis=1, kind="stable")[:, :NEAREST]
-
-
-def _unit(x_ND: Floats) -> Floats:
-    return np.asarray(x_ND / np.maximum(np.linalg.norm(x_ND, axis=1, keepdims=True), 1e-12))
 
 
 def _in_common(a_NJ: NDArray[np.intp], b_NJ: NDArray[np.intp]) -> float:
@@ -93,7 +91,4 @@ def _head(x_ND: Floats, kind_N: NDArray[np.intp]) -> Floats:
 
 
 def _probs(x_ND: Floats, head_DK: Floats) -> Floats:
-    logits_NK = SHARPNESS * (x_ND @ head_DK)
-    logits_NK -= logits_NK.max(axis=1, keepdims=True)
-    probs_NK = np.exp(logits_NK)
-    return np.asarray(probs_NK / probs_NK.sum(axis=1, keepdims=True))
+    return softmax(SHARPNESS * (x_ND @ head_DK))

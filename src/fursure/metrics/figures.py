@@ -55,7 +55,7 @@ def validated(
     return doubles_NK, given_N.astype(np.int64)
 
 
-def log_losses(probs_NK: NDArray[np.float64], labels_N: NDArray[np.int64]) -> NDArray[np.float64]:
+def log_losses(probs_NK: NDArray[np.float64], labels_N: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return -log p(true class) of each photo, in nats, at most -log `FLOOR`."""
     return np.asarray(-np.log(probs_NK[np.arange(len(labels_N)), labels_N].clip(FLOOR, 1)))
 

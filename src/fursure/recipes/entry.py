@@ -11,8 +11,3 @@ class Entry:
 
     recipe: Recipe
     about: str  # a summary; a blank line; command, story, expected time and result, source
-
-    @property
-    def summary(self) -> str:
-        """Return the first line of ``about``."""
-        return self.about.partition("\n")[0]

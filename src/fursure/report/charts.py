@@ -1,16 +1,18 @@
 """Curves → SVG drawings that follow the page's colours, in the dark too.
 
-Hand-made rather than by matplotlib, which takes half a second to import and cannot know whether
-the page is light or dark: a page of curves is then a few kilobytes.
+Hand-made rather than by a plotting library, which takes half a second to import and cannot know
+whether the page is light or dark: a page of curves is then a few kilobytes.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
+from itertools import pairwise
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 360, 280  # of a chart's own units, which are pixels where the page has room
 LEFT, RIGHT, TOP, BOTTOM = 58, 20, 12, 40  # around the plot
+LINE = 14  # of those units, between the names of two curves
 NAMES = ("a", "b", "c", "d", "e", "f")  # classes of lines; the page gives each a colour
 
 
@@ -33,9 +35,20 @@ class Axis:
     low: float = 0.0
     high: float = 1.0
     percent: bool = True
+    log: bool = False  # and then low > 0
+    marks: Mapping[float, str] = field(default_factory=dict)  # ticks that have names
+
+    def share(self, value: float) -> float:
+        """Return how far along the axis a value lies, in [0, 1]; what is beyond lies at the end."""
+        low, high, value = self.low, self.high, min(max(value, self.low), self.high)
+        if self.log:
+            low, high, value = log10(low), log10(high), log10(value)
+        return (value - low) / (high - low)
 
     def ticks(self) -> list[float]:
-        """Return about five round numbers on the axis."""
+        """Return about five round numbers on the axis, or those of the marks that lie on it."""
+        if self.log:
+            return self._rounder()
         raw = (self.high - self.low) / 4
         power = 10.0 ** floor(log10(raw))
         step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.99)
@@ -43,14 +56,36 @@ class Axis:
         count = floor(self.high / step + 1e-9) - first + 1
         return [(first + number) * step for number in range(count)]
 
+    def _rounder(self) -> list[float]:
+        """Return three ticks or more, each a mark or 1, 2 or 5, or some between where few are."""
+        powers = [10.0**power for power in range(-6, 9)]
+        choices = [list(self.marks)] if self.marks else []
+        choices += [[step * ten for ten in powers for step in (1, 2, 5)]]
+        choices += [[step * ten for ten in powers for step in (1, 1.5, 2, 3, 4, 5, 7)]]
+        for choice in choices:
+            ticks = [tick for tick in choice if self.low <= tick <= self.high]
+            if len(ticks) > 2:
+                break
+        return ticks[::2] if len(ticks) > 5 else ticks
+
     def shown(self, value: float) -> str:
         """Return a tick's label."""
         scaled = 100 * value if self.percent else value
-        return f"{scaled:.6g}{' %' if self.percent else ''}"
+        return self.marks.get(value, f"{scaled:,.6g}{' %' if self.percent else ''}")
 
 
 def chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str, diagonal: bool = False) -> str:
     """Return an SVG of ``lines``; ``title`` says in words what it shows, for who cannot see it."""
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{drawing(lines, x, y, diagonal=diagonal)}</svg>"
+    )
+
+
+def drawing(
+    lines: Sequence[Line], x: Axis, y: Axis, *, diagonal: bool = False, named: bool = False
+) -> str:
+    """Return what is inside a chart; ``named``: each line has its name to the right of the plot."""
     place = _Place(x, y)
     parts = [_frame(place)]
     if diagonal:
@@ -58,12 +93,10 @@ def chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str, diagonal: bool
             f'<path class="ideal" d="M{place.across(0)} {place.down(0)}'
             f'L{place.across(1)} {place.down(1)}"/>'
         )
-    for number, line in enumerate(lines):
-        parts.append(f'<g class="line {NAMES[number % len(NAMES)]}">{_line(line, place)}</g>')
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{''.join(parts)}</svg>"
-    )
+    names = _names(lines, place) if named else [""] * len(lines)
+    for number, (line, name) in enumerate(zip(lines, names, strict=True)):
+        parts.append(f'<g class="line {NAMES[number % len(NAMES)]}">{_line(line, place)}{name}</g>')
+    return "".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +107,10 @@ class _Place:
     y: Axis
 
     def across(self, value: float) -> float:
-        share = (value - self.x.low) / (self.x.high - self.x.low)
-        return round(LEFT + min(max(share, 0), 1) * (WIDTH - LEFT - RIGHT), 1)
+        return round(LEFT + self.x.share(value) * (WIDTH - LEFT - RIGHT), 1)
 
     def down(self, value: float) -> float:
-        share = (value - self.y.low) / (self.y.high - self.y.low)
-        return round(HEIGHT - BOTTOM - min(max(share, 0), 1) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(HEIGHT - BOTTOM - self.y.share(value) * (HEIGHT - TOP - BOTTOM), 1)
 
 
 def _frame(place: _Place) -> str:
@@ -112,6 +143,29 @@ def _line(line: Line, place: _Place) -> str:
     if line.dots or len(points) == 1:
         drawn += "".join(f'<circle cx="{x}" cy="{y}" r="3.2"/>' for x, y in points)
     return f"<title>{escape(line.name)}</title>{drawn}"
+
+
+def _names(lines: Sequence[Line], place: _Place) -> list[str]:
+    """Return the name of each line, and what leads to it from the line's last point."""
+    right, ends = WIDTH - RIGHT, [place.down(line.y[-1]) for line in lines]
+    return [
+        f'<path class="lead" d="M{place.across(line.x[-1])} {end}H{right}L{right + 12} {height}"/>'
+        f'<text x="{right + 16}" y="{height + 4}">{escape(line.name)}</text>'
+        for line, end, height in zip(lines, ends, _apart(ends), strict=True)
+    ]
+
+
+def _apart(heights: Sequence[float]) -> list[float]:
+    """Return the heights a line of text apart, each as near as may be to what it was."""
+    order = sorted(range(len(heights)), key=heights.__getitem__)
+    places = list(heights)
+    for upper, lower in pairwise(order):
+        places[lower] = max(places[lower], places[upper] + LINE)
+    foot: float = HEIGHT - BOTTOM
+    for number in reversed(order):
+        places[number] = min(places[number], foot)
+        foot = places[number] - LINE
+    return places
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:

@@ -1,47 +1,30 @@
 """The rungs of a ladder → a table, and a picture: accuracy by time, error by photos."""
 
 from collections.abc import Iterator, Sequence
-from io import BytesIO
-from itertools import cycle
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from html import escape
 
-from fursure.errors import MissingExtra
-from fursure.files import replacing
 from fursure.metrics.ladder import Difference, Failed, Rung, difference, shown_p
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-    from matplotlib.text import Text
-    from matplotlib.transforms import Bbox
+from fursure.report.charts import HEIGHT, NAMES, WIDTH, Axis, Line, drawing
+from fursure.report.text import printable
 
 # Okabe and Ito's palette, told apart by colour-blind people too; yellow is too faint for lines
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#4D4D4D")
-MARKERS = "osD^vh<>"
-INK, FAINT, GRID = "#26262b", "#6a6a74", "#e6e3dc"
-WIDTH, HEIGHT = 800 / 96, 380 / 96  # inches: 800 pixels in a browser
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 LONGEST = 24  # characters of a name in the picture
+PANEL = WIDTH + 140  # a chart, with the names beside it
 TIMES = {  # seconds that an axis may name
     0.1: "0.1 s", 0.3: "0.3 s", 1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min",
     180: "3 min", 600: "10 min", 1800: "30 min", 3600: "1 h", 10_800: "3 h", 36_000: "10 h",
 }  # fmt: skip
-MOST_TIMES = 5  # of them named; of more, each second one
-STYLE: dict[str, Any] = {
-    "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib: the same layout everywhere
-    "font.size": 8,
-    "text.color": INK,
-    "axes.labelcolor": FAINT,
-    "axes.edgecolor": GRID,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "xtick.color": FAINT,
-    "ytick.color": FAINT,
-    "text.parse_math": False,  # a name may hold dollar signs
-    "svg.fonttype": "none",  # text stays text
-    "svg.hashsalt": "fursure",  # the same ids every time
-}
+STYLE = (  # plain, so that what puts the picture into a document can read it
+    "text{font:11px DejaVu Sans,Verdana,sans-serif;fill:#6a6a74}.line text,.axis{fill:#26262b}"
+    ".title{font-size:15px;font-weight:bold;fill:#26262b}.end{text-anchor:end}"
+    ".mid{text-anchor:middle}path{fill:none}.grid{stroke:#e6e3dc}.line path{stroke-width:2}"
+    ".line .bar{stroke-width:1.4}.line .lead{stroke-width:1;opacity:.4}"
+    + "".join(
+        f".{name} path{{stroke:{colour}}}.{name} circle{{fill:{colour}}}"
+        for name, colour in zip(NAMES, COLOURS, strict=True)
+    )
+)
 
 
 def table(rungs: Sequence[Rung | Failed]) -> list[str]:
@@ -119,166 +102,84 @@ def duration(seconds: float) -> str:
     return f"{seconds / 3600:.1f} h"
 
 
-def draw(rungs: Sequence[Rung], title: str, path: Path) -> None:
-    """Write the picture, as SVG or PNG by ``path``'s ending: the same bytes for the same rungs.
-
-    Raises:
-        MissingExtra: matplotlib is not installed.
-    """
-    try:
-        import matplotlib as mpl
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtra("a picture of the ladder", "train") from error
-
-    style: Any = {**mpl.rcParamsDefault, **STYLE}  # whatever the user's own matplotlibrc says
-    with mpl.rc_context(style):
-        figure = Figure(figsize=(WIDTH, HEIGHT), dpi=96)
-        FigureCanvasAgg(figure)  # measures text
-        _draw_on(figure, rungs, title)
-        kind = path.suffix[1:]
-        dated = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
-        drawn = BytesIO()
-        figure.savefig(drawn, format=kind, dpi=192, metadata=dated[kind])
-    with replacing(path) as file:
-        file.write(drawn.getvalue())
-
-
-def _draw_on(figure: "Figure", rungs: Sequence[Rung], title: str) -> None:
-    looks = list(zip(rungs, cycle(COLOURS), cycle(MARKERS), strict=False))
-    curved = any(one.curve for one in rungs)
-    figure.text(0.012, 0.975, title, fontsize=10, fontweight="bold", va="top")
-    figure.text(0.988, 0.97, "with 95 % intervals", color=FAINT, ha="right", va="top")
-    left = figure.add_axes((0.075, 0.085, 0.385 if curved else 0.9, 0.745))
-    _accuracy_by_time(left, looks)
-    if curved:
-        right = figure.add_axes((0.55, 0.085, 0.29, 0.745))
-        _error_by_photos(right, looks)
-
-
-Looks = Sequence[tuple[Rung, str, str]]  # with colour and marker
-
-
-def _accuracy_by_time(axes: "Axes", looks: Looks) -> None:
-    _titled(axes, "Accuracy, by time to train")
-    axes.set_xscale("log")
-    times = [one.seconds for one, *_ in looks]
-    low, high = min(times) / 2.5, max(times) * 2.5
-    axes.set_xlim(low, high)
-    ticks = [one for one in TIMES if low <= one <= high]
-    chosen = ticks[::2] if len(ticks) > MOST_TIMES else ticks
-    axes.set_xticks(chosen, [TIMES[one] for one in chosen])
-    axes.minorticks_off()
-    for one, colour, marker in looks:
-        share = one.answers.accuracy
-        axes.plot([one.seconds] * 2, [100 * share.low, 100 * share.high], color=colour, lw=1.4)
-        axes.plot([one.seconds], [100 * share.value], marker, color=colour, ms=6.5, mec="white")
-    axes.margins(y=0.12)
-    axes.set_ylim(top=min(100.0, axes.get_ylim()[1]))
-    axes.yaxis.set_major_formatter("{x:g} %")
-    names = [
-        axes.annotate(
-            _short(one.name), (one.seconds, 100 * one.answers.accuracy.value),
-            xytext=(8, 0), textcoords="offset points", va="center", color=_darker(colour),
-        )
-        for one, colour, _ in looks
-    ]  # fmt: skip
-    _apart(axes, names, looks)
-
-
-def _error_by_photos(axes: "Axes", looks: Looks) -> None:
-    _titled(axes, "Error, by photos to learn from")
-    axes.set_xscale("log")
-    axes.set_yscale("log")
-    ends: list[tuple[float, str, str]] = []
-    for one, colour, marker in looks:
-        photos = [point.photos for point in one.points]
-        # an error of nothing has no place on such an axis: half a photo stands for it
-        least = 50 / len(one.answers.correct_N)
-        shares = [point.answers.accuracy for point in one.points]
-        errors = [max(least, 100 * (1 - share.value)) for share in shares]
-        lows = [max(least / 2, 100 * (1 - share.high)) for share in shares]
-        highs = [100 * (1 - share.low) for share in shares]
-        if one.curve:
-            axes.fill_between(photos, lows, highs, color=colour, alpha=0.13, lw=0)
-            axes.plot(photos, errors, color=colour, lw=1.6)
-        else:
-            axes.plot(photos * 2, [lows[0], highs[0]], color=colour, lw=1.4)
-        axes.plot(photos, errors, marker, color=colour, ms=4.5, mec="white", mew=0.5)
-        ends.append((errors[-1], _short(one.name), colour))
-    _plain_ticks(axes)
-    _named_at_the_end(axes, ends)
-
-
-def _titled(axes: "Axes", title: str) -> None:
-    axes.set_title(title, loc="left", fontsize=9, color=INK, pad=8)
-    axes.grid(visible=True, axis="y", color=GRID, lw=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)
-
-
-def _plain_ticks(axes: "Axes") -> None:
-    """Put ticks at plain figures: 1, 2 and 5, and more between them where few are in range."""
-    axes.minorticks_off()
-    rounder, finer = (
-        [step * 10.0**power for power in range(-4, 8) for step in steps]
-        for steps in ((1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7))
+def picture(rungs: Sequence[Rung], title: str) -> str:
+    """Return the picture as a whole SVG file: the same text for the same rungs."""
+    panels = [_accuracy_by_time(rungs)]
+    if any(rung.curve for rung in rungs):
+        panels.append(_error_by_photos(rungs))
+    width, height = len(panels) * PANEL, HEIGHT + 48
+    drawn = "".join(
+        f'<g transform="translate({number * PANEL} 40)">{panel}</g>'
+        for number, panel in enumerate(panels)
     )
-    low, high = axes.get_ylim()
-    ticks = [one for one in rounder if low <= one <= high]
-    if len(ticks) < 4:
-        ticks = [one for one in finer if low <= one <= high]
-    axes.set_yticks(ticks, [f"{one:g} %" for one in ticks])
-    low, high = axes.get_xlim()
-    ticks = [one for one in rounder if low <= one <= high]
-    axes.set_xticks(ticks[::2] if len(ticks) > 6 else ticks)
-    axes.xaxis.set_major_formatter("{x:,.0f}")
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
+        f'viewBox="0 0 {width} {height}"><style>{STYLE}</style>'
+        f'<rect width="100%" height="100%" fill="#fff"/>'
+        f'<text class="title" x="12" y="24">{escape(title)}</text>'
+        f'<text class="end" x="{width - 12}" y="24">with 95 % intervals</text>{drawn}</svg>\n'
+    )
 
 
-def _named_at_the_end(axes: "Axes", ends: Sequence[tuple[float, str, str]]) -> None:
-    """Name every line to the right of the axes, at its height or where there is room next to it."""
-    height = axes.get_window_extent().height / 96 * 72  # points
-    line = 11 / height
-    places: list[tuple[float, str, str]] = []
-    to_axes = axes.transData + axes.transAxes.inverted()
-    for error, name, colour in sorted(ends, key=lambda end: (end[0], end[1])):
-        wanted = float(to_axes.transform((axes.get_xlim()[1], error))[1])
-        places.append((max(wanted, places[-1][0] + line) if places else wanted, name, colour))
-    for place, name, colour in places:
-        axes.text(1.02, place, name, transform=axes.transAxes, va="center", color=_darker(colour))
+def _accuracy_by_time(rungs: Sequence[Rung]) -> str:
+    shares = [rung.answers.accuracy for rung in rungs]
+    lines = [
+        Line(
+            name=_short(rung.name),
+            x=[rung.seconds],
+            y=[share.value],
+            bars=[(share.low, share.high)],
+        )
+        for rung, share in zip(rungs, shares, strict=True)
+    ]
+    low, high = min(share.low for share in shares), max(share.high for share in shares)
+    margin = (high - low) / 8
+    times = [rung.seconds for rung in rungs]
+    return drawing(
+        lines,
+        Axis(
+            title="time to train",
+            low=min(times) / 2.5,
+            high=max(times) * 2.5,
+            log=True,
+            marks=TIMES,
+        ),
+        Axis(title="accuracy", low=max(0.0, low - margin), high=min(1.0, high + margin)),
+        named=True,
+    )
 
 
-def _apart(axes: "Axes", names: Sequence["Text"], looks: Looks) -> None:
-    """Put each name beside its point, where it covers no other name, no bar, and no edge."""
-    frame, taken = axes.get_window_extent(), list(_bars(axes, looks))
-    places = [(x, y) for y in (0, 12, -12, 24, -24) for x in (8, -8)]
-    for name in names:
-        for across, up in places:
-            name.set_position((across, up))
-            name.set_horizontalalignment("left" if across > 0 else "right")
-            box = name.get_window_extent()
-            if frame.x0 <= box.x0 and box.x1 <= frame.x1 and not box.count_overlaps(taken):
-                break
-        taken.append(name.get_window_extent())
+def _error_by_photos(rungs: Sequence[Rung]) -> str:
+    lines = [_errors(rung) for rung in rungs]
+    photos = [point.photos for rung in rungs for point in rung.points]
+    ends = [end for line in lines for interval in line.bars for end in interval]
+    return drawing(
+        lines,
+        Axis(
+            title="photos to learn from",
+            low=min(photos) / 1.2,
+            high=max(photos) * 1.2,
+            percent=False,
+            log=True,
+        ),
+        Axis(title="error", low=min(ends) / 1.1, high=max(ends) * 1.1, log=True),
+        named=True,
+    )
 
 
-def _bars(axes: "Axes", looks: Looks) -> Iterator["Bbox"]:
-    """Yield where the intervals are on the canvas, as wide as their points."""
-    from matplotlib.transforms import Bbox
-
-    for one, *_ in looks:
-        share = one.answers.accuracy
-        ends = [(one.seconds, 100 * share.low), (one.seconds, 100 * share.high)]
-        yield Bbox(axes.transData.transform(ends)).padded(4, 0)
-
-
-def _darker(colour: str) -> tuple[float, ...]:
-    """Return a colour that letters can have: of the lighter ones white paper leaves little."""
-    from matplotlib.colors import to_rgb
-
-    return tuple(0.78 * part for part in to_rgb(colour))
+def _errors(rung: Rung) -> Line:
+    """Return the learning curve; an error of nothing has no place on it: half a photo stands in."""
+    least = 0.5 / len(rung.answers.correct_N)
+    shares = [point.answers.accuracy for point in rung.points]
+    return Line(
+        name=_short(rung.name),
+        x=[point.photos for point in rung.points],
+        y=[max(least, 1 - share.value) for share in shares],
+        bars=[(max(least / 2, 1 - share.high), 1 - share.low) for share in shares],
+        dots=True,
+    )
 
 
 def _short(name: str) -> str:
+    name = printable(name)
     return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"

@@ -320,10 +320,11 @@ def _seen_from(
     centre_D: NDArray[np.float32], features_ND: NDArray[np.floating]
 ) -> NDArray[np.float64]:
     """Return unit vectors: the way from the centre to the features' own directions."""
-    return _unit(_unit(features_ND.astype(np.float64)) - centre_D)
+    return unit(unit(features_ND.astype(np.float64)) - centre_D)
 
 
-def _unit(vectors_ND: NDArray[np.float64]) -> NDArray[np.float64]:
+def unit(vectors_ND: NDArray[np.floating]) -> NDArray[Any]:
+    """Return the rows (N, D) at length 1; rows of zeros stay as they are."""
     norm_N1 = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))[:, None]
     return np.asarray(vectors_ND / np.maximum(norm_N1, 1e-30))
 

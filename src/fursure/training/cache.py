@@ -146,14 +146,7 @@ class DiskCache(MutableMapping[str, Value]):
         return found
 
     def __getitem__(self, digest: str) -> Value:
-        rows = self._run("SELECT value FROM entry WHERE digest = ?", (bytes.fromhex(digest),))
-        if not rows:
-            raise KeyError(digest)
-        return self._codec.unpack(rows[0][0])
-
-    def __contains__(self, digest: object) -> bool:
-        key = bytes.fromhex(str(digest))
-        return bool(self._run("SELECT 1 FROM entry WHERE digest = ?", (key,)))
+        return self.many([digest])[digest]
 
     def __setitem__(self, digest: str, value: Value) -> None:
         self.update({digest: value})

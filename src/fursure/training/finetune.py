@@ -26,6 +26,7 @@ from fursure.images.preprocess import Preprocess
 from fursure.recipe import FineTune
 from fursure.training.augment import Augment, normalised
 from fursure.training.classifier import arithmetic, groups, unfreeze
+from fursure.training.heads import class_weights
 from fursure.training.mixing import mixed
 from fursure.training.schedule import Schedule, warm_cosine
 from fursure.training.state import Epoch, Place, State, holding, put, weights
@@ -75,7 +76,9 @@ class Trainer:
         self.kind = arithmetic(settings.precision, self.device)
         self.steps = max(1, len(photos.labels_N) // settings.batch)  # a pass
         classes = len(state.model.layers().dense[-1].bias_K)
-        self.weight_K = _class_weights(photos.labels_N, classes, settings).to(self.device)
+        balanced = settings.class_weight != "none"
+        weight_K = class_weights(photos.labels_N, classes, balanced=balanced)
+        self.weight_K = torch.from_numpy(weight_K).to(self.device)
         self.resumed: dict[str, Tensor] = {}  # moments of the optimizer that is yet to be made
         self.unread: list[Tensor] = []  # losses since the last look at them
         self.look_every = 1 if self.device.type == "cpu" else LOOKED_AT  # steps
@@ -343,15 +346,6 @@ class Trainer:
         key = np.array([self.seed % 2**63, place.stage * 1000 + place.epoch], np.uint64)
         counter = np.array([0, 0, 0, use], np.uint64)
         return np.random.Generator(np.random.Philox(key=key, counter=counter))
-
-
-def _class_weights(labels_N: Rows, classes: int, settings: FineTune) -> Tensor:
-    """Return the weight (K,) of each class, 1 on average over the photos."""
-    if settings.class_weight == "none":
-        return torch.ones(classes)
-    count_K = np.bincount(labels_N, minlength=classes)
-    weight_K = len(labels_N) / (np.count_nonzero(count_K) * np.maximum(count_K, 1))
-    return torch.from_numpy(weight_K.astype(np.float32))
 
 
 def _out_of_memory(error: Exception) -> bool:

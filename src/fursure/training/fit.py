@@ -18,6 +18,7 @@ from fursure.data.manifest import Photo
 from fursure.data.split import folds, half
 from fursure.errors import BadData
 from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.figures import log_losses
 from fursure.recipe import LogisticRegression, Recipe
 from fursure.sureness.calibration import fit_temperature, softmax
 from fursure.sureness.risk import RiskTable, risk_table
@@ -185,7 +186,7 @@ class _Task:
         best_loss, best, curve, stale = np.inf, None, [], 0
         for candidate in self._candidates(train_N):
             logits_NK = candidate.layers(choose_ND)
-            loss = log_loss(softmax(logits_NK), self.labels_N[choose_N])
+            loss = float(log_losses(softmax(logits_NK), self.labels_N[choose_N]).mean())
             curve.append((candidate.knob, loss))
             stale += 1
             if loss < best_loss:
@@ -212,7 +213,7 @@ class _Task:
         )
         labels_M = self.labels_N[rows]
 
-        loss_SM = np.stack([_losses(softmax(logits_MK), labels_M) for logits_MK in logits_SMK])
+        loss_SM = np.stack([log_losses(softmax(logits_MK), labels_M) for logits_MK in logits_SMK])
         probs_MK = np.zeros(logits_SMK.shape[1:])
         for fold in np.unique(fold_M):
             here_M = fold_M == fold
@@ -277,16 +278,6 @@ class _Task:
     def _patience(self) -> int:
         head = self.recipe.head
         return PATIENCE if isinstance(head, LogisticRegression) else head.patience
-
-
-def log_loss(probs_NK: NDArray[np.floating], labels_N: Labels) -> float:
-    """Return the mean negative log probability of the right class, nats per photo."""
-    return float(_losses(probs_NK, labels_N).mean())
-
-
-def _losses(probs_NK: NDArray[np.floating], labels_N: Labels) -> NDArray[np.floating]:
-    right_N = probs_NK[np.arange(len(labels_N)), labels_N]
-    return np.asarray(-np.log(np.maximum(right_N, 1e-12)))
 
 
 def _certified(probs_NK: NDArray[np.floating], labels_N: Labels) -> RiskTable:

@@ -85,7 +85,8 @@ def candidates(
     from the last; an `Mlp` one an epoch.
     """
     scale = Scale.of(features_ND)
-    weight_N = class_weights(labels_N, classes, balanced=head.class_weight == "balanced")
+    balanced = head.class_weight == "balanced"
+    weight_N = class_weights(labels_N, classes, balanced=balanced)[labels_N]
     match head:
         case LogisticRegression():
             path = _path(head.strengths, scale(features_ND), labels_N, weight_N, classes)
@@ -96,11 +97,15 @@ def candidates(
 
 
 def class_weights(labels_N: NDArray[np.integer], classes: int, *, balanced: bool) -> Matrix:
-    """Return the weight (N,) of each photo, 1 on average; balanced: classes weigh the same."""
+    """Return the weight (K,) of each class, 1 on average over the photos.
+
+    ``balanced``: photos of one class weigh as much together as those of any other.
+    """
+    if not balanced:
+        return np.ones(classes, np.float32)
     count_K = np.bincount(labels_N, minlength=classes)
-    present = max(int((count_K > 0).sum()), 1)
-    weight_K = len(labels_N) / (present * np.maximum(count_K, 1)) if balanced else np.ones(classes)
-    return np.asarray(weight_K[labels_N], np.float32)
+    weight_K = len(labels_N) / (max(np.count_nonzero(count_K), 1) * np.maximum(count_K, 1))
+    return np.asarray(weight_K, np.float32)
 
 
 def _path(

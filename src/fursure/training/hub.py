@@ -21,11 +21,10 @@ try:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
-        HFValidationError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
+    from huggingface_hub.hf_api import RepoSibling
 except ImportError as error:
     raise MissingExtra("a network of the Hugging Face Hub", "torch") from error
 
@@ -35,6 +34,7 @@ CONFIG, WEIGHTS, PROCESSOR = "config.json", "model.safetensors", "preprocessor_c
 EXPORTS = ("model.onnx", "onnx/model.onnx")
 RESAMPLING = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 COMMIT = re.compile(r"[0-9a-f]{40}")
+NAME = re.compile(r"(?!.*(\.\.|--))\w[\w.-]*/\w[\w.-]*", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)  # climbs nowhere
 
 
@@ -47,8 +47,8 @@ class Repository:
     source: str
 
 
-def fetched(repo: str, *, revision: str | None = None) -> Path:
-    """Return a folder with the configuration and the weights of `ORG/REPO` or `ORG/REPO@REVISION`.
+def located(source: str) -> Path:
+    """Return a folder with configuration and weights of `timm:NAME` or `hub:ORG/REPO[@REVISION]`.
 
     What the hub's cache has is not transferred again; without a network it is taken as it is.
 
@@ -56,17 +56,12 @@ def fetched(repo: str, *, revision: str | None = None) -> Path:
         UnknownBackbone: there is no such repository, or its files cannot be had from here.
         BadBackbone: it has no weights that are safe to read, or a file is not what was announced.
     """
-    return _fetched(_parsed(repo, revision, f"hub:{repo}"))
-
-
-def located(source: str) -> Path:
-    """Return the folder of what `timm:NAME` or `hub:ORG/REPO` names, as `fetched` does."""
     kind, _, name = source.partition(":")
     if kind == "timm":
         from fursure.training.networks import repository
 
         name = repository(source)
-    return _fetched(_parsed(name, None, source))
+    return _fetched(_parsed(name, source))
 
 
 def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:
@@ -87,15 +82,10 @@ def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     return folder / weights, read_config(folder)
 
 
-def _parsed(repo: str, revision: str | None, source: str) -> Repository:
-    name, _, tail = repo.partition("@")
-    revision = revision or tail or constants.DEFAULT_REVISION
-    try:
-        validate_repo_id(name)
-        fits = name.count("/") == 1 and REVISION.fullmatch(revision)
-    except HFValidationError:
-        fits = None
-    if not fits:
+def _parsed(repo: str, source: str) -> Repository:
+    name, _, revision = repo.partition("@")
+    revision = revision or constants.DEFAULT_REVISION
+    if not NAME.fullmatch(name) or not REVISION.fullmatch(revision):
         raise UnknownBackbone(
             source,
             "A repository is named ORG/REPO or ORG/REPO@REVISION, as in "
@@ -118,32 +108,41 @@ def _fetched(repository: Repository) -> Path:
     raise UnknownBackbone(repository.source, _advice(repository, failure)) from failure
 
 
-def _listed(repository: Repository) -> tuple[str, set[str]]:
-    """Return the commit that the revision stands for, and the names of its files."""
+def _listed(repository: Repository) -> tuple[str, dict[str, RepoSibling]]:
+    """Return the commit that the revision stands for, and what is announced of its files."""
     try:
         info = HfApi().model_info(
-            repository.name, revision=repository.revision, timeout=constants.HF_HUB_ETAG_TIMEOUT
+            repository.name,
+            revision=repository.revision,
+            timeout=constants.HF_HUB_ETAG_TIMEOUT,
+            files_metadata=True,
         )
         if not COMMIT.fullmatch(info.sha or ""):
             raise ValueError("no commit")
-        return str(info.sha), {file.rfilename for file in info.siblings or []}
+        return str(info.sha), {file.rfilename: file for file in info.siblings or []}
     except HfHubHTTPError:
         raise
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(f"what answers at {constants.ENDPOINT} is no hub") from error
 
 
-def _downloaded(repository: Repository, commit: str, names: set[str]) -> Path:
+def _downloaded(repository: Repository, commit: str, listed: Mapping[str, RepoSibling]) -> Path:
     """Return the folder of the snapshot, with the files it takes and no others."""
-    if names.isdisjoint({WEIGHTS, *EXPORTS}):
-        raise BadBackbone(f"{repository.source} has {_instead(names)}")
-    if CONFIG not in names:
+
+    def brought(name: str) -> Path:
+        large = listed[name].lfs
+        sha256, size = (large.sha256, large.size) if large else (None, None)
+        return stored(repository.name, commit, name, sha256=sha256, size=size)
+
+    if listed.keys().isdisjoint({WEIGHTS, *EXPORTS}):
+        raise BadBackbone(f"{repository.source} has {_instead(listed)}")
+    if CONFIG not in listed:
         raise BadBackbone(
             f"{repository.source} has no config.json, which says how to prepare a photo; download "
             "its weights yourself and pass their folder with one in the timm layout beside them."
         )
-    config = stored(repository.name, commit, CONFIG)
-    files = _files(names, _object(config))
+    config = brought(CONFIG)
+    files = _files(listed, _object(config))
     if files is None:
         raise BadBackbone(
             f"the config.json of {repository.source} has no pretrained_cfg, which says how to "
@@ -151,7 +150,7 @@ def _downloaded(repository: Repository, commit: str, names: set[str]) -> Path:
             "preprocessor_config.json beside it."
         )
     for name in files:
-        stored(repository.name, commit, name)
+        brought(name)
     _note(repository, commit)
     return config.parent
 

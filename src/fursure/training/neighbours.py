@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.sureness.familiarity import RANK, SHIFT
+from fursure.sureness.familiarity import RANK, SHIFT, unit
 from fursure.training.ridge import Matrix, Rows
 
 DIRECTIONS = 300  # principal ones; the others tell photos apart, not what they show
@@ -71,7 +71,7 @@ def alike(rows: Rows) -> Look:
     variance_D, turn_DD = np.linalg.eigh(rows.covariance())
     variance_R = np.maximum(variance_D[::-1][:DIRECTIONS], 1e-6)
     axes_DR = (turn_DD[:, ::-1][:, :DIRECTIONS] / variance_R ** (WHITENED / 2)).astype(np.float32)
-    return lambda part: _unit(rows.at(part) @ axes_DR)
+    return lambda part: unit(rows.at(part) @ axes_DR)
 
 
 def familiar(features_ND: NDArray[Any]) -> Look:
@@ -80,11 +80,11 @@ def familiar(features_ND: NDArray[Any]) -> Look:
     everyone = _parts(np.arange(len(features_ND)))
     total_D = np.zeros(width, np.float64)
     for part in everyone:
-        total_D += _unit(features_ND[part].astype(np.float32)).sum(axis=0)
+        total_D += unit(features_ND[part].astype(np.float32)).sum(axis=0)
     centre_D = (SHIFT * total_D / max(len(features_ND), 1)).astype(np.float32)
 
     def seen_from_centre(part: NDArray[np.intp]) -> Matrix:
-        return _unit(_unit(features_ND[part].astype(np.float32)) - centre_D)
+        return unit(unit(features_ND[part].astype(np.float32)) - centre_D)
 
     products_DD = np.zeros((width, width), np.float32)
     for part in everyone:
@@ -96,8 +96,3 @@ def familiar(features_ND: NDArray[Any]) -> Look:
 
 def _parts(index_N: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return [index_N[start : start + BLOCK] for start in range(0, len(index_N), BLOCK)]
-
-
-def _unit(rows_BR: Matrix) -> Matrix:
-    norm_B1 = np.sqrt(np.einsum("br,br->b", rows_BR, rows_BR))[:, None]
-    return np.asarray(rows_BR / np.maximum(norm_B1, 1e-12))

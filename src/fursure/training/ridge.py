@@ -7,8 +7,8 @@ fit, and 100,000 rows no more memory than a block of them.
 Dimension key: N rows, B rows of a block, D features, K classes.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -86,14 +86,15 @@ class _Sums:
     hits_K: Matrix
     weight: float
 
+    def __add__(self, other: "_Sums") -> "_Sums":
+        return self._with(other, np.add)
+
     def __sub__(self, other: "_Sums") -> "_Sums":
-        return _Sums(
-            self.products_DD - other.products_DD,
-            self.targets_DK - other.targets_DK,
-            self.rows_D - other.rows_D,
-            self.hits_K - other.hits_K,
-            self.weight - other.weight,
-        )
+        return self._with(other, np.subtract)
+
+    def _with(self, other: "_Sums", combine: Callable[[Any, Any], Any]) -> "_Sums":
+        names = [field.name for field in fields(self)]
+        return _Sums(*(combine(getattr(self, name), getattr(other, name)) for name in names))
 
     def add(self, block_BD: Matrix, target_BK: Matrix, weight_B: Matrix) -> None:
         weighted_DB = (block_BD * weight_B[:, None]).T
@@ -135,7 +136,7 @@ def out_of_fold(
             part.add(block_BD[here_B], target_BK[here_B], weight_B[here_B])
     total = _nothing(width, classes)
     for part in parts.values():
-        total = total - (_nothing(width, classes) - part)
+        total = total + part
     found = {fold: (total - part).solved(ridge) for fold, part in parts.items()}
     scores_NK = np.zeros((len(rows), classes), np.float32)
     for place, block_BD in rows.blocks():

@@ -33,7 +33,6 @@ class Judged:
     doubt_N: NDArray[np.float64]  # log odds against the given label; > 0: rather another
     other_N: NDArray[np.intp]  # the likeliest other label
     noise: Noise  # what the doubts say
-    agree_N: NDArray[np.intp]  # of the ten nearest, how many bear the given label
     neighbours: Neighbours  # by what they show
     familiar: Neighbours  # by how they look as a whole
     similarity_N: Matrix  # to the tenth most familiar photo; low: it resembles nothing here
@@ -59,14 +58,11 @@ def judge(
     logits_NK, noise = fitted(score_NK, share_NK, labels_N, strangeness_N <= FAR)
     others_NK = logits_NK.copy()
     others_NK[np.arange(len(labels_N)), labels_N] = -np.inf
-    ten_NJ = neighbours.index_NJ[:, :TENTH]
-    alike_NJ = (labels_N[ten_NJ] == labels_N[:, None]) & neighbours.present[:, :TENTH]
     return Judged(
         probs_NK=softmax(logits_NK).astype(np.float32),
         doubt_N=-noise.odds_N,
         other_N=others_NK.argmax(axis=1),
         noise=noise,
-        agree_N=alike_NJ.sum(axis=1),
         neighbours=neighbours,
         familiar=known,
         similarity_N=similarity_N,
@@ -83,7 +79,7 @@ def opinions(
 ) -> tuple[Matrix, Matrix]:
     """Return the scores (N, K) of the linear judge, and the neighbours' shares (N, K)."""
     # between each photo the same and each class the same: a rare class is heard, not obeyed
-    weight_N = np.sqrt(class_weights(labels_N, classes, balanced=True))
+    weight_N = np.sqrt(class_weights(labels_N, classes, balanced=True)[labels_N])
     share_NK = _shares(neighbours, labels_N, classes, weight_N)
     if classes > 1 and len(np.unique(fold_N)) > 1:
         return out_of_fold(rows, labels_N, classes, fold_N, weight_N), share_NK

@@ -9,12 +9,13 @@ from typing import Any
 from fursure.data.dataset import Data, Dataset, dataset_of
 from fursure.data.destinations import safe_name
 from fursure.data.manifest import SPLITS, Manifest
-from fursure.errors import BadData, BadRecipe, FursureError, MissingExtra, NoPhotos, counted
+from fursure.errors import BadData, BadRecipe, FursureError, NoPhotos, counted
+from fursure.files import replacing
 from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
 from fursure.recipe import Recipe
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.plain import overlaid
-from fursure.report.ladder import draw
+from fursure.report.ladder import picture
 from fursure.run import Run, Say
 from fursure.training.backbones import seen_by
 from fursure.training.classes import check_classes, refuse_reserved
@@ -28,7 +29,7 @@ from fursure.workflows.notes import about_copies, about_photos
 from fursure.workflows.rung import Ground, rung
 
 WITHOUT_TORCH = (LINEAR_PROBE, MLP_PROBE)
-PICTURES = ("ladder.svg", "ladder.png")
+PICTURE = "ladder.svg"
 SHARES = Shares(validation=0.1, test=0.2)  # to choose takes more test photos than to know
 
 
@@ -131,7 +132,7 @@ def compare(
     )
     with held(place, place / NOTE):
         ladder = _ladder(asked, ground)
-        _write(ladder, knobs, run.say)
+        _write(ladder, knobs)
     return ladder
 
 
@@ -259,17 +260,13 @@ def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:
         return Failed(recipe.name, str(error))
 
 
-def _write(ladder: Ladder, knobs: Knobs, say: Say) -> None:
+def _write(ladder: Ladder, knobs: Knobs) -> None:
     found = {"rungs": ladder.rows(), **ladder.conclusion()}
     write_note(ladder.folder, ladder.division, knobs, found)
     made = [one for one in ladder.rungs if isinstance(one, Rung)]
-    if not made:
-        return
-    try:
-        for name in PICTURES:
-            draw(made, ladder.title, ladder.folder / name)
-    except MissingExtra as error:
-        say(f"no picture: {error}")
+    if made:
+        with replacing(ladder.folder / PICTURE) as file:
+            file.write(picture(made, ladder.title).encode())
 
 
 def _row(one: Rung) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from fursure.errors import FursureError, counted
 from fursure.images.decode import LIMITS, decode
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
+from fursure.sureness.familiarity import unit
 from fursure.workflows.evaluate import Rows
 
 SHOWN = 12  # photos of a gallery
@@ -37,7 +38,10 @@ class Trained:
 
     def nearest(self, features_ND: NDArray[np.floating]) -> list[list[Photo]]:
         """Return for each photo the few of training whose features point most nearly its way."""
-        cosine_NM = _unit(features_ND) @ _unit(self.features_MD).T
+        asked_ND, known_MD = (
+            unit(np.asarray(rows, np.float32)) for rows in (features_ND, self.features_MD)
+        )
+        cosine_NM = asked_ND @ known_MD.T
         order_NM = np.argsort(-cosine_NM, axis=1)[:, :NEAREST]
         return [[self.photos[int(one)] for one in row] for row in order_NM]
 
@@ -204,19 +208,13 @@ def flat_map(features: Mapping[int, NDArray[np.floating]]) -> dict[int, tuple[fl
     """Return places in [0, 1]² for the rows: their first two principal components."""
     if len(features) < 3:
         return {}
-    unit_ND = _unit(np.stack(list(features.values())).astype(np.float32))
+    unit_ND = unit(np.stack(list(features.values())).astype(np.float32))
     unit_ND -= unit_ND.mean(axis=0)
     values_N, vectors_NN = np.linalg.eigh(unit_ND @ unit_ND.T)  # fewer photos than features
     flat_N2 = vectors_NN[:, :-3:-1] * np.sqrt(values_N[:-3:-1].clip(0))
     low, high = np.quantile(flat_N2, [0.005, 0.995], axis=0)
     place_N2 = ((flat_N2 - low) / np.maximum(high - low, 1e-9)).clip(0, 1)
     return {row: (float(x), float(y)) for row, (x, y) in zip(features, place_N2, strict=True)}
-
-
-def _unit(rows_ND: NDArray[np.floating]) -> NDArray[np.float32]:
-    rows_ND = np.asarray(rows_ND, np.float32)
-    norms_N1 = np.linalg.norm(rows_ND, axis=1, keepdims=True)
-    return np.asarray(rows_ND / np.maximum(norms_N1, 1e-12))
 
 
 def _listed(labels: Sequence[str]) -> str:
