@@ -24,6 +24,7 @@ from fursure.images.drawings import draw, jpeg
 from fursure.service import server
 from fursure.service.server import Place
 from fursure.workflows.train import Trained
+from fuzzing.targets import opened
 
 CAT = jpeg(draw("cat", seed=1))
 FAST = ["--engine", "onnxruntime", "--threads", "1"]
@@ -98,11 +99,9 @@ def test_a_malformed_request_gets_a_plain_refusal(
 
 
 def test_random_bytes_never_bring_it_down(door: Service) -> None:
-    rng = random.Random(0)
+    chance, change = random.Random(0), opened("http").mutator()
     for _ in range(150):
-        data = head("Content-Length: 40") + rng.randbytes(40)
-        place = rng.randrange(len(data))
-        data = data[:place] + rng.randbytes(rng.randrange(1, 30)) + data[place:]
+        data = change(head("Content-Length: 40") + chance.randbytes(40), chance)
         assert status(door.raw(data, wait=3, leave=True)) // 100 in {0, 2, 4}
     assert door("POST", "/v1/predict", CAT).status == 200
 
