@@ -98,6 +98,15 @@ def test_a_malformed_request_gets_a_plain_refusal(
     assert door("GET", "/v2/health/live").status == 200
 
 
+def test_what_follows_a_refused_request_is_not_begun(door: Service) -> None:
+    """A second one was answered, and the task of one without an end outlived its connection."""
+    refused = b"GET / HTTP/1.1\r\nHost: elsewhere\r\n\r\n"
+    fine = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answers = door.raw(refused + fine + fine)
+    assert status(answers) == 421
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
 def test_random_bytes_never_bring_it_down(door: Service) -> None:
     chance, change = random.Random(0), opened("http").mutator()
     for _ in range(150):
