@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 OWN = 0.3  # share of the inputs that libFuzzer changes by itself
 LONGEST = 2**17  # bytes
-OFF = ("rss_limit_mb", "timeout", "handle_segv", "handle_abrt", "handle_bus", "handle_fpe")
+OFF: tuple[str, ...] = (
+    "rss_limit_mb",
+    "timeout",
+    "handle_segv",
+    "handle_abrt",
+    "handle_bus",
+    "handle_fpe",
+)
 OFF += ("handle_int", "handle_term", "handle_ill", "print_final_stats", "detect_leaks")
 USED_UP = 3  # the exit code that asks for a new process
 

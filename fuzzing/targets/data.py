@@ -175,6 +175,7 @@ TARS = (b"ustar\0", b"././@PaxHeader", b"././@LongLink", b"0000000", b"7777777",
 def target(name: str) -> Target:
     """Return a door of what a data set is made of."""
     call: Callable[[bytes], object]
+    words: tuple[bytes, ...]
     change: Callable[[Change], Change] | None = None
     match name:
         case "zip":

@@ -25,7 +25,8 @@ def _memory(_: bytes) -> None:
 
 
 def _error(data: bytes) -> None:
-    {}[data]
+    known: dict[bytes, int] = {}
+    known[data]
 
 
 def _hidden_memory(_: bytes) -> None:

@@ -304,10 +304,12 @@ HTTP_WORDS = (
 
 def target(name: str) -> Target:
     """Return the door of a form, a request for inference, or a connection."""
+    call: Callable[[bytes], object]
+    words: tuple[bytes, ...]
     change: Callable[[Change], Change] | None = None
     match name:
         case "multipart":
-            call: Callable[[bytes], object] = _read_form
+            call = _read_form
             seeds, words = list(FORM), FORM_WORDS
         case "infer":
             call, seeds, words = _infer, list(_tensors()), TENSOR_WORDS
