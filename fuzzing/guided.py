@@ -10,6 +10,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 from tempfile import mkdtemp
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import atheris
@@ -53,13 +54,15 @@ def fuzz(worker: "Worker", target: Target, options: Namespace) -> None:
             return mutated
         return change(data, chance)[:most]
 
+    end, figures = monotonic() + options.seconds, worker.trial.figures
+
     def tried(data: bytes) -> None:
         if worker.tried(data):
             os._exit(USED_UP)
+        if monotonic() > end or figures.inputs >= options.inputs:
+            os._exit(0)  # libFuzzer would take its own end for the door's
 
-    left = min(options.inputs - worker.trial.figures.inputs, 2**31 - 1)
     flags = [f"-seed={options.seed * 1000 + options.turn + 1}", f"-max_len={LONGEST}"]
-    flags += [f"-runs={left}", f"-max_total_time={max(1, min(int(options.seconds), 2**31 - 1))}"]
     flags += ["-verbosity=0", *(f"-{name}=0" for name in OFF)]
     atheris.Setup([sys.argv[0], str(folder), *flags], tried, custom_mutator=changed)
     atheris.Fuzz()

@@ -3,6 +3,7 @@
 import io
 import json
 import random
+import re
 import subprocess
 import sys
 import tarfile
@@ -66,7 +67,7 @@ def test_memory_that_was_written_to_is_measured(tmp_path: Path) -> None:
     limits = ["--unguided", "--deaths", "0", "--memory", "120"]  # MiB; it takes 96
     done = fuzzed(tmp_path, "planted-memory", "--inputs", "20", *limits)
     assert done.returncode == 0, done
-    assert "peak    96 MiB" in done.stdout
+    assert re.search(r"peak +9[4-8] MiB", done.stdout)
 
 
 def test_a_finding_is_tried_again_by_its_file(tmp_path: Path) -> None:
@@ -163,5 +164,5 @@ def test_every_folder_of_seeds_belongs_to_a_door() -> None:
 
 @pytest.mark.slow
 def test_every_door_stands_a_minute_of_fuzzing(tmp_path: Path) -> None:
-    done = fuzzed(tmp_path, "--seconds", "60")
+    done = fuzzed(tmp_path, "--seconds", "60", "--unguided")
     assert done.returncode == 0, done.stdout
