@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-long test-slow check format bench bench-sure bench-small lock sbom pets clean
+.PHONY: help install demo test test-long test-slow check fuzz format bench bench-sure bench-small lock sbom pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -18,6 +18,7 @@ help:
 	@echo "make test     the tests, without those that take seconds each"
 	@echo "make test-long    those; CI runs both"
 	@echo "make check    format, lint, types, generated docs"
+	@echo "make fuzz     ten minutes of hostile inputs at every door (SECONDS=600, DOORS=)"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "make bench-small  do figures from few photos hold? on the same photos"
@@ -56,6 +57,11 @@ check: .venv/dev-installed
 	$(BIN)/mypy
 	$(BIN)/python scripts/cli_reference.py --check
 	$(BIN)/python -m scripts.licences --check
+
+# DOORS="decode-png http" tries those alone; what is found lies in found/, and is a failure.
+SECONDS ?= 600
+fuzz: .venv/dev-installed
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m fuzzing --seconds $(SECONDS) $(DOORS)
 
 format: .venv/dev-installed
 	$(BIN)/ruff format .

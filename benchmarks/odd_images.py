@@ -3,7 +3,7 @@
 python -m benchmarks.odd_images FOLDER… [--mutations N]
 
 A picture whose truth is known has it beside it: NAME.npy, levels in [0, 1] (height, width, 3).
-Mutations are files of the folders with bytes changed, cut out or put in, or two files joined.
+Mutations are files of the folders, changed as the fuzzer does (`fuzzing.mutate`).
 """
 
 import random
@@ -18,6 +18,7 @@ import numpy as np
 
 from fursure.errors import BadImage
 from fursure.images.decode import decode
+from fuzzing.mutate import Mutator
 
 CLOSE = 0.012  # mean difference; 0.05 for lossy formats
 LOSSY = ("jpeg", "webp", "avif")
@@ -71,23 +72,9 @@ def _verdict(path: Path | None, data: bytes) -> str:
 def _mutated(paths: list[Path], number: int) -> Iterator[tuple[Path | None, bytes]]:
     rng = random.Random(0)  # noqa: S311  # nothing secret
     files = [path.read_bytes() for path in rng.sample(paths, min(len(paths), 1500))]
+    change = Mutator(others=files, longest=2**24)
     for _ in range(number):
-        data = bytearray(rng.choice(files))
-        at = rng.randrange(min(len(data), rng.choice([64, 400, 1500, len(data)])))
-        match rng.choice("ffffffcij"):
-            case "f":
-                for _ in range(rng.choice([1, 1, 2, 4, 8])):
-                    data[rng.randrange(len(data)) if rng.random() < 0.3 else at] = rng.randrange(
-                        256
-                    )
-                    at = rng.randrange(at + 1)
-            case "c":
-                del data[at:]
-            case "i":
-                data[at:at] = rng.randbytes(rng.choice([1, 4, 64]))
-            case _:
-                data[at:] = rng.choice(files)[at:]
-        yield None, bytes(data)
+        yield None, change(rng.choice(files), rng)
 
 
 if __name__ == "__main__":

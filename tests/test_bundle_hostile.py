@@ -1,6 +1,5 @@
 """Bundles that a stranger changed and summed anew: each command ends in a sentence, or answers."""
 
-import hashlib
 import io
 import json
 import os
@@ -8,7 +7,7 @@ import random
 import time
 import tokenize
 import zipfile
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +25,10 @@ from fursure.service.limits import Limits
 from fursure.service.models import Models, Opening, described
 from fursure.training.graph import parsed
 from fursure.workflows.api import train
+from fuzzing.shapes import TEXTS, summed, zipped
+from fuzzing.targets import opened
 
 Members = dict[str, bytes]
-HOSTILE: list[Any] = [
-    None, True, -1, 0, 10**18, -(10**18), 1e308, 5e-324, -0.5, "", "x" * 2000, "\x1b[2J", [], {},
-    [[]], [None], {"value": []}, "e", ["cat"], {"cat": {"train": "many"}},
-]  # fmt: skip
-TEXTS = ["1e999", "-1e999", "NaN", "Infinity", "1" * 5000, '"\\ud800"', "[" * 30 + "]" * 30]
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +49,7 @@ def members(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Members:
 
 def written(path: Path, members: Members) -> Path:
     """Write a bundle whose sums fit whatever its members are."""
-    contents = {name: data for name, data in members.items() if name != "SHA256SUMS"}
-    sums = "".join(f"{hashlib.sha256(d).hexdigest()}  {name}\n" for name, d in contents.items())
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, member in (contents | {"SHA256SUMS": sums.encode()}).items():
-            archive.writestr(name, member)
+    path.write_bytes(zipped(summed(members)))
     return path
 
 
@@ -275,73 +267,6 @@ def test_a_refused_swap_is_counted_whatever_was_wrong(
 # Very many flaws
 
 
-def places(values: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    """Return the way to each value inside ``values``."""
-    keys: Any = ()
-    if isinstance(values, dict):
-        keys = list(values)
-    elif isinstance(values, list):
-        keys = range(len(values))
-    inner = [place for key in keys for place in places(values[key], (*at, key))]
-    return [*([at] if at else []), *inner]
-
-
-def json_changed(members: Members, chance: random.Random) -> Members:
-    values = json.loads(members["bundle.json"])
-    *way, last = chance.choice(places(values))
-    table = values
-    for key in way:
-        table = table[key]
-    match chance.randrange(3):
-        case 0 if isinstance(table, dict):
-            del table[last]
-        case 1:
-            table[last] = [table[last]] * chance.choice([0, 1, 3])
-        case _:
-            table[last] = chance.choice(HOSTILE)
-    return members | {"bundle.json": json.dumps(values).encode()}
-
-
-def arrays_changed(members: Members, chance: random.Random) -> Members:
-    name = chance.choice(["familiar.npz", "golden.npz"])
-    arrays = arrays_of(members, name)
-    key = chance.choice(sorted(arrays))
-    array = arrays[key]
-    changes: list[Callable[[], Any]] = [
-        lambda: array[..., :0],
-        lambda: array[..., :1],
-        lambda: np.concatenate([array.reshape(-1)] * 2),
-        lambda: array.astype(chance.choice([np.uint8, np.float32, np.float64, np.int64, object])),
-        lambda: np.full_like(array, np.inf if array.dtype.kind == "f" else 127),
-        lambda: np.full_like(array, np.finfo(array.dtype).max if array.dtype.kind == "f" else 0),
-        lambda: np.full_like(array, np.finfo(array.dtype).tiny if array.dtype.kind == "f" else 1),
-        lambda: array.T[::-1],
-    ]
-    with np.errstate(all="ignore"):
-        arrays[key] = (
-            chance.choice(changes)() if array.ndim else np.asarray(chance.choice([0, 9e9]))
-        )
-    if chance.random() < 0.1:
-        del arrays[key]
-    return members | {name: packed(arrays)}
-
-
-def bytes_changed(members: Members, chance: random.Random) -> Members:
-    name = chance.choice([name for name in members if name != "SHA256SUMS"])
-    forged = bytearray(members[name])
-    for _ in range(chance.choice([1, 1, 8])):
-        forged[chance.randrange(len(forged))] = chance.randrange(256)
-    if chance.random() < 0.1:
-        del forged[chance.randrange(len(forged)) :]
-    return members | {name: bytes(forged)}
-
-
-def mutated(members: Members, chance: random.Random) -> Members:
-    return chance.choice([json_changed, json_changed, arrays_changed, bytes_changed])(
-        members, chance
-    )
-
-
 def survives(path: Path, data: Path, folder: Path) -> None:
     """Run each command on a bundle: what it raises beside sentences is a failure."""
     photo = str(data / "cat" / "cat.0.jpg")
@@ -371,10 +296,10 @@ def survives(path: Path, data: Path, folder: Path) -> None:
 def test_mutated_bundles_end_in_a_sentence_in_every_command(
     members: Members, data: Path, tmp_path: Path, count: int, tried: int
 ) -> None:
-    accepted = 0
+    accepted, whole, path = 0, zipped(members), tmp_path / "m.fursure"
+    change = replace(opened("bundle"), seeds=[whole]).mutator()
     for seed in range(count):
-        chance = random.Random(seed)
-        path = written(tmp_path / "m.fursure", mutated(members, chance))
+        path.write_bytes(change(whole, random.Random(seed)))
         try:
             Bundle.read(path)
         except BadBundle:

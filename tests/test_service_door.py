@@ -24,6 +24,7 @@ from fursure.images.drawings import draw, jpeg
 from fursure.service import server
 from fursure.service.server import Place
 from fursure.workflows.train import Trained
+from fuzzing.targets import opened
 
 CAT = jpeg(draw("cat", seed=1))
 FAST = ["--engine", "onnxruntime", "--threads", "1"]
@@ -97,12 +98,19 @@ def test_a_malformed_request_gets_a_plain_refusal(
     assert door("GET", "/v2/health/live").status == 200
 
 
+def test_what_follows_a_refused_request_is_not_begun(door: Service) -> None:
+    """A second one was answered, and the task of one without an end outlived its connection."""
+    refused = b"GET / HTTP/1.1\r\nHost: elsewhere\r\n\r\n"
+    fine = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answers = door.raw(refused + fine + fine)
+    assert status(answers) == 421
+    assert answers.count(b"HTTP/1.1 ") == 1
+
+
 def test_random_bytes_never_bring_it_down(door: Service) -> None:
-    rng = random.Random(0)
+    chance, change = random.Random(0), opened("http").mutator()
     for _ in range(150):
-        data = head("Content-Length: 40") + rng.randbytes(40)
-        place = rng.randrange(len(data))
-        data = data[:place] + rng.randbytes(rng.randrange(1, 30)) + data[place:]
+        data = change(head("Content-Length: 40") + chance.randbytes(40), chance)
         assert status(door.raw(data, wait=3, leave=True)) // 100 in {0, 2, 4}
     assert door("POST", "/v1/predict", CAT).status == 200
 

@@ -26,6 +26,7 @@ from fursure.service.problems import Problem
         ("filename*=nonsense''a%FFb.jpg", "aÿb.jpg"),
         ("filename*=idna''%C3%9F..jpg", "photo"),
         ("filename*=cat.jpg", "cat.jpg"),
+        ("filename*=a; filename*1=b", "photo"),
     ],
 )
 def test_a_part_is_a_file_however_its_name_is_written(disposition: str, name: str) -> None:

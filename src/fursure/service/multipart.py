@@ -32,7 +32,7 @@ def _file_name(disposition: bytes) -> str | None:
     message["content-disposition"] = disposition.decode("latin-1")
     try:
         return message.get_filename()
-    except ValueError:  # an encoding that is none, or not of text
+    except Exception:  # an encoding that is none; pieces of a name with and without a number …
         return "photo"
 
 

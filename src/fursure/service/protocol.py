@@ -147,7 +147,12 @@ class Guard(HttpToolsProtocol):
         self.scope["state"]["connection"] = self
 
     def on_headers_complete(self) -> None:
-        """Judge the request by its headers; one that is refused never becomes a task."""
+        """Judge the request by its headers; one that is refused never becomes a task.
+
+        Neither does what came behind it in the same piece: nobody would tell that task of its end.
+        """
+        if self.draining:
+            return
         self.in_head, self.head_bytes, self.raw_bytes = False, 0, 0
         self.method = self.parser.get_method()
         waits = self.cycle is not None and not self.cycle.response_complete

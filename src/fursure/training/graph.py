@@ -176,13 +176,14 @@ def parsed(data: bytes, path: Path) -> onnx.ModelProto:
     """
     try:
         model = onnx.load_from_string(data)
+        may_never_end = has_control_flow(data)  # it reads more strictly than protobuf does
     except Exception as error:  # protobuf's DecodeError and whatever else a random file provokes
         raise BadBackbone(
             f"{path} is not an ONNX file: {error}; copy or export it again."
         ) from error
     if any(tensor.external_data for tensor in model.graph.initializer):
         raise BadBackbone(f"{path} keeps its weights in another file; save it as one file.")
-    if has_control_flow(data):
+    if may_never_end:
         raise BadBackbone(
             f"{path} holds a Loop, Scan or If, which may never end; export the network without "
             "control flow."
