@@ -2,7 +2,8 @@
 
 A body is charged as it arrives, its copy before it is taken apart, a photo before it is decoded.
 An address has a share, and what is left at the end is kept for those who hold next to nothing, so
-that nobody's bodies keep everybody else out. Answers are bounded and streamed, not charged.
+that nobody's bodies keep everybody else out. An answer is charged before it is written and until it
+is read.
 """
 
 import ctypes
@@ -15,7 +16,7 @@ from fursure.service.problems import Problem
 
 SMALL = 2**20  # bytes that an address may hold even where the rest is taken
 KEPT = 32 * 2**20  # bytes kept for such
-MAPPED = 4 * 2**20  # bytes from which memory comes from the system and goes back to it at once
+MAPPED = 2**19  # bytes from which memory comes from the system and goes back to it at once
 ARENAS = 2  # of the C library; each keeps what was freed in it
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # mallopt(3)
 

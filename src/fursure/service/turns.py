@@ -1,10 +1,12 @@
 """A queue that takes turns: whoever sends much waits behind himself, and behind nobody else."""
 
 import asyncio
+import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+SHORT = 0.005  # seconds after which nobody needs a rest
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -60,7 +62,7 @@ class Desk:
     """Where requests are read and answers written off the loop: one at a time, owners in turn.
 
     What is read in C keeps Python's lock to its end. Several such at once would hold the loop up
-    for the sum of them.
+    for the sum of them; and after a long one others have the lock for as long as it had.
     """
 
     def __init__(self) -> None:
@@ -78,11 +80,15 @@ class Desk:
                 if not turn.cancelled():  # it was ours already
                     self._hand_on()
                 raise
-        self._taken = True
+        self._taken, began = True, time.monotonic()
         try:
             return await asyncio.to_thread(call)
         finally:
-            self._hand_on()
+            took = time.monotonic() - began
+            if took < SHORT:
+                self._hand_on()
+            else:
+                asyncio.get_running_loop().call_later(took, self._hand_on)
 
     def _hand_on(self) -> None:
         self._taken = False
