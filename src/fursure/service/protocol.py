@@ -125,7 +125,7 @@ class Guard(HttpToolsProtocol):
         refused |= self.draining or self.refusal is not None
         seconds = self.admission.pause(self.address, len(data), dropped=refused)
         if seconds > 0 and not self.transport.is_closing():
-            self.flow.hold(self.loop, seconds)
+            cast("Reading", self.flow).hold(self.loop, seconds)
 
     def _feed(self, data: bytes) -> None:
         if self.in_head:
