@@ -4,11 +4,13 @@ import asyncio
 import errno
 import json
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
@@ -19,9 +21,11 @@ from fursure.bundle import shipped
 from fursure.images.drawings import draw, jpeg
 from fursure.service import inference_v2
 from fursure.service.accepting import accept
+from fursure.service.inference_answers import most, response
 from fursure.service.inference_v2 import work_in
 from fursure.service.limits import Limits
 from fursure.service.memory import KEPT, SMALL, Account, Memory
+from fursure.service.models import Answer
 from fursure.service.multipart import files_in
 from fursure.service.problems import Problem
 
@@ -63,7 +67,7 @@ def test_a_shape_of_endless_dimensions_is_not_multiplied() -> None:
     shape = b",".join([b"9"] * 200_000)
     body = b'{"inputs":[{"name":"photos","datatype":"BYTES","data":[],"shape":[%s]}]}' % shape
     assert "at most 4 numbers" in refusal(body)
-    assert "1 to 64" in refusal(json.dumps({"inputs": [photos(shape=[10**4000] * 4)]}).encode())
+    assert "1 to 64" in refusal(json.dumps({"inputs": [photos(shape=[10**39] * 4)]}).encode())
 
 
 def test_words_in_place_of_pixels_become_no_array() -> None:
@@ -91,6 +95,16 @@ class no_arrays:  # noqa: N801 - reads as a sentence
 def test_json_of_endless_values_is_refused_unread(value: bytes) -> None:
     body = b'{"inputs":[{"data":[%s]}]}' % b",".join([value] * 3_000_000)
     assert "more than 524,288 values" in refusal(body)
+
+
+@pytest.mark.parametrize("number", [b"9" * 4_000, b"0." + b"9" * 1_000_000, b"9" * 41])
+def test_a_number_without_end_is_not_computed(number: bytes) -> None:
+    assert "over 40 characters" in refusal(b'{"inputs":[%s]}' % b",".join([number] * 3))
+
+
+def test_lists_and_escapes_count_twice_for_nothing_interrupts_reading_them() -> None:
+    for value in (b"[],", rb"\u00e4"):
+        assert "more than 524,288 values" in refusal(b'{"inputs":["%s"]}' % (value * 262_144))
 
 
 @pytest.mark.parametrize(
@@ -204,6 +218,24 @@ def test_trailers_are_not_kept(service: Service) -> None:
     assert answer[9:12] in {b"400", b""}  # a reset may overtake it
     assert service.state()[2] < memory + 20 * MEGABYTE
     assert 'reason="wrapping"' in service("GET", "/metrics").body.decode()
+
+
+def test_a_body_that_grows_beyond_the_cap_is_cut_off_while_it_comes(service: Service) -> None:
+    memory = service.state()[2]
+    with socket.create_connection(("127.0.0.1", service.port), timeout=10) as link:
+        link.sendall(
+            b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        piece = b"10000\r\n" + b"a" * 65536 + b"\r\n"
+        with suppress(ConnectionError, TimeoutError):
+            for _ in range(21 * 16):  # 21 MiB; 20 are taken
+                link.sendall(piece)
+        began = time.monotonic()
+        answer = b"".join(received(link))
+    assert answer[9:12] in {b"413", b""}  # a reset may overtake it
+    assert time.monotonic() - began < 10  # and the connection is closed
+    assert service.state()[2] < memory + 64 * MEGABYTE
+    assert service("GET", "/v2/health/live").status == 200
 
 
 def test_a_body_in_small_chunks_with_a_trailer_is_answered(service: Service) -> None:
@@ -350,6 +382,52 @@ def test_bodies_are_charged_as_they_come_and_given_back(service: Service) -> Non
     metrics = service("GET", "/metrics").body.decode()
     assert "fursure_memory_bytes 0.0" in metrics
     assert 'reason="memory"' in metrics
+
+
+def test_what_is_sent_counts_until_it_is_read(tmp_path: Path) -> None:
+    shipped("pets").write(tmp_path / "mine.fursure")
+    (tmp_path / "mine.report.html").write_bytes(b"x" * 16 * MEGABYTE)
+    options = [*FAST, "--publish-reports", "--send-timeout", "1"]
+    with serving(tmp_path / "log", tmp_path / "mine.fursure", *options) as service:
+
+        def held() -> str:
+            return service("GET", "/metrics").body.decode()
+
+        with socket.socket() as link:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            link.connect(("127.0.0.1", service.port))
+            link.sendall(b"GET /report/mine HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert until(lambda: "fursure_memory_bytes 131072.0" in held())
+            assert until(lambda: "fursure_memory_bytes 0.0" in held())  # cut off
+
+
+def test_an_answers_bytes_are_counted_before_it_is_written() -> None:
+    outputs = {name: np.full((3,), 0.123456789, np.float32) for name in ("probs", "features")}
+    answers = [Answer(None, outputs)] * 5
+    body, _ = response(cast("Any", SimpleNamespace(name="m")), [Answer(None, {
+        name: values[None] for name, values in outputs.items()
+    })] * 5, {})  # fmt: skip
+    assert len(body) < most(answers) < 50 * len(body)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and asks glibc")
+def test_memory_of_a_large_photo_goes_back_to_the_system(tmp_path: Path) -> None:
+    script = tmp_path / "freed.py"
+    script.write_text(
+        "from fursure.service.memory import keep_nothing_freed\n"
+        "keep_nothing_freed()\n"
+        "from pathlib import Path\n"
+        "from PIL import Image\n"
+        "def used():\n"
+        "    return int(Path('/proc/self/statm').read_text().split()[1]) * 4096\n"
+        "Image.new('RGB', (8, 8))\n"
+        "before = used()\n"
+        "for _ in range(3):\n"
+        "    Image.new('RGB', (4_000, 4_000), 'red').resize((2_000, 2_000))\n"
+        "print(used() - before)\n"
+    )
+    run = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
+    assert int(run.stdout) < 4 * MEGABYTE
 
 
 # Places

@@ -199,7 +199,7 @@ def test_a_rate_is_a_bucket_that_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(door.ask("a") is None for _ in range(50)) == 5
     for number in range(20_000):
         door.ask(str(number))
-    assert len(door._buckets) <= 10_000
+    assert len(door._requests._left) <= 10_000
 
 
 def test_a_full_model_refuses_before_anything_is_read() -> None:

@@ -4,15 +4,22 @@ import asyncio
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
+from types import SimpleNamespace
+from typing import Any, ClassVar, cast
 
 import pytest
 from test_images_bombs import flat_tiff, grey_jpeg
 
 from fursure.images.cost import UNREAD, cost
 from fursure.images.drawings import draw, jpeg
-from fursure.service.batching import HEAVY, Batcher
+from fursure.service.admission import Admission
+from fursure.service.batching import BATCH_BESIDE, HEAVY, HEAVY_BESIDE, NICER, Batcher
+from fursure.service.limits import Limits
+from fursure.service.models import _beside
 from fursure.service.problems import Problem
-from fursure.service.turns import Turns
+from fursure.service.sending import Reading
+from fursure.service.turns import Desk, Turns
 
 
 def test_owners_take_turns() -> None:
@@ -139,6 +146,163 @@ def test_a_slow_models_batches_are_small_so_that_nobody_waits_long_for_one() -> 
     for rate, most in ((1_000.0, 8), (60.0, 3), (0.5, 1)):
         one.figures.rate = rate
         assert one._most() == most
+
+
+def test_where_several_owners_are_about_batches_are_short_and_less_is_heavy() -> None:
+    calls: list[list[int]] = []
+
+    def call(items: Sequence[int]) -> list[int]:
+        calls.append(list(items))
+        return list(items)
+
+    async def story() -> None:
+        one = batcher(call, size=8, weigh=lambda item: item)
+        one.beside = 2
+        one.start(asyncio.get_running_loop())
+        await one.submit([1] * 8, owner="a")
+        await one.submit([HEAVY], owner="a")  # alone, that is not heavy
+        assert [len(batch) for batch in calls] == [8, 1]
+        assert not one.crowded
+        await one.submit([1], owner="b")
+        assert one.crowded
+        calls.clear()
+        await one.submit([1] * 8, owner="a")
+        assert [len(batch) for batch in calls] == [2] * 4
+        calls.clear()
+        await one.submit([BATCH_BESIDE, 1, HEAVY_BESIDE + 1], owner="a")
+        assert sorted(calls) == [[1], [BATCH_BESIDE], [HEAVY_BESIDE + 1]]
+        one.close()
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(("fixed", "each", "most"), [(0.0, 0.01, 1), (0.04, 0.0, 8)])
+def test_a_batch_beside_others_takes_half_as_long_again_as_one_photo(
+    fixed: float, each: float, most: int
+) -> None:
+    def session(pixels_NHWC: Any) -> dict[str, Any]:
+        time.sleep(fixed + each * len(pixels_NHWC))
+        return {}
+
+    network = SimpleNamespace(session=session, preprocess=SimpleNamespace(size=4))
+    assert _beside(cast("Any", SimpleNamespace(network=network, threads=2))) == most
+
+
+def test_the_heavy_lane_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    nicer: list[tuple[str, int]] = []
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(
+        "os.nice", lambda by: nicer.append((threading.current_thread().name, by)), raising=False
+    )
+
+    async def story() -> None:
+        one = batcher(list)
+        one.start(asyncio.get_running_loop())
+        one.close()
+
+    asyncio.run(story())
+    assert nicer == [("fursure-heavy", NICER)]
+
+
+# The desk, where requests are read and answers written
+
+
+def test_at_the_desk_one_works_at_a_time_and_owners_take_turns() -> None:
+    done: list[str] = []
+    at_work = [0]
+
+    def work(name: str) -> str:
+        at_work[0] += 1
+        assert at_work == [1]
+        time.sleep(0.01)
+        at_work[0] -= 1
+        done.append(name)
+        return name
+
+    async def story() -> None:
+        desk = Desk()
+        names = ["a1", "a2", "a3", "b1"]
+        asked = [desk(name[0], partial(work, name)) for name in names]
+        assert await asyncio.gather(*asked) == names
+        assert await desk("a", partial(work, "last")) == "last"
+
+    asyncio.run(story())
+    assert done == ["a1", "a2", "b1", "a3", "last"]
+
+
+def test_the_desk_goes_on_after_a_failure_and_past_who_gave_up() -> None:
+    async def story() -> None:
+        desk, go = Desk(), threading.Event()
+        first = asyncio.create_task(desk("a", lambda: go.wait(5)))
+        await asyncio.sleep(0.01)
+        gone = asyncio.create_task(desk("b", lambda: 1))
+        fails = asyncio.create_task(desk("c", lambda: 1 // 0))
+        last = asyncio.create_task(desk("d", lambda: 4))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        go.set()
+        assert await first
+        with pytest.raises(ZeroDivisionError):
+            await fails
+        assert await last == 4
+
+    asyncio.run(story())
+
+
+def test_whose_turn_came_as_he_gave_up_hands_it_on() -> None:
+    async def story() -> None:
+        desk, go = Desk(), threading.Event()
+        first = asyncio.create_task(desk("a", lambda: go.wait(5)))
+        await asyncio.sleep(0.01)
+        gone = asyncio.create_task(desk("b", lambda: 1))
+        last = asyncio.create_task(desk("c", lambda: 3))
+        await asyncio.sleep(0.01)
+        first.add_done_callback(lambda _: gone.cancel())
+        go.set()
+        assert await last == 3
+
+    asyncio.run(story())
+
+
+# How fast an address may send
+
+
+def test_who_sends_much_waits_where_others_are_connected() -> None:
+    door = Admission(Limits(pace=1_000), lambda _: None)
+    door.enter("a")
+    assert door.pause("a", 10**9, dropped=True) == 0  # nobody else is kept waiting by it
+    door.enter("b")
+    assert door.pause("a", 1_000, dropped=False) == 0  # a second's worth
+    assert door.pause("a", 500, dropped=False) == pytest.approx(0.5, abs=0.1)
+    assert door.pause("a", 125, dropped=True) == pytest.approx(1.5, abs=0.1)  # for nothing
+    assert door.pause("b", 1_000, dropped=False) == 0
+    unpaced = Admission(Limits(pace=0), lambda _: None)
+    unpaced.enter("a"), unpaced.enter("b")
+    assert unpaced.pause("a", 10**9, dropped=True) == 0
+
+
+def test_a_held_connection_is_read_on_after_its_time_whoever_asks_for_more() -> None:
+    class Transport:
+        said: ClassVar[list[str]] = []
+
+        def pause_reading(self) -> None:
+            self.said.append("paused")
+
+        def resume_reading(self) -> None:
+            self.said.append("read on")
+
+        def is_closing(self) -> bool:
+            return False
+
+    async def story() -> None:
+        reading = Reading(cast("Any", Transport()))
+        reading.hold(asyncio.get_running_loop(), 0.03)
+        reading.resume_reading()
+        assert Transport.said == ["paused"]
+        await asyncio.sleep(0.06)
+        assert Transport.said == ["paused", "read on"]
+
+    asyncio.run(story())
 
 
 def test_what_decoding_takes_is_told_from_the_header() -> None:

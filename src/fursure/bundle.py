@@ -18,7 +18,7 @@ import hashlib
 import json
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
@@ -87,6 +87,7 @@ class Bundle:
     seen: Seen
     golden: Golden
     card: str
+    shipped: bool = False  # it came in the package, and is nobody else's
 
     def __repr__(self) -> str:
         """Return what it is, on one line and without its weights."""
@@ -251,7 +252,8 @@ def _golden(arrays: Mapping[str, NDArray[Any]], meta: Meta) -> Golden:
 @lru_cache
 def shipped(name: str) -> Bundle:
     """Return a bundle that ships in the package."""
-    return Bundle.read(Path(str(files("fursure") / "models" / f"{name}.fursure")))
+    bundle = Bundle.read(Path(str(files("fursure") / "models" / f"{name}.fursure")))
+    return replace(bundle, shipped=True)
 
 
 def shipped_names() -> list[str]:

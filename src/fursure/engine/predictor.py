@@ -15,6 +15,7 @@ from PIL import Image
 
 from fursure.bundle import Bundle
 from fursure.data.parallel import chunked, in_order
+from fursure.engine.first_run import check_first_run
 from fursure.engine.network import Network
 from fursure.engine.parity import check_answers, check_pixels
 from fursure.engine.pictures import is_several, named, named_photo
@@ -101,12 +102,15 @@ class Predictor:
         bundle's own default.
 
         Raises:
-            EngineFailed: the engine cannot be used, or its golden outputs are wrong.
+            EngineFailed: the engine cannot be used, its golden outputs are wrong, or the network
+                asks for too much.
             RiskNotCertified: the model keeps no risk as low as ``max_error``.
         """
         threads = threads or available_threads()
         threshold = bundle.threshold(max_error)
         check_pixels(bundle)
+        if not bundle.shipped:
+            check_first_run(bundle.model)
         session = _proven(bundle, engine, photos, threads)
         network = Network(session, bundle.meta.preprocess)
         return cls(bundle, network, threshold, threads)

@@ -6,14 +6,15 @@ the photo does; the framework describes it, in `/openapi.json`, all the same.
 
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+from functools import partial
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
 from fursure.engine.predictor import Prediction
 from fursure.service.limits import Limits
-from fursure.service.models import Answer, Models
+from fursure.service.models import Answer, Model, Models
 from fursure.service.multipart import files_in
 from fursure.service.problems import Problem
 from fursure.service.protocol import address_of, gone, holding
@@ -23,6 +24,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+ROW = 2**10  # bytes of a row of an answer, beside its numbers
+NUMBER = 32  # bytes of a number and its name's marks
 ASKED = frozenset({"model", "heat"})
 JSON = re.compile(rb"[{\[]\s*[\"{]")
 BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{40}[A-Za-z0-9+/_=\s-]*")
@@ -44,10 +47,8 @@ async def body_of(receive: Receive) -> bytes:
             return whole.getvalue()
 
 
-async def predicted(
-    scope: Scope, receive: Receive, models: Models, limits: Limits
-) -> tuple[int, Any]:
-    """Return the status and the JSON value that answer a request to `/v1/predict`.
+async def predicted(scope: Scope, receive: Receive, models: Models, limits: Limits) -> bytes:
+    """Return the JSON that answers a request to `/v1/predict`.
 
     A single photo that cannot be used is a problem; one of several is a row with its error.
 
@@ -59,19 +60,36 @@ async def predicted(
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
     kind = headers.get(b"content-type", b"").decode("latin-1")
     body = await body_of(receive)
+    owner = address_of(scope)
     several = kind.partition(";")[0].strip().lower() == "multipart/form-data"
     if several:
         holding(scope, len(body))  # once more, in pieces
-    files = files_in(body, kind, most=limits.photos) if several else [("", body)]
-    owner = address_of(scope)
+        files = await models.desk(owner, partial(files_in, body, kind, most=limits.photos))
+    else:
+        files = [("", body)]
     answers = await model.batcher.submit([data for _, data in files], gone(scope), owner=owner)
     with_heat = asked.get("heat", "0") not in {"0", "false", ""}
-    rows = [_row(name, one, heat=with_heat) for (name, _), one in zip(files, answers, strict=True)]
+    names = [name for name, _ in files]
+    holding(scope, len(answers) * _most(model, answers[0] if with_heat else None))
     if several:
-        return 200, {"model": model.name, "predictions": rows}
-    if "error" in rows[0]:
-        raise _unusable(kind, body, rows[0]["error"])
-    return 200, rows[0]
+        return await models.desk(owner, partial(_rows, model.name, names, answers, heat=with_heat))
+    row = _row("", answers[0], heat=with_heat)
+    if "error" in row:
+        raise _unusable(kind, body, row["error"])
+    return to_json(row)
+
+
+def _most(model: Model, shown: Answer | None) -> int:
+    """Return about how many bytes a row may take, with its heat where that is ``shown``."""
+    labels = sum(len(label) + NUMBER for label in model.bundle.meta.labels)
+    heat = shown.outputs.get("heat") if shown is not None else None
+    return ROW + labels + NUMBER * (0 if heat is None else heat.size)
+
+
+def _rows(model: str, names: Sequence[str], answers: Sequence[Answer], *, heat: bool) -> bytes:
+    """Return the answer to several photos, written one by one: none holds Python's lock long."""
+    rows = [to_json(_row(*pair, heat=heat)) for pair in zip(names, answers, strict=True)]
+    return b'{"model": %b, "predictions": [%b]}' % (to_json(model), b", ".join(rows))
 
 
 def _unusable(kind: str, body: bytes, error: str) -> Problem:
@@ -97,7 +115,8 @@ def _packaging(kind: str, body: bytes) -> str | None:
     if BASE64.fullmatch(start):
         return "base64"
     # curl calls a file so by itself; only -d takes the line ends and the zero bytes out of it
-    if kind == "application/x-www-form-urlencoded" and not re.search(rb"[\r\n\0]", body):
+    kept = any(mark in body for mark in (b"\r", b"\n", b"\0"))
+    if kind == "application/x-www-form-urlencoded" and not kept:
         return "a form's fields, or what `curl -d` leaves of a file"
     return None
 

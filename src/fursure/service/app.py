@@ -1,9 +1,9 @@
 """Models → an ASGI application: the API, the page, and their description."""
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -72,8 +72,8 @@ def application(
             if scope["method"] != "POST":
                 headers["allow"] = "POST"
                 raise Problem(405, "photos are sent by POST.")
-            status, value = await predicted(scope, receive, models, limits)
-            body, kind = to_json(value), "application/json"
+            status, body = 200, await predicted(scope, receive, models, limits)
+            kind = "application/json"
         except Problem as problem:
             status, body = problem.status, problem.body
             headers |= problem.headers
@@ -184,6 +184,7 @@ def _report(models: Models, published: bool) -> Callable[[Request], Awaitable[Re
             raise Problem(404, "this service publishes no reports (--publish-reports).")
         if path is None:
             raise Problem(404, "no report lies beside this model.")
+        holding(request.scope, 2 * PIECE)
         told = {**SAFE, "content-security-policy": OF_REPORTS}
         return StreamingResponse(_pieces(path), media_type=KINDS["html"], headers=told)
 
@@ -241,13 +242,16 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         one = chosen(request)
         size = one.bundle.meta.preprocess.size
         length = request.headers.get("inference-header-content-length")
-        received = await body_of(request.receive)
-        holding(request.scope, inference_v2.taken_by(received, length))
-        work, asked = await asyncio.to_thread(inference_v2.work_in, received, length, limits, size)
-        answers = await one.batcher.submit(
-            work, gone(request.scope), owner=address_of(request.scope)
-        )
-        body, headers = await asyncio.to_thread(inference_answers.response, one, answers, asked)
+        scope, received = request.scope, await body_of(request.receive)
+        owner = address_of(scope)
+        taken = await models.desk(owner, partial(inference_v2.taken_by, received, length))
+        holding(scope, taken)
+        reading = partial(inference_v2.work_in, received, length, limits, size)
+        work, asked = await models.desk(owner, reading)
+        answers = await one.batcher.submit(work, gone(scope), owner=owner)
+        holding(scope, inference_answers.most(answers))
+        writing = partial(inference_answers.response, one, answers, asked)
+        body, headers = await models.desk(owner, writing)
         kind = headers.pop("content-type")
         return _sent(body, kind, headers=headers)
 

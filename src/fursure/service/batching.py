@@ -5,10 +5,13 @@ no delay, and under load batches grow by themselves. What waited too long, or wh
 is dropped before any work is done on it. Every item gets one answer.
 
 Who sends items matters: owners take turns, and each has a share of the queue. What is heavy goes
-through a lane of its own, one at a time, so that it never holds every worker.
+through a lane of its own, one at a time, so that it never holds every worker. Where several owners
+are about, batches are short and less counts as heavy: nobody waits long for another's.
 """
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,6 +28,10 @@ Answer = TypeVar("Answer")
 SMOOTHING = 0.1  # weight of the last batch in the measured rate
 LASTS = 0.06  # seconds that a batch may take, as whoever comes next has to wait for it
 HEAVY = 16 * 2**20  # weight that a batch may have, and an item outside the heavy lane
+HEAVY_BESIDE = HEAVY // 4  # of an item, where several owners are about: 40 ms of decoding
+BATCH_BESIDE = HEAVY // 16  # of a batch of several, there
+COMPANY = 60.0  # seconds that an owner counts as being about
+NICER = 10  # how much less of a core the heavy lane gets than whatever else wants it
 ENDING = 5.0  # seconds that closing waits for workers, beyond the deadline
 
 
@@ -73,6 +80,9 @@ class Batcher(Generic[Item, Answer]):
         self._weigh, self._charge = weigh, charge
         self.call = call  # replaced whole when a model is swapped
         self.size, self.deadline = size, deadline
+        self.beside = size  # items of a batch where several owners are about
+        self._last = "", -COMPANY  # who submitted items, and when
+        self._company_until = 0.0
         self._queued, self._least, self._workers = queued, least, workers
         self._waiting: Turns[_Ticket[Item, Answer]] = Turns()
         self._heavy: Turns[_Ticket[Item, Answer]] = Turns()
@@ -132,8 +142,9 @@ class Batcher(Generic[Item, Answer]):
         # room for the first of several photos is enough: a large request would never find more
         if self.full(owner):
             raise busy(self.waiting)
-        loop = asyncio.get_running_loop()
-        until = time.monotonic() + self.deadline * max(1.0, len(items) / max(1, self._least))
+        loop, now = asyncio.get_running_loop(), time.monotonic()
+        self._notice(owner, now)
+        until = now + self.deadline * max(1.0, len(items) / max(1, self._least))
         tickets = [_Ticket(item, until, gone, loop.create_future(), owner) for item in items]
         with self._ready:
             self._waiting.put(owner, tickets)
@@ -147,6 +158,17 @@ class Batcher(Generic[Item, Answer]):
                         ticket.future.exception()  # seen: of several, the first one is raised
                 else:
                     ticket.future.cancel()
+
+    def _notice(self, owner: str, now: float) -> None:
+        last, when = self._last
+        if owner != last and now - when < COMPANY:
+            self._company_until = now + COMPANY
+        self._last = owner, now
+
+    @property
+    def crowded(self) -> bool:
+        """Return whether several owners were about lately."""
+        return time.monotonic() < self._company_until
 
     def close(self) -> None:
         """Answer what waits, then stop."""
@@ -165,10 +187,12 @@ class Batcher(Generic[Item, Answer]):
 
     def _most(self) -> int:
         """Return how many items a batch may have: a slow model's are smaller."""
-        rate = self.figures.rate
-        return max(1, min(self.size, int(rate * LASTS))) if rate else self.size
+        rate, size = self.figures.rate, self.beside if self.crowded else self.size
+        return max(1, min(size, int(rate * LASTS))) if rate else size
 
     def _work_heavy(self) -> None:
+        if sys.platform == "linux":  # elsewhere that is the whole process's
+            os.nice(NICER)
         while (batch := self._take(self._heavy, 1)) is not None:
             self._finish(batch)
 
@@ -187,14 +211,14 @@ class Batcher(Generic[Item, Answer]):
         light: list[_Ticket[Item, Answer]] = []
         heavy: list[_Ticket[Item, Answer]] = []
         later: list[_Ticket[Item, Answer]] = []
-        weight = 0
+        weight, crowded = 0, self.crowded
         for ticket in batch:
             own = ticket.weight = (
                 self._weigh(ticket.item) if ticket.weight is None else ticket.weight
             )
-            if own > HEAVY:
+            if own > (HEAVY_BESIDE if crowded else HEAVY):
                 heavy.append(ticket)
-            elif light and weight + own > HEAVY:
+            elif light and weight + own > (BATCH_BESIDE if crowded else HEAVY):
                 later.append(ticket)
             else:
                 light.append(ticket)

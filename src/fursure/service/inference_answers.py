@@ -13,7 +13,15 @@ from fursure.service.problems import Problem
 TYPES = {"float32": "FP32", "uint8": "UINT8"}
 WORDS = ("answer", "label")
 SHARES = ("confidence", "familiarity")
+NUMBER = 64  # bytes of a number as Python's, and of its text, twice
+ROW = 2**10  # bytes of a photo's words
 AT_ONCE = 2**12  # numbers written as JSON without a break
+
+
+def most(answers: Sequence[Answer]) -> int:
+    """Return about how many bytes the answer takes at most: every number, as JSON and before."""
+    numbers = sum(values.size for one in answers for values in one.outputs.values())
+    return NUMBER * numbers + ROW * len(answers)
 
 
 def response(

@@ -18,6 +18,7 @@ class Limits:
     connections: int = 256
     per_address: int = 32  # connections of one address
     rate: float = 100.0  # requests a second of one address; 0 is no limit
+    pace: int = 32 * 2**20  # bytes a second of one address, while others are connected too
     deadline: float = 1.0  # seconds a photo may wait for its turn
     queued: float = 0.25  # seconds of work that may wait; more is refused at once
     least_queue: int = 16  # photos that may wait however slow the model is

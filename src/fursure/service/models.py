@@ -1,9 +1,12 @@
 """Bundles by name, opened, each with its workers; swapped whole or not at all."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,9 @@ from fursure.service.batching import Batcher
 from fursure.service.limits import Limits
 from fursure.service.memory import Memory
 from fursure.service.problems import Problem
+from fursure.service.turns import Desk
+
+LONGER = 0.5  # how much longer than one photo's a batch may take where several clients are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +56,6 @@ class Model:
     ) -> None:
         memory = memory or Memory(limits.memory, limits.memory_share)
         self.name, self.path, self.opening = name, path, opening
-        self._serve(self._opened())
         self.batcher: Batcher[Work, Answer] = Batcher(
             self._answer,
             size=BATCH,
@@ -61,6 +66,7 @@ class Model:
             weigh=self._weight,
             charge=partial(memory.decoding, wait=limits.deadline),
         )
+        self._serve(self._opened())
 
     def _opened(self) -> Predictor:
         bundle = found(self.path)
@@ -92,6 +98,7 @@ class Model:
         # the digest is of megabytes: computed here once, and not for each who asks for the facts
         digest = predictor.bundle.digest
         self.predictor, self.digest = predictor, digest
+        self.batcher.beside = _beside(predictor)
 
     def _weight(self, item: Work) -> int:
         if not isinstance(item, bytes):
@@ -117,6 +124,25 @@ class Model:
         ]
 
 
+def _beside(predictor: Predictor) -> int:
+    """Return how many photos the network takes in half as long again as it takes for one.
+
+    An engine that fills up its batches takes eight; one that counts photos takes one.
+    """
+    size = predictor.network.preprocess.size
+    pixels_NHWC = np.zeros((BATCH, size, size, 3), np.uint8)
+    session = predictor.network.session
+    with ThreadPoolExecutor(predictor.threads) as pool:  # what full batches take is taken now
+        list(pool.map(session, [pixels_NHWC] * predictor.threads))
+    moments = [time.monotonic()]
+    for count in (1, BATCH):
+        session(pixels_NHWC[:count])
+        moments.append(time.monotonic())
+    one, whole = (after - before for before, after in pairwise(moments))
+    each = max(1e-9, (whole - one) / (BATCH - 1))
+    return min(BATCH, int(1 + LONGER * one / each))
+
+
 def _checked(pixels_NHWC: Pixels, predictor: Predictor) -> Pixels:
     size = predictor.network.preprocess.size
     if pixels_NHWC.shape[1:] != (size, size, 3):  # a swap between the check and the batch
@@ -138,6 +164,7 @@ class Models:
         self.by_name = {
             name: Model(name, path, opening, limits, self.memory) for name, path in named.items()
         }
+        self.desk = Desk()
         self.stopping = False
 
     def __getitem__(self, name: str | None) -> Model:

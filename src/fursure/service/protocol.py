@@ -16,7 +16,7 @@ from fursure.service import access
 from fursure.service.judging import Head, Judge
 from fursure.service.memory import Account
 from fursure.service.problems import Problem
-from fursure.service.sending import Sending
+from fursure.service.sending import Reading, Sending
 
 LINGER = 1.0  # seconds a refused connection is read on, so that its answer arrives
 PIPELINED = 16  # requests that may wait for the answers to those before them
@@ -47,6 +47,7 @@ class Guard(HttpToolsProtocol):
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Let the connection in, or close it."""
         super().connection_made(transport)
+        self.flow = Reading(transport)
         self.address = self.account.address = self.client[0] if self.client else ""
         self.inside = self.admission.enter(self.address)
         if not self.inside:
@@ -92,6 +93,9 @@ class Guard(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """Stop it: all was read."""
         super().resume_writing()
+        answered = self.cycle is None or self.cycle.response_complete
+        if answered and self.in_head and not self.pipeline:
+            self.account.clear()
         if self.sending is not None:
             self.sending.end()
 
@@ -112,9 +116,18 @@ class Guard(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Feed the parser, as long as the request stays within bounds."""
-        if self.draining or self.transport.is_closing():
+        if self.transport.is_closing():
             return
-        self._begin_to_wait()
+        refused = self.draining or self.refusal is not None
+        if not self.draining:
+            self._begin_to_wait()
+            self._feed(data)
+        refused |= self.draining or self.refusal is not None
+        seconds = self.admission.pause(self.address, len(data), dropped=refused)
+        if seconds > 0 and not self.transport.is_closing():
+            cast("Reading", self.flow).hold(self.loop, seconds)
+
+    def _feed(self, data: bytes) -> None:
         if self.in_head:
             self.head_bytes += len(data)
         else:
@@ -200,8 +213,8 @@ class Guard(HttpToolsProtocol):
         super().on_body(body)
 
     def on_response_complete(self) -> None:
-        """Let go of what the answered requests held."""
-        if not self.pipeline:
+        """Let go of what the answered requests held, but for what is not yet read."""
+        if not self.pipeline and not self.flow.write_paused:
             self.account.clear()
         super().on_response_complete()
 

@@ -1,4 +1,4 @@
-"""What is sent has to be read: a client that does not is cut off, whatever it is owed.
+"""The pace of a connection: who sends too much waits, who does not read is cut off.
 
 A connection that was asked to close waits until its last byte is taken, so that a client which
 reads nothing keeps its place, and the memory of its answer, for ever.
@@ -6,6 +6,8 @@ reads nothing keeps its place, and the memory of its answer, for ever.
 
 from asyncio import AbstractEventLoop, TimerHandle, Transport
 from collections.abc import Callable
+
+from uvicorn.protocols.http.flow_control import FlowControl
 
 SLOWEST = 4 * 2**10  # bytes a second that a client has to read
 
@@ -54,3 +56,25 @@ class Sending:
             return
         self._left = left
         self._start(self._seconds)
+
+
+class Reading(FlowControl):
+    """Uvicorn's switch of a connection's reading, which may be held for a while."""
+
+    _held: TimerHandle | None = None
+
+    def hold(self, loop: AbstractEventLoop, seconds: float) -> None:
+        """Read nothing for so long, whoever asks for more."""
+        if self._held is None:
+            self._held = loop.call_later(seconds, self._release)
+            self.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, unless held."""
+        if self._held is None:
+            super().resume_reading()
+
+    def _release(self) -> None:
+        self._held = None
+        if not self._transport.is_closing():
+            self.resume_reading()

@@ -212,4 +212,4 @@ def _url(place: Place, port: int) -> str:
 
 def unlimited(limits: Limits) -> Limits:
     """Return limits that count no single address: for a load test from one machine."""
-    return replace(limits, rate=0.0, connections=100_000, per_address=100_000)
+    return replace(limits, rate=0.0, pace=0, connections=100_000, per_address=100_000)

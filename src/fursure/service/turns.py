@@ -1,10 +1,14 @@
 """A queue that takes turns: whoever sends much waits behind himself, and behind nobody else."""
 
+import asyncio
+import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
+SHORT = 0.005  # seconds after which nobody needs a rest
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 class Turns(Generic[Item]):
@@ -52,3 +56,45 @@ class Turns(Generic[Item]):
             else:
                 del self._by_owner[owner]
         return taken
+
+
+class Desk:
+    """Where requests are read and answers written off the loop: one at a time, owners in turn.
+
+    What is read in C keeps Python's lock to its end. Several such at once would hold the loop up
+    for the sum of them; and after a long one others have the lock for as long as it had.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: Turns[asyncio.Future[None]] = Turns()
+        self._taken = False
+
+    async def __call__(self, owner: str, call: Callable[[], Result]) -> Result:
+        """Return what ``call`` does, on a thread."""
+        if self._taken:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.put(owner, [turn])
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():  # it was ours already
+                    self._hand_on()
+                raise
+        self._taken, began = True, time.monotonic()
+        try:
+            return await asyncio.to_thread(call)
+        finally:
+            took = time.monotonic() - began
+            if took < SHORT:
+                self._hand_on()
+            else:
+                asyncio.get_running_loop().call_later(took, self._hand_on)
+
+    def _hand_on(self) -> None:
+        self._taken = False
+        for turn in self._waiting.take(1):
+            if turn.cancelled():
+                self._hand_on()
+            else:
+                self._taken = True  # nobody comes in between
+                turn.set_result(None)

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from fursure.bundle import Bundle, Golden, Seen, short_digests
 from fursure.data.split import spare
-from fursure.engine import selftest
+from fursure.engine import first_run, selftest
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, Precision
 from fursure.engine.session import BULK, OnnxRuntime
@@ -116,6 +116,7 @@ def assemble(
         split: short_digests(one.sha256 for one in collected.usable if one.split == split)
         for split in ("train", "val")
     }
+    first_run.vouch(model)  # it ran here just now
     return Bundle(
         meta=meta,
         model=model,

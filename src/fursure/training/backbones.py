@@ -169,6 +169,7 @@ def _from_package(name: str, precision: Precision, image_size: int | None) -> Ba
 
 
 def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
+    from fursure.engine.first_run import check_first_run
     from fursure.engine.parity import check_answers
     from fursure.engine.session import open_session
     from fursure.training.graph import encoder_of
@@ -178,6 +179,8 @@ def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
             f"the encoder of {name} takes {bundle.meta.preprocess.size} px and no other size; "
             "leave --image-size out, or name the weights it was converted from."
         )
+    if not bundle.shipped:
+        check_first_run(bundle.model)
     check_answers(open_session(bundle.model, engine="onnxruntime"), bundle)
     try:
         encoder = encoder_of(bundle.model)
@@ -226,9 +229,11 @@ def _from_onnx(
 
 
 def _check_runs(encoder: bytes, size: int, name: str) -> None:
-    """Refuse a network that was exported for another size, or for one photo at a time."""
+    """Refuse a network that asks for too much, for another size, or for one photo at a time."""
+    from fursure.engine.first_run import check_first_run
     from fursure.engine.session import OnnxRuntime
 
+    check_first_run(encoder)
     two_NHWC = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
     try:
         session = OnnxRuntime(encoder, threads=1)

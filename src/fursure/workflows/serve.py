@@ -47,6 +47,7 @@ def serve_models(
     """
     try:
         from fursure.service.limits import Limits
+        from fursure.service.memory import keep_nothing_freed
         from fursure.service.models import Models, Opening
         from fursure.service.server import Place, serve, unlimited
     except ImportError as error:
@@ -62,6 +63,7 @@ def serve_models(
     )
     if wanted.no_address_limits:
         limits = unlimited(limits)
+    keep_nothing_freed()
     opening = Opening(
         engine=wanted.engine,
         threads=wanted.threads or available_threads(),
