@@ -13,9 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fursure.engine.session import OnnxRuntime, available_threads
+from fursure.engine.session import OnnxRuntime
 from fursure.errors import EngineFailed
 from fursure.files import home, replacing
+from fursure.run import available_threads
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
 COMMAND = [sys.executable, "-P", "-m", "fursure.engine.first_run"]  # takes the network on its stdin
