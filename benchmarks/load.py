@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.load ROW… --model NET.fursure [--photos PHOTOS.zip]
 
-Rows: throughput idle overload memory soak slow start peer. The load is open: requests leave by a fixed
-schedule, whether or not earlier ones came back, and each one's time counts from when it should
-have left. `peer` wants --peer-python, a Python that has Flask, Keras and TensorFlow.
+Rows: throughput idle overload memory soak slow start peer. The load is open: requests leave by a
+fixed schedule, whether or not earlier ones came back, and each one's time counts from when it
+should have left. `peer` wants --peer-python, a Python that has Flask, Keras and TensorFlow.
 """
 
 import argparse
@@ -204,7 +204,7 @@ def measure_memory(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
 
 
 def measure_soak(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
-    """Send seven tenths of what it can do, and compare the last tenth of the time with the first."""
+    """Send seven tenths of what it can do, and compare the end with the beginning."""
     with served(asked.model, "--lift-address-limits") as (port, process):
         peak = _capacity(port, photos, 10)
         before = _state(process.pid)

@@ -24,7 +24,13 @@ NAMES = (
     "=cmd|'calc'!A0",
     "%00%0d%0aSet-Cookie: a=b",
 )
-MOVING = ("\x1b[2Jclear", "\u202egpj", "line\nbreak", "bell\x07", "\x9b31m")  # in photos' names alone
+MOVING = (
+    "\x1b[2Jclear",
+    "\u202egpj",
+    "line\nbreak",
+    "bell\x07",
+    "\x9b31m",
+)  # in photos' names alone
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,9 @@ def odd(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             (place / f"{seed}{called}.jpg").write_bytes(photo)
     network = network_into(folder / "net")
     recipe = Recipe(backbone=network)
-    return train(folder / "photos", folder / "odd.fursure", recipe, engine="onnxruntime", report=True)
+    return train(
+        folder / "photos", folder / "odd.fursure", recipe, engine="onnxruntime", report=True
+    )
 
 
 @pytest.mark.long
@@ -56,7 +64,12 @@ def test_no_name_runs_in_a_page(odd: Trained, tmp_path: Path) -> None:
         assert "\u202e" not in text
         with opened(page) as tab:  # which fails where anything is asked for or complained of
             tab.on("dialog", lambda dialog: pytest.fail(dialog.message))
-            assert tab.evaluate("document.querySelectorAll('[onmouseover], [onload], [onerror]').length") == 0
+            assert (
+                tab.evaluate(
+                    "document.querySelectorAll('[onmouseover], [onload], [onerror]').length"
+                )
+                == 0
+            )
             assert not tab.evaluate("[...document.links].some(a => a.protocol == 'javascript:')")
 
 

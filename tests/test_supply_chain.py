@@ -90,8 +90,9 @@ def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
                 place.parent.mkdir(exist_ok=True)
                 shutil.copyfile(source, place)
         command = [uv, "build", "--offline", "--quiet", "--build-constraints",
-                   ROOT / "requirements.lock", "--out-dir", tmp_path / f"{name}-dist", tmp_path / name]  # fmt: skip
-        run = subprocess.run(command, capture_output=True, text=True, check=False)
+                   ROOT / "requirements.lock", "--out-dir", tmp_path / f"{name}-dist",
+                   tmp_path / name]  # fmt: skip
+        run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
         if run.returncode and any(word in run.stderr for word in ("offline", "cache", "network")):
             pytest.skip("uv's cache does not hold what builds the package")
         assert run.returncode == 0, run.stderr

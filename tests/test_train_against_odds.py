@@ -199,7 +199,7 @@ def test_of_two_trainers_with_one_output_the_second_is_told_who_has_it(
             if one.returncode:
                 assert f"is being made by another run, process {other.pid}; wait" in words
                 told += 1
-        assert sorted({one.returncode for one in both})[0] == 0
+        assert min(one.returncode for one in both) == 0
         assert not list(folder.glob(".*"))
     assert told >= races / 2  # now and then the first has ended before the second looks
 
@@ -307,7 +307,9 @@ def test_where_three_labels_in_ten_are_wrong_the_check_names_them(tmp_path: Path
                 photo.rename(folder / there / f"wrong.{here}.{number + step}.jpg")
     found = check(folder)
     assert found.doubts is not None
-    listed = {path for one in found.findings if one.kind in {"label", "doubt"} for path in one.paths}
+    listed = {
+        path for one in found.findings if one.kind in {"label", "doubt"} for path in one.paths
+    }
     wrong = {path for path in listed if "wrong." in path}
     assert len(wrong) >= 10  # 13 of 24 in 80 drawings, by name
     assert len(wrong) > len(listed) / 2

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 _seen: list[list[tuple[str, Any]]] = []  # of each `watched` that is open
-RUNNING = ("pickle.find_class", "marshal.loads", "os.system", "os.exec", "os.posix_spawn",
+RUNNING = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn",
            "socket.connect", "socket.getaddrinfo")  # fmt: skip
 WRITING = ("os.mkdir", "os.rename", "os.link", "os.symlink", "os.truncate", "shutil.copyfile")
 
@@ -15,7 +15,7 @@ def _hook(event: str, args: Any) -> None:
     if not _seen:
         return
     if event == "open" and isinstance(args[0], str | bytes) and set(args[1] or "") & set("wax+"):
-        note = ("write", str(args[0]))
+        note: tuple[str, Any] = ("write", str(args[0]))
     elif event in RUNNING or event in WRITING:
         note = (event, tuple(map(str, args)))
     else:

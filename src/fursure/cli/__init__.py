@@ -139,14 +139,15 @@ def _run(args: list[str]) -> int:
     from fursure.cli.options import say
     from fursure.errors import FursureError
 
+    stream = sys.stdout
     try:
         code: Any = cli.main(args, prog_name="fursure", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except SystemExit as end:
-        if isinstance(end.__context__, BrokenPipeError):  # which click makes a plain failure
-            raise end.__context__ from None
+    except SystemExit:
+        if sys.stdout is not stream:  # click's sign that the reader left; its exit code says less
+            raise BrokenPipeError from None
         raise
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command continues where it stopped", err=True)
