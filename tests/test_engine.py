@@ -21,7 +21,6 @@ from fursure.engine.predictor import Predictor
 from fursure.engine.session import (
     BATCH,
     BULK,
-    Engine,
     OnnxRuntime,
     available_threads,
     open_session,
@@ -29,6 +28,7 @@ from fursure.engine.session import (
 from fursure.errors import EngineFailed
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
+from fursure.recipe import Engine
 from fursure.workflows.notes import about_engine
 from fursure.workflows.train import Trained
 

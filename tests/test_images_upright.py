@@ -90,8 +90,9 @@ def test_every_mode_is_answered_as_the_rgb_picture(
 ) -> None:
     options = {"quality": 95, "subsampling": 0} if format_ == "JPEG" else {}
     found = chance(encoded(format_, image, **options))
-    saved = "JPEG" if format_ == "JPEG" else "PNG"  # a coding with losses is the reference's too
-    assert abs(found - chance(encoded(saved, reference, **options))) <= 0.02
+    # a coding with losses may be the reference's, too
+    expected = [chance(encoded("PNG", reference)), chance(encoded("JPEG", reference, **options))]
+    assert min(abs(found - one) for one in expected) <= 0.02
 
 
 @pytest.mark.long

@@ -613,6 +613,6 @@ def test_nine_who_ask_little_are_served_beside_one_who_asks_twenty_times_his_sha
             stack.callback(thread.join)
     few = sum((counts[number] for number in range(1, 10)), Counter[int]())
     assert few.total() >= 9 * seconds / 3
-    share, greedy = few[200] / few.total(), counts[0][200] / counts[0].total()
-    assert share >= (0.99 if os.environ.get("FURSURE_QUIET") else greedy)
-    assert counts[0][429] > 0
+    share, his = few[200] / few.total(), counts[0][200] / counts[0].total()
+    assert share >= (0.99 if os.environ.get("FURSURE_QUIET") else his)
+    assert counts[0][429] or not os.environ.get("FURSURE_QUIET")

