@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-long test-slow check fuzz format bench bench-sure bench-small lock sbom pets clean
+.PHONY: help install demo test test-long test-slow test-properties check fuzz format bench bench-sure bench-small lock sbom pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -17,6 +17,7 @@ help:
 	@echo "make demo     the main job on drawn pictures, offline, without torch"
 	@echo "make test     the tests, without those that take seconds each"
 	@echo "make test-long    those; CI runs both"
+	@echo "make test-properties   what holds for any input, on 1,000 of them each (EXAMPLES=100000)"
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make fuzz     ten minutes of hostile inputs at every door (SECONDS=600, DOORS=)"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
@@ -50,6 +51,14 @@ test-long: .venv/dev-installed
 
 test-slow: .venv/dev-installed
 	$(BIN)/pytest -m slow
+
+# Round trips and invariants, each on so many examples of Hypothesis.
+EXAMPLES ?= 1000
+PROPERTIES := tests/test_recipes.py tests/test_data_manifest.py tests/test_data_split.py \
+  tests/test_images_preprocess.py tests/test_metrics_classification.py
+
+test-properties: .venv/dev-installed
+	FURSURE_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PROPERTIES) -m "not slow"
 
 check: .venv/dev-installed
 	$(BIN)/ruff format --check .

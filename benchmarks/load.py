@@ -2,9 +2,9 @@
 
     .venv/bin/python -m benchmarks.load ROW… --model NET.fursure [--photos PHOTOS.zip]
 
-Rows: throughput idle overload memory slow start peer. The load is open: requests leave by a fixed
-schedule, whether or not earlier ones came back, and each one's time counts from when it should
-have left. `peer` wants --peer-python, a Python that has Flask, Keras and TensorFlow.
+Rows: throughput idle overload memory soak slow start peer. The load is open: requests leave by a
+fixed schedule, whether or not earlier ones came back, and each one's time counts from when it
+should have left. `peer` wants --peer-python, a Python that has Flask, Keras and TensorFlow.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.load_client import Pool, Sample, closed_loop, open_loop, request_of, slow_clients
 
-ROWS = ("throughput", "idle", "overload", "memory", "slow", "start", "peer")
+ROWS = ("throughput", "idle", "overload", "memory", "soak", "slow", "start", "peer")
 SERVER, CLIENT = "0", "1"  # cores
 PEAK = """
 import sys, time
@@ -144,10 +144,10 @@ def measure_idle(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
 
 
 def measure_overload(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
-    """Send 1, 2, 5 and 10 times what it can do, by the clock."""
+    """Send 1, 2, 5, 10 and 20 times what it can do, by the clock."""
     with served(asked.model, "--lift-address-limits") as (port, _):
         peak = _capacity(port, photos, 10)
-        for factor in (1, 2, 5, 10):
+        for factor in (1, 2, 5, 10, 20):
             samples, sent = asyncio.run(open_loop(port, photos, factor * peak, asked.seconds))
             time.sleep(2)
             after = asyncio.run(closed_loop(port, photos, clients=1, seconds=2, pause=0.02))
@@ -200,6 +200,28 @@ def measure_memory(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
         f"{'met' if growth <= 0.05 else 'MISSED'}); threads {before['threads']} and "
         f"{after['threads']}, files {before['files']} and {after['files']}; "
         f"{(asked.requests - first) / seconds:.0f} requests/s"
+    )
+
+
+def measure_soak(asked: argparse.Namespace, photos: Sequence[bytes]) -> None:
+    """Send seven tenths of what it can do, and compare the end with the beginning."""
+    with served(asked.model, "--lift-address-limits") as (port, process):
+        peak = _capacity(port, photos, 10)
+        before = _state(process.pid)
+        samples, sent = asyncio.run(open_loop(port, photos, 0.7 * peak, asked.seconds))
+        time.sleep(2)
+        after = _state(process.pid)
+    tenth = len(samples) // 10
+    first, last = (
+        _quantile([one.seconds for one in part], 0.99)
+        for part in (samples[tenth : 2 * tenth], samples[-tenth:])
+    )
+    wrong = sum(one.status != 200 for one in samples)
+    print(
+        f"soak: {sent} requests in {asked.seconds:.0f} s, {wrong} not answered; p99 "
+        f"{1e3 * first:.0f} ms in the second tenth, {1e3 * last:.0f} ms in the last "
+        f"({last / first - 1:+.0%}, 10 % allowed); {before['rss'] / 1e6:.0f} MB before, "
+        f"{after['rss'] / 1e6:.0f} MB after; files {before['files']} and {after['files']}"
     )
 
 

@@ -13,7 +13,12 @@ from fursure.workflows.api import train
 from fursure.workflows.train import Trained
 
 # A busy machine is slow now and then, and that is no fault of what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "patient",
+    deadline=None,
+    max_examples=int(os.environ.get("FURSURE_EXAMPLES", "100")),  # `make test-properties` has more
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile("patient")
 
 

@@ -9,8 +9,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from figures import at_figure
 
-from fursure.cli import COMMANDS
+from fursure.cli import COMMANDS, _run
 from fursure.engine.session import BULK
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
@@ -188,25 +189,30 @@ def test_a_killed_table_continues_where_it_stopped(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.long
 @pytest.mark.skipif(os.name == "nt", reason="sends a POSIX signal")
-def test_an_interrupt_is_exit_130_without_a_traceback(tmp_path: Path) -> None:
+@pytest.mark.parametrize("moments", at_figure(2, 20))
+def test_an_interrupt_at_any_moment_is_exit_130_without_a_traceback(
+    tmp_path: Path, moments: int
+) -> None:
     folder = tmp_path / "many"
     folder.mkdir()
     for number in range(3000):
         (folder / f"{number:04}.jpg").symlink_to(folder.parent / "one.jpg")
     (tmp_path / "one.jpg").write_bytes(jpeg(draw("cat", 1)))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "fursure", "predict", "--engine", "onnxruntime", str(folder)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert b"Traceback" not in error
+    for moment in range(moments):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "fursure", "predict", "--engine", "onnxruntime", str(folder)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        for _ in range(1 + moment * 7):
+            process.stdout.readline()
+        time.sleep(moment * 0.003)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+        assert process.returncode == 130
+        assert b"Traceback" not in error
 
 
 def test_photos_are_linked_by_answer_and_none_is_moved(photos: Path, tmp_path: Path) -> None:
@@ -316,22 +322,56 @@ def test_backbones_at_hand_begin_with_the_default_and_what_it_is_worth() -> None
 
 @pytest.mark.long
 def test_nothing_touches_the_network(photos: Path, tmp_path: Path, drawings: Path) -> None:
-    guard = tmp_path / "sitecustomize.py"
-    guard.write_text(
-        "import sys\n"
-        "def hook(event, args):\n"
-        "    if event in ('socket.connect', 'socket.getaddrinfo'):\n"
-        "        print('NETWORK', event, args, file=sys.stderr)\n"
-        "sys.addaudithook(hook)\n"
-    )
+    """A filter of system calls ends whoever connects; `serve` is tested in the same way."""
+    guard = Path(__file__).with_name("without_network.py")
     for args in (
         ["predict", photos],
         ["train", drawings, "-o", tmp_path / "m.fursure"],
+        ["evaluate", "pets", drawings, "-q"],
         ["doctor"],
     ):
-        run = fursure(*args, PYTHONPATH=str(tmp_path))
-        assert run.returncode in {0, 3}
-        assert "NETWORK" not in run.stderr
+        code = "from fursure.cli import main; main()"
+        command = [sys.executable, str(guard), code, *map(str, args)]
+        run = subprocess.run(command, capture_output=True, check=False)
+        assert run.returncode in {0, 3}, run.stderr
+
+
+def sixty_runs(photos: Path, out: Path) -> list[tuple[list[str], int]]:
+    """Return command lines with the exit code each must have."""
+    good, bad = str(photos / "cat0.jpg"), str(photos / "torn.jpg")
+    runs = [([name, "--help"], 0) for name in COMMANDS]
+    runs += [([name, "--no-such-option"], 2) for name in COMMANDS]
+    for flags in ([], ["--json"], ["-q"], ["--json", "-q"], ["--json", "--threads", "1"]):
+        runs += [
+            (["predict", *flags, good], 0),
+            (["predict", *flags, good, bad], 3),
+            (["predict", *flags, "none.jpg"], 3),
+            (["predict", *flags, "-m", "none.fursure", good], 1),
+        ]
+    runs += [(["predict", "--threads", value, good], 2) for value in ("x", "-1", "")]
+    runs += [(["predict", "--json", "--engine", "onnxruntime", good], 0), (["cache", "--json"], 0)]
+    runs += [(["evaluate", "pets", "nowhere", *flags], 1) for flags in ([], ["--json"], ["-q"])]
+    runs += [(["check", "nowhere", *flags], 1) for flags in ([], ["--json"])]
+    runs += [(["train", "nowhere", "-o", str(out / "m"), *flags], 1) for flags in ([], ["--json"])]
+    runs += [(["backbones", "--json"], 0), (["recipes"], 0), (["nothing"], 2), ([], 2)]
+    return runs
+
+
+@pytest.mark.long
+def test_sixty_runs_end_with_their_code_and_nothing_but_results_on_standard_output(
+    photos: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runs = sixty_runs(photos, tmp_path)
+    assert len(runs) >= 60
+    for args, code in runs:
+        assert _run(args) == code, args
+        told = capfd.readouterr()
+        assert "Traceback" not in told.err, args
+        if code in {1, 2}:
+            assert told.out == "", args
+            assert told.err, args
+        if "--json" in args:
+            assert [json.loads(line) for line in told.out.splitlines()] or code, args
 
 
 def test_no_path_in_a_table_is_a_formula() -> None:

@@ -558,6 +558,19 @@ def test_twenty_thousand_files_are_listed_in_a_moment_and_little_memory(tmp_path
     assert time.perf_counter() - began < 2  # seconds; about 0.1 on two idle cores
 
 
+@pytest.mark.slow
+def test_a_million_files_are_listed_within_five_seconds(tmp_path: Path) -> None:
+    for part in range(100):
+        folder = tmp_path / "data" / f"{part:02}"
+        folder.mkdir(parents=True)
+        for number in range(10_000):
+            os.close(os.open(folder / f"{number}.jpg", os.O_CREAT | os.O_WRONLY))
+    began = time.thread_time()
+    with open_source(tmp_path / "data") as source:
+        assert sum(1 for _ in iter_photos(source)) == 1_000_000
+    assert time.thread_time() - began < 5
+
+
 def test_a_source_can_be_read_while_another_thread_lists_it(tmp_path: Path) -> None:
     source = open_source(make_folder(tmp_path))
     names: list[str] = []

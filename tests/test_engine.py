@@ -1,6 +1,8 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from fursure.engine.session import BATCH, BULK, OnnxRuntime, open_session
 from fursure.errors import EngineFailed
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess
+from fursure.recipe import Engine
 from fursure.run import available_threads
 from fursure.workflows.notes import about_engine
 from fursure.workflows.train import Trained
@@ -149,6 +152,37 @@ def test_threads_share_a_predictor(bundle: Bundle, drawings: Path) -> None:
     predictor = Predictor.open(bundle)
     expected = [predictor.predict(path) for path in paths]
     assert list(in_order(predictor.predict, paths, threads=8)) == expected
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
+def test_sixteen_threads_share_a_predictor(bundle: Bundle, drawings: Path, engine: Engine) -> None:
+    paths = sorted((drawings / "cat").iterdir())[:32]
+    predictor = Predictor.open(bundle, engine=engine, threads=1)
+    expected = [predictor.predict(path).probabilities["cat"] for path in paths]
+    with ThreadPoolExecutor(16) as pool:
+        found = [one.probabilities["cat"] for one in pool.map(predictor.predict, paths * 4)]
+    assert found == pytest.approx(expected * 4, abs=1e-5)
+
+
+FORKED = """
+import os, sys
+import fursure
+from fursure.images.drawings import draw, jpeg
+photo = jpeg(draw("cat", 1))
+model = fursure.load("pets", engine="onnxruntime", threads=2)
+expected = model.predict(photo).confidence
+child = os.fork()
+if child == 0:
+    os._exit(0 if model.predict(photo).confidence == expected else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_model_answers_in_a_process_that_was_forked_after_it_was_opened() -> None:
+    run = subprocess.run([sys.executable, "-c", FORKED], timeout=60, check=False)
+    assert run.returncode == 0
 
 
 def test_a_network_that_answers_otherwise_is_refused(bundle: Bundle) -> None:

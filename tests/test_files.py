@@ -109,7 +109,10 @@ def test_a_second_run_with_the_same_output_is_told(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=3)
     output = tmp_path / "m.fursure"
     recipe = Recipe(backbone=network_into(tmp_path / "net"))
-    with alone(output), pytest.raises(OutputBusy, match="another run; wait"):
+    with (
+        alone(output),
+        pytest.raises(OutputBusy, match=rf"another run, process {os.getpid()}; wait"),
+    ):
         train(photos, output, recipe)
     assert train(photos, output, recipe).new  # and the lock went with its run
     assert not list(tmp_path.glob(".*.lock"))

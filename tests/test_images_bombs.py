@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,7 @@ def avif(width: int, height: int) -> bytes:
         (png, (13_000, 13_000)),
         (png, (20_000, 20_000)),
         (png, (1, 10_000_000)),
+        (png, (65_535, 65_535)),
         (png, (2**31 - 1, 2**31 - 1)),
         (gif, (65_535, 65_535)),
         (tiff, (60_000, 60_000)),
@@ -117,10 +118,20 @@ def test_a_bomb_is_refused_by_its_header(make: Any, sides: tuple[int, int]) -> N
     if make is avif and not features.check("avif"):
         pytest.skip("this Pillow has no AVIF")
     data = make(*sides)
-    with no_more_memory_than(60 * MEGABYTE):
-        started = time.perf_counter()
-        assert f"{sides[0]:,} × {abs(sides[1]):,} pixels; the limit is" in reason(data)
-        assert time.perf_counter() - started < 0.25
+    with no_more_memory_than(50 * MEGABYTE):
+        found = in_a_moment(lambda: reason(data))
+    assert f"{sides[0]:,} × {abs(sides[1]):,} pixels; the limit is" in found
+
+
+def in_a_moment(call: Callable[[], Any]) -> Any:
+    """Return what ``call`` does, the quickest of three times in less than 50 ms."""
+    times = []
+    for _ in range(3):
+        started = time.process_time()
+        found = call()
+        times.append(time.process_time() - started)
+    assert min(times) < 0.05
+    return found
 
 
 @contextmanager
@@ -145,7 +156,7 @@ def test_a_gif_frame_larger_than_its_canvas_counts() -> None:
 
 def test_a_huge_jpeg_decodes_small() -> None:
     data = grey_jpeg(12_000, 9_000)  # 108 megapixels, as phones write them
-    with no_more_memory_than(60 * MEGABYTE):
+    with no_more_memory_than(50 * MEGABYTE):
         photo = decode(data)
     assert (photo.width, photo.height, photo.image.size) == (12_000, 9_000, (1500, 1125))
     assert photo.image.getextrema() == ((128, 128),) * 3
@@ -174,7 +185,7 @@ def test_twelve_bits_per_channel_are_refused_by_name() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        png(64, 64, *[png_chunk(b"teSt", b"")] * 200_000),
+        png(64, 64, *[png_chunk(b"teSt", b"")] * 1_000_000),
         b"\xff\xd8" + b"\xff\xfe\x00\x02" * 500_000,
         gif(8, 8)[:-1] + b"\x21\xfe" + b"\x01a" * 2_000_000 + b"\0;",
         bmp(8, 8, coding=1) + b"\0\2\0\0" * 2_000_000,
@@ -182,16 +193,35 @@ def test_twelve_bits_per_channel_are_refused_by_name() -> None:
     ids=["PNG chunks", "JPEG segments", "GIF blocks", "BMP runs"],
 )
 def test_endless_lists_of_small_parts_are_cut_short(data: bytes) -> None:
-    started = time.perf_counter()
-    assert "damaged or truncated" in reason(data)
-    assert time.perf_counter() - started < 0.5
+    with no_more_memory_than(50 * MEGABYTE):
+        assert "damaged or truncated" in in_a_moment(lambda: reason(data))
 
 
 def test_metadata_of_any_size_is_never_unpacked() -> None:
-    text = b"Comment\0\0" + zlib.compress(bytes(200 * MEGABYTE), 9)
-    data = png(64, 64, png_chunk(b"zTXt", text), png_chunk(b"iCCP", text))
+    text = b"Comment\0\0" + zlib.compress(bytes(60 * MEGABYTE), 1)
+    long = b"Comment\0\1\0\0\0" + zlib.compress(bytes(60 * MEGABYTE), 1)
+    data = png(64, 64, *(png_chunk(kind, text) for kind in (b"zTXt", b"iCCP", b"eXIf")),
+               png_chunk(b"iTXt", long))  # fmt: skip
     with no_more_memory_than(20 * MEGABYTE):
-        assert decode(data).width == 64
+        assert in_a_moment(lambda: decode(data)).width == 64
+
+
+def test_an_animation_of_ten_thousand_frames_costs_its_first_one() -> None:
+    frame = b"\x2c" + struct.pack("<HHHH", 0, 0, 1, 1) + b"\0\x02\x02\x44\x01\0"
+    data = gif(1, 1)[:-1] + frame * 10_000 + b";"
+    with no_more_memory_than(50 * MEGABYTE):
+        assert in_a_moment(lambda: decode(data)).frames >= 1_000
+
+
+def test_a_strip_that_unpacks_to_gigabytes_is_cut_short() -> None:
+    strip = zlib.compress(bytes(60 * MEGABYTE), 1)
+    tags = {256: (4, struct.pack("<I", 64)), 257: (4, struct.pack("<I", 64)), 258: (3, b"\x08\0"),
+            259: (3, b"\x08\0"), 262: (3, b"\1\0"), 273: (4, struct.pack("<I", 8)),
+            277: (3, b"\1\0"), 278: (4, struct.pack("<I", 64)),
+            279: (4, struct.pack("<I", len(strip)))}  # fmt: skip
+    data = with_table(strip, tags, "<")
+    with no_more_memory_than(50 * MEGABYTE):
+        assert in_a_moment(lambda: decode(data)).width == 64
 
 
 def test_a_tiff_of_endless_pages_counts_a_thousand() -> None:
@@ -316,6 +346,6 @@ def test_a_thousand_different_profiles_are_not_kept() -> None:
         )
         for at in range(100)
     ]
-    with no_more_memory_than(60 * MEGABYTE):
+    with no_more_memory_than(50 * MEGABYTE):
         for photo in photos:
             decode(photo)

@@ -2,6 +2,7 @@
 
 import io
 import struct
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -105,6 +106,15 @@ def test_a_photo_is_one_whatever_its_name_ends_like() -> None:
     PHOTO.save(buffer, "JPEG")
     for name in ("IMG.mpo", "IMG.hif", "IMG.jpg_large", "IMG.JPG.1", "photos.zip.001"):
         assert decode(buffer.getvalue(), name=name).format == "JPEG"
+
+
+@pytest.mark.parametrize("coding", [0xC1, 0xC3, 0xC5, 0xC7, 0xC9, 0xCA, 0xCB, 0xCD, 0xCF])
+def test_a_jpeg_of_any_coding_is_decoded_or_refused_by_name(coding: int) -> None:
+    """Extended, lossless, hierarchical and arithmetic coding (ITU-T T.81, table B.1)."""
+    with suppress(BadImage):
+        assert decode(jpeg_of(coding)).image.mode == "RGB"
+        return
+    assert "JPEG" in reason(jpeg_of(coding))
 
 
 def test_of_two_pictures_in_one_file_the_first_is_the_photo() -> None:

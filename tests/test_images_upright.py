@@ -9,6 +9,7 @@ import pytest
 from handmade import chunk, inserted, tiff, with_segment
 from PIL import Image, ImageChops, ImageOps, features
 
+from fursure import load
 from fursure.images.decode import decode, from_pil
 from fursure.images.drawings import draw
 
@@ -50,31 +51,64 @@ def ramp(mode: str) -> Image.Image:
             return Image.fromarray(grey_HW.astype(np.float32))
 
 
-@pytest.mark.parametrize(
-    ("format_", "image", "reference", "bound"),
-    [
-        ("PNG", PHOTO.convert("L"), GREY, 0),
-        ("PNG", PHOTO.convert("LA"), GREY, 0),
-        ("PNG", PHOTO.convert("RGBA"), PHOTO, 0),
-        ("PNG", PHOTO.quantize(256), PHOTO, 4),
-        ("PNG", PHOTO.convert("1"), PHOTO.convert("1").convert("RGB"), 0),
-        ("PNG", ramp("I;16"), GREY, 0.5),
-        ("TIFF", ramp("I;16"), GREY, 0.5),
-        ("TIFF", ramp("I;16B"), GREY, 0.5),
-        ("TIFF", ramp("I 16 bits"), GREY, 0.5),
-        ("TIFF", ramp("F 0 to 1"), GREY, 0.5),
-        ("TIFF", ramp("F 0 to 255"), GREY, 0.5),
-        ("TIFF", PHOTO.convert("CMYK"), PHOTO, 1),
-        ("TIFF", PHOTO.convert("1"), PHOTO.convert("1").convert("RGB"), 0),
-        ("JPEG", PHOTO.convert("CMYK"), PHOTO, 4),  # Adobe's: stored inverted
-        ("JPEG", PHOTO.convert("L"), GREY, 4),
-    ],
-)
+MODES = [
+    ("PNG", PHOTO.convert("L"), GREY, 0),
+    ("PNG", PHOTO.convert("LA"), GREY, 0),
+    ("PNG", PHOTO.convert("RGBA"), PHOTO, 0),
+    ("PNG", PHOTO.quantize(256), PHOTO, 4),
+    ("PNG", PHOTO.convert("1"), PHOTO.convert("1").convert("RGB"), 0),
+    ("PNG", ramp("I;16"), GREY, 0.5),
+    ("TIFF", ramp("I;16"), GREY, 0.5),
+    ("TIFF", ramp("I;16B"), GREY, 0.5),
+    ("TIFF", ramp("I 16 bits"), GREY, 0.5),
+    ("TIFF", ramp("F 0 to 1"), GREY, 0.5),
+    ("TIFF", ramp("F 0 to 255"), GREY, 0.5),
+    ("TIFF", PHOTO.convert("CMYK"), PHOTO, 1),
+    ("TIFF", PHOTO.convert("1"), PHOTO.convert("1").convert("RGB"), 0),
+    ("JPEG", PHOTO.convert("CMYK"), PHOTO, 4),  # Adobe's: stored inverted
+    ("JPEG", PHOTO.convert("L"), GREY, 4),
+]
+
+
+@pytest.mark.parametrize(("format_", "image", "reference", "bound"), MODES)
 def test_every_mode_agrees_with_the_rgb_picture(
     format_: str, image: Image.Image, reference: Image.Image, bound: float
 ) -> None:
     options = {"quality": 95} if format_ == "JPEG" else {}
     assert distance(decode(encoded(format_, image, **options)).image, reference) <= bound
+
+
+def chance(data: bytes) -> float:
+    """Return how likely the shipped model finds a cat in a photo."""
+    return load().predict(data).probabilities["cat"]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("format_", "image", "reference", "_bound"), MODES)
+def test_every_mode_is_answered_as_the_rgb_picture(
+    format_: str, image: Image.Image, reference: Image.Image, _bound: float
+) -> None:
+    options = {"quality": 95, "subsampling": 0} if format_ == "JPEG" else {}
+    found = chance(encoded(format_, image, **options))
+    # a coding with losses may be the reference's, too
+    expected = [chance(encoded("PNG", reference)), chance(encoded("JPEG", reference, **options))]
+    assert min(abs(found - one) for one in expected) <= 0.02
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_answered_as_the_upright_photo(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded("JPEG", stored_for(orientation, PHOTO), exif=exif, quality=95, subsampling=0)
+    assert abs(chance(data) - chance(encoded("JPEG", quality=95, subsampling=0))) <= 0.01
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("size", [(1, 1), (1, 10_000), (10_000, 1), (15, 15)])
+def test_the_most_extreme_shapes_are_answered(size: tuple[int, int]) -> None:
+    told = load().predict(encoded("PNG", Image.new("RGB", size, (10, 200, 30))))
+    assert told.answer in {"cat", "dog", "unsure", "stranger"}
 
 
 def test_a_ycck_jpeg_agrees_with_the_rgb_picture() -> None:

@@ -63,9 +63,9 @@ def test_a_photo_is_answered_as_python_and_the_command_line_answer_it(
     for other in (python, told):
         assert row["answer"] == other["answer"]
         assert row["engine"] == other["engine"]
-        assert row["confidence"] == pytest.approx(other["confidence"], abs=1e-5)
-        assert row["familiarity"] == pytest.approx(other["familiarity"], abs=1e-5)
-        assert row["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+        assert row["confidence"] == pytest.approx(other["confidence"], abs=1e-6)
+        assert row["familiarity"] == pytest.approx(other["familiarity"], abs=1e-6)
+        assert row["probabilities"] == pytest.approx(other["probabilities"], abs=1e-6)
     assert set(row) == set(told)
 
 

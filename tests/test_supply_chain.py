@@ -1,5 +1,6 @@
 """What is installed is what was locked, and its licences are told."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -69,6 +70,36 @@ def test_another_file_than_the_locked_one_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     assert run.returncode != 0
     assert "Hash mismatch for `click==8.5.1`" in run.stderr
+
+
+@pytest.mark.long
+def test_two_builds_are_the_same_bytes(tmp_path: Path) -> None:
+    uv = Path(sys.executable).with_name("uv.exe" if os.name == "nt" else "uv")
+    if not uv.is_file():
+        pytest.skip(f"no {uv} to build with")
+    built = []
+    for name, origin in (("one", ROOT), ("two", tmp_path / "one")):
+        kept = ("src", "tests", "docs", "README.md", "CHANGELOG.md", "LICENSE", "pyproject.toml",
+                ".gitignore")  # fmt: skip
+        for entry in kept:  # from another folder, with other times of change
+            place, source = tmp_path / name / entry, origin / entry
+            if source.is_dir():
+                ignored = shutil.ignore_patterns("__pycache__")
+                shutil.copytree(source, place, copy_function=shutil.copyfile, ignore=ignored)
+            else:
+                place.parent.mkdir(exist_ok=True)
+                shutil.copyfile(source, place)
+        command = [uv, "build", "--offline", "--quiet", "--build-constraints",
+                   ROOT / "requirements.lock", "--out-dir", tmp_path / f"{name}-dist",
+                   tmp_path / name]  # fmt: skip
+        run = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
+        if run.returncode and any(word in run.stderr for word in ("offline", "cache", "network")):
+            pytest.skip("uv's cache does not hold what builds the package")
+        assert run.returncode == 0, run.stderr
+        built.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+                      for path in (tmp_path / f"{name}-dist").glob("fursure-*")})  # fmt: skip
+    assert len(built[0]) == 2
+    assert built[0] == built[1]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the page was written there")

@@ -1,11 +1,14 @@
 """A training that is stopped, killed or damaged goes on where it was, to the same bits."""
 
+import errno
 import hashlib
 import json
 import math
 import os
 import pickle
 import random
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -14,12 +17,16 @@ from dataclasses import replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
+from disks import on_a_small_disk
+from figures import at_figure
+from test_files import age
 
 from fursure.errors import ForeignCheckpoint
+from fursure.files import replacing
 from fursure.images.preprocess import Preprocess
 from fursure.recipe import FineTune, Stage
 
@@ -94,16 +101,18 @@ DAMAGES: dict[str, Callable[[bytes, int], bytes]] = {
 }
 
 
+@pytest.mark.parametrize("count", at_figure(100, 1000, quick=True))
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.parametrize("kind", ["json", "safetensors"])
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
-    tmp_path: Path, kind: str, damage: str
+    tmp_path: Path, kind: str, damage: str, count: int
 ) -> None:
     path = saved(tmp_path, 2) / f"2.{kind}"
     whole = path.read_bytes()
-    for offset in range(0, len(whole), 3):
+    for offset in random.Random(count).choices(range(len(whole)), k=count):
         path.write_bytes(DAMAGES[damage](whole, offset))
-        assert newest(tmp_path) == 1, offset
+        damaged = path.read_bytes() != whole  # zeroing the end may change nothing
+        assert newest(tmp_path) == (1 if damaged else 2), offset
     path.write_bytes(whole)
     assert newest(tmp_path) == 2
 
@@ -291,39 +300,229 @@ def test_short_memory_is_remembered(tmp_path: Path) -> None:
     assert resumed(begun(RANDOM), tmp_path).state.place.parts == 2
 
 
-LONG = replace(RANDOM, stages=(Stage(part="last-block", epochs=4), Stage(epochs=12)), patience=99)
+# Killed, and saved on a disk that fails
 
 
-def train_on(folder: Path) -> None:
+def lasting(kills: int) -> FineTune:
+    """Return settings of a training long enough to be killed so often."""
+    stages = (Stage(part="last-block", epochs=4), Stage(epochs=12 + kills // 2))
+    return replace(RANDOM, stages=stages, patience=999)
+
+
+def say(*lines: object) -> None:
+    """Tell the test, at once."""
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    sys.stdout.flush()
+
+
+def train_on(folder: Path, settings: FineTune) -> None:
     """Train to the end from where the last process was killed, saving after every step."""
-    torch.set_num_threads(1)
-    trainer = resumed(begun(LONG), folder)
+    say(os.getpid())
+    trainer = resumed(begun(settings), folder)
     for _ in trainer:
         save_state(trainer, folder)
-        sys.stdout.write("saved\n")
-        sys.stdout.flush()
-    sys.stdout.write("\n".join(outcome(trainer)))
+        say("saved")
+    say("end", *outcome(trainer))
 
 
-@pytest.mark.slow
-def test_a_training_killed_again_and_again_ends_in_the_same_bits(tmp_path: Path) -> None:
-    code = f"import test_training_checkpoint as it; it.train_on(it.Path({str(tmp_path)!r}))"
-    command = [sys.executable, "-c", code]
+def nursery(folder: Path, settings: FineTune) -> None:
+    """Start a process that trains for each line that is read; forking spares it torch's import."""
+    torch.set_num_threads(1)
+    for _ in sys.stdin:
+        child = os.fork()
+        if not child:
+            train_on(folder, settings)
+            os._exit(0)
+        os.waitpid(child, 0)
+        say("over")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL there")
+@pytest.mark.parametrize("kills", at_figure(5, 200))
+def test_a_training_killed_again_and_again_ends_in_the_same_bits(
+    tmp_path: Path, kills: int
+) -> None:
+    code = f"import test_training_checkpoint as it, pathlib; it.nursery(pathlib.Path({str(tmp_path)!r}), it.lasting({kills}))"  # noqa: E501
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
     chance, done = random.Random(7), 0
-    for kill in range(4):
-        with subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment
-        ) as process:
-            assert process.stdout is not None
-            if kill == 3:
-                *lines, digest, note = process.stdout.read().splitlines()
-                break
-            for _ in range(chance.randint(5, 15)):
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
+        env=environment,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for _ in range(kills):
+            process.stdin.write("one more\n")
+            child = int(process.stdout.readline())
+            for _ in range(chance.choice([0, 1, 2])):
                 assert process.stdout.readline() == "saved\n"
                 done += 1
             time.sleep(chance.uniform(0, 0.03))  # somewhere in a step, or while it is written
-            process.kill()
-    count, wanted = uninterrupted(LONG)
-    assert (digest, note) == wanted
-    assert len(lines) <= count - done
+            os.kill(child, signal.SIGKILL)
+            while (line := process.stdout.readline()) != "over\n":
+                assert line == "saved\n"  # and not at its end
+                done += 1
+        process.stdin.write("the last\n")
+        process.stdin.close()
+        lines = process.stdout.read().splitlines()[1:-1]
+    count, wanted = uninterrupted(lasting(kills))
+    end = lines.index("end")
+    assert tuple(lines[end + 1 :]) == wanted
+    assert count - done - kills - 1 <= end <= count - done  # killed after saving, before saying so
+    assert done > 0
+
+
+class Faults:
+    """A disk whose call number ``at`` fails, of those by which a file is made, or the process dies.
+
+    ``error`` is an errno; None kills.
+    """
+
+    CALLS = ("open", "fsync", "chmod", "replace", "unlink", "close", "mkdir")
+
+    def __init__(self, patch: pytest.MonkeyPatch, at: int, error: int | None) -> None:
+        self.calls, self.at, self.error = 0, at, error
+        for name in self.CALLS:
+            patch.setattr(os, name, self.failing(getattr(os, name)))
+        make = os.fdopen
+        patch.setattr(os, "fdopen", lambda *args, **options: self.file(make(*args, **options)))
+
+    def failing(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any, **options: Any) -> Any:
+            self.calls += 1
+            if self.calls == self.at:
+                if self.error is None:
+                    os._exit(9)
+                raise OSError(self.error, os.strerror(self.error))
+            return call(*args, **options)
+
+        return counted
+
+    def file(self, opened: Any) -> Any:
+        faults = self
+
+        class File:
+            def __enter__(self) -> Self:
+                return self
+
+            def __exit__(self, *_: object) -> None:
+                opened.close()
+
+            def __getattr__(self, name: str) -> Any:
+                value = getattr(opened, name)
+                return faults.failing(value) if name in {"write", "flush"} else value
+
+        return File()
+
+
+def calls_of_a_save(folder: Path) -> int:
+    with pytest.MonkeyPatch.context() as patch:
+        faults = Faults(patch, 0, None)
+        saved(folder, 1)
+    return faults.calls
+
+
+@pytest.mark.long
+@pytest.mark.skipif(os.name == "nt", reason="forks")
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EINTR, None])
+def test_whichever_call_of_a_save_fails_the_old_or_the_new_checkpoint_is_there(
+    tmp_path: Path, error: int | None
+) -> None:
+    count = calls_of_a_save(saved(tmp_path / "count", 2))
+    assert count >= 20
+    for at in range(1, count + 1):
+        folder = saved(tmp_path / str(at), 2)
+        child = os.fork()
+        if not child:
+            with pytest.MonkeyPatch.context() as patch:
+                Faults(patch, at, error)
+                try:
+                    save_checkpoint(folder, TENSORS, {**NOTE, "number": 0}, of=OF)
+                finally:
+                    os._exit(0)
+        os.waitpid(child, 0)
+        kept = load_checkpoint(folder, of=OF)
+        assert kept is not None
+        assert kept[1]["number"] in {2, 0}, at
+        assert error is None or not list(folder.glob(".*")), at
+        age(folder, seconds=3600)
+        saved(folder, 1)
+        assert newest(folder) == 1
+        assert not list(folder.glob(".*"))  # what a killed one left went with the next save
+        assert len(list(folder.iterdir())) <= 5  # a half that a kill left, at most
+
+
+INJECTED = """
+import sys
+from pathlib import Path
+from fursure.files import replacing
+for name in ("1.safetensors", "1.json"):
+    with replacing(Path(sys.argv[1]) / name) as file:
+        file.write(b"new" * 9000)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", ["error=EIO", "error=ENOSPC", "error=EINTR", "signal=KILL"])
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "chmod", "unlink"])
+def test_whichever_system_call_fails_a_file_is_the_old_or_the_new_one(
+    tmp_path: Path, call: str, fault: str
+) -> None:
+    names = ("1.safetensors", "1.json")
+    if (strace := shutil.which("strace")) is None:
+        pytest.skip("no strace to fail system calls with")
+    for at in range(1, 5):
+        for name in names:
+            (tmp_path / name).write_bytes(b"old")
+        subprocess.run(
+            [strace, "-o", str(tmp_path.with_suffix(".log")),
+             "-e", f"inject={call}:{fault}:when={at}", sys.executable,
+             "-c", INJECTED, str(tmp_path)],
+            capture_output=True, check=False,
+        )  # fmt: skip
+        for name in names:
+            assert (tmp_path / name).read_bytes() in {b"old", b"new" * 9000}
+        assert "KILL" in fault or call == "unlink" or not list(tmp_path.glob(".*"))
+        age(tmp_path, seconds=3600)
+        with replacing(tmp_path / "other") as file:
+            file.write(b"")
+        assert not list(tmp_path.glob(".*"))
+
+
+FULL_DISK = """
+import json, os, sys
+from pathlib import Path
+import numpy as np
+import torch
+from fursure.training.checkpoint import load_checkpoint, save_checkpoint
+disk, levels = Path(sys.argv[1]), int(sys.argv[2])
+tensors = {"weight": torch.zeros(100_000)}
+save_checkpoint(disk / "state", tensors, {"number": 1}, of={})
+for level in range(levels):
+    (disk / "filler").unlink(missing_ok=True)
+    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
+    (disk / "filler").write_bytes(bytes(free - 400_000 * level // levels // 4096 * 4096))
+    try:
+        save_checkpoint(disk / "state", tensors, {"number": 2}, of={})
+        words = ""
+    except OSError as error:
+        words = f"{error.filename}: {error.strerror}"
+    kept = load_checkpoint(disk / "state", of={})
+    print(json.dumps([words, kept and kept[1]["number"], len(list((disk / "state").glob(".*")))]))
+"""
+
+
+@pytest.mark.parametrize("levels", at_figure(2, 20))
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a small disk of its own")
+def test_a_disk_that_is_full_at_any_level_keeps_the_last_checkpoint_and_says_what_it_needs(
+    tmp_path: Path, levels: int
+) -> None:
+    rows = on_a_small_disk(FULL_DISK, tmp_path, levels)
+    assert len(rows) == levels
+    for words, number, left in map(json.loads, rows):
+        assert "2.safetensors: No space left on device; it needs 400," in words
+        assert (number, left) == (1, 0)

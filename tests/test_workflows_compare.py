@@ -58,7 +58,10 @@ def splits(path: Path) -> dict[str, str | None]:
 
 
 def test_a_second_run_with_the_same_folder_is_told(drawings: Path, copied: Path) -> None:
-    with alone(copied / "ladder.json"), pytest.raises(OutputBusy, match="another run; wait"):
+    with (
+        alone(copied / "ladder.json"),
+        pytest.raises(OutputBusy, match=r"another run, process \d+; wait"),
+    ):
         compare(drawings, copied, [LIGHT])
 
 

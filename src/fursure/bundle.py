@@ -151,7 +151,8 @@ class Bundle:
             raise BadBundle(
                 path, f"it was not written, for it could not be read: {error}"
             ) from None
-        with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        size = sum(map(len, members.values()))
+        with replacing(path, needs=size) as file, zipfile.ZipFile(file, "w") as archive:
             for name, data in members.items():
                 info = zipfile.ZipInfo(name)  # its default date is 1980: no clock in the file
                 info.external_attr = 0o644 << 16

@@ -180,10 +180,10 @@ class OutputExists(FursureError):
 class OutputBusy(FursureError):
     """An output that another run is making."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, process: str = "") -> None:
+        run = f"another run, process {process}" if process else "another run"
         super().__init__(
-            f"{path} is being made by another run; wait until that has ended, or choose another "
-            "output."
+            f"{path} is being made by {run}; wait until that has ended, or choose another output."
         )
 
 

@@ -1,5 +1,6 @@
 """Where fursure keeps its own files, and writes that happen wholly or not at all, one at a time."""
 
+import errno
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(handle: int) -> None:
+        os.lseek(handle, 0, os.SEEK_SET)  # the same byte for everyone
         msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
@@ -29,6 +31,7 @@ else:
 PLATFORM = sys.platform  # by a name that a test can change
 PART = ".fursure.part"  # ends the name of a file that is being written
 LEFT = re.compile(r"\..*\.[a-z0-9_]{8}" + re.escape(PART))
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # how a disk says that it is full
 FRESH = 60.0  # seconds within which a part may belong to a writer that is just beginning
 
 
@@ -119,17 +122,18 @@ def offline() -> bool:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, needs: int = 0) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of ``path`` only once it is complete and on disk.
 
     An interrupted or failed write leaves ``path`` as it was and no temporary file behind. What a
-    killed one left goes with the next write to that folder.
+    killed one left goes with the next write to that folder. ``needs`` is how many bytes it will
+    take, where that is known: a full disk says so.
     """
     _sweep(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=PART)
     part = Path(name)
     try:
-        with naming(path), os.fdopen(handle, "wb") as file:
+        with naming(path, needs), os.fdopen(handle, "wb") as file:
             _is_ours(handle)
             yield file
             file.flush()
@@ -143,13 +147,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Let a write that fails say which file it was: what has no name is ``path``."""
+def naming(path: Path, needs: int = 0) -> Iterator[None]:
+    """Let a write that fails say which file it was, and of a full disk how many bytes it needs."""
     try:
         yield
     except OSError as error:
         if error.errno and error.filename is None:
             error.filename = str(path)
+        if error.errno in FULL and needs:
+            error.strerror = f"{error.strerror}; it needs {needs:,} bytes"
         raise
 
 
@@ -193,7 +199,7 @@ def alone(path: Path) -> Iterator[None]:
     """Keep other runs from making ``path`` meanwhile, by a lock beside it that ends with this one.
 
     Raises:
-        BlockingIOError: another run is making it.
+        BlockingIOError: another run is making it; its second argument is that run's process.
     """
     place = path.with_name(f".{path.name[:80]}.lock")
     file = _locked(place)
@@ -207,14 +213,26 @@ def alone(path: Path) -> Iterator[None]:
 
 def _locked(place: Path) -> BinaryIO:
     while True:
-        file = place.open("ab")
+        file = place.open("a+b")
         if not _is_ours(file.fileno()):
-            file.close()
-            raise BlockingIOError(place)
+            with file:
+                raise BlockingIOError(place, _owner(file))
         with suppress(FileNotFoundError):
             if os.path.samestat(os.fstat(file.fileno()), place.stat()):
+                with suppress(OSError):  # a full disk has room for a lock, if not for its owner
+                    os.ftruncate(file.fileno(), 0)
+                    os.write(file.fileno(), str(os.getpid()).encode())
                 return file
         file.close()  # its owner removed it as we opened it
+
+
+def _owner(file: BinaryIO) -> str:
+    """Return the process that a lock belongs to, as far as it can be read."""
+    with suppress(OSError):  # Windows lets nobody else read it
+        file.seek(0)
+        written = file.read(20).decode("ascii", "replace")
+        return written if written.isdecimal() else ""
+    return ""
 
 
 def remove(path: Path) -> None:

@@ -88,7 +88,7 @@ def cli(ctx: click.Context, debug: bool) -> None:
     """Photos in, a classifier out that says when it is sure.
 
     Results go to standard output, everything else to standard error. Exit codes: 0 done,
-    1 failed, 2 wrong usage, 3 some inputs failed, 130 interrupted.
+    1 failed, 2 wrong usage, 3 some inputs failed, 130 interrupted, 141 the reader of a pipe left.
     """
     ctx.obj = debug
 
@@ -112,7 +112,7 @@ def main(args: list[str] | None = None) -> None:
             code = 1
     except BrokenPipeError:  # `| head` has seen enough: no fault, but not all was written
         streams.leave_pipe()
-        code = 1
+        code = 141  # as of a program that SIGPIPE ended
     except OSError as error:  # the disk behind standard output is full, for one
         if "--debug" in args:
             raise
@@ -123,9 +123,11 @@ def main(args: list[str] | None = None) -> None:
 
 def _explained(error: OSError) -> str:
     """Return what is wrong with a file, and what to do about it."""
+    from fursure.files import FULL
+
     what = error.strerror or str(error)
     match error.errno:
-        case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
+        case number if number in FULL:
             return f"{what}; free some space there, or name another place, and run it again"
         case errno.EACCES | errno.EPERM | errno.EROFS:
             return f"{what}; name a place that can be read and written"
@@ -137,11 +139,16 @@ def _run(args: list[str]) -> int:
     from fursure.cli.options import say
     from fursure.errors import FursureError
 
+    stream = sys.stdout
     try:
         code: Any = cli.main(args, prog_name="fursure", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
+    except SystemExit:
+        if sys.stdout is not stream:  # click's sign that the reader left; its exit code says less
+            raise BrokenPipeError from None
+        raise
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted; the same command continues where it stopped", err=True)
         code = 130

@@ -95,10 +95,10 @@ class Manifest:
             "photos": len(self.photos),
             "skipped": dict(self.skipped),
         }
-        with replacing(path) as file:
-            file.write(json.dumps(head).encode() + b"\n")
-            for photo in self.photos:
-                file.write(json.dumps(_row(photo)).encode() + b"\n")
+        lines = [json.dumps(line) for line in (head, *map(_row, self.photos))]
+        data = "".join(f"{line}\n" for line in lines).encode()
+        with replacing(path, needs=len(data)) as file:
+            file.write(data)
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":

@@ -24,7 +24,7 @@ from fursure.images.formats import OtherKind
 
 MAX_RUNS = 2 * 2**20  # bytes of a run-length coded BMP, which Pillow decodes in Python: 0.4 s
 BMP_CODINGS = {4: "a JPEG inside", 5: "a PNG inside"}
-MAX_BLOCKS = 1_000_000  # of a GIF: 64 MB in blocks of 255 bytes need 260,000
+MAX_BLOCKS = 300_000  # of a GIF: 64 MB in blocks of 255 bytes need 260,000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

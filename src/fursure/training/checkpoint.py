@@ -32,7 +32,7 @@ def save_checkpoint(
     data = save(tensors)
     text = {"format": FORMAT, "of": of, "note": note}
     text["sha256"] = _digest(data, text)
-    with replacing(folder / f"{last + 1}.safetensors") as file:
+    with replacing(folder / f"{last + 1}.safetensors", needs=len(data)) as file:
         file.write(data)
     with replacing(folder / f"{last + 1}.json") as file:  # last: it vouches for the other
         file.write(json.dumps(text).encode())

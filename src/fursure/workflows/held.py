@@ -18,6 +18,6 @@ def held(output: Path, file: Path | None = None) -> Iterator[None]:
     with ExitStack() as stack:
         try:
             stack.enter_context(alone(file or output))
-        except BlockingIOError:
-            raise OutputBusy(output) from None
+        except BlockingIOError as error:
+            raise OutputBusy(output, process=str(error.args[1])) from None
         yield

@@ -190,8 +190,9 @@ def _assembled(
 
 def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Path) -> None:
     manifest.save(_beside(path, "manifest.jsonl"))
-    with replacing(_beside(path, "metrics.json")) as file:
-        file.write(json.dumps(_metrics(bundle) | curves, indent=1).encode())
+    metrics = json.dumps(_metrics(bundle) | curves, indent=1).encode()
+    with replacing(_beside(path, "metrics.json"), needs=len(metrics)) as file:
+        file.write(metrics)
     bundle.write(path)  # last: a bundle that is there is complete
     Bundle.read(path)  # a disk may keep other bytes than it was given
 
