@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import fursure
+from test_cli import started
 
 from fursure.images.drawings import draw, jpeg
 
@@ -41,7 +41,7 @@ def test_a_name_the_terminal_cannot_show_comes_out_escaped(encoding: str, named:
 
 
 def test_an_ascii_terminal_loses_no_row(named: Path) -> None:
-    run = fursure("predict", named, PYTHONIOENCODING="ascii")
+    run = started("predict", named, PYTHONIOENCODING="ascii")
     assert run.returncode == 0
     assert len(run.stdout.splitlines()) == 3
 

@@ -13,9 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import console
 import numpy as np
 import onnx
 import pytest
+from console import Run
 from onnx import numpy_helper
 from samples import draw_into
 
@@ -23,18 +25,18 @@ import fursure
 from fursure.images.drawings import draw, jpeg
 from fursure.splice import spliced
 
-Run = subprocess.CompletedProcess[str]
 Members = dict[str, bytes]
 PETS = Path(fursure.__file__).parent / "models" / "pets.fursure"
 
 
 def run(*args: object, largest: int | None = None, **env: str) -> Run:
     """Run a command; ``largest`` is the size in bytes at which its files hit a full disk."""
+    if largest is None:
+        return console.fursure(*args, **env)
 
     def full_disk() -> None:
         import resource
 
-        assert largest is not None
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
     return subprocess.run(
@@ -43,7 +45,7 @@ def run(*args: object, largest: int | None = None, **env: str) -> Run:
         text=True,
         check=False,
         env=os.environ | {"PYTHONWARNINGS": "error"} | env,
-        preexec_fn=full_disk if largest else None,
+        preexec_fn=full_disk,
     )
 
 

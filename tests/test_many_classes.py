@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from console import fursure
 from samples import draw_into
-from test_cli import fursure
 
 from fursure.bundle import Bundle, Seen, shipped
 from fursure.data.manifest import Manifest, Photo
