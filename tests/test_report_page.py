@@ -45,7 +45,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return a model with a held-out test split, and its page."""
     folder = tmp_path_factory.mktemp("reported")
     photos = draw_into(folder / "photos", count=40)
-    recipe = Recipe(cross_validate_below=0, validation=0.2, test=0.2)
+    recipe = Recipe(cross_validate_below=0, validation=0.2, test=0.2, image_size=96)
     return train(photos, folder / "drawn.fursure", recipe, report=True)
 
 

@@ -20,8 +20,8 @@ from fursure.training.seen import SEEN, without_seen
 from fursure.workflows.compare import compare
 from fursure.workflows.train import Trained, train
 
-SPLIT = Recipe(cross_validate_below=0)
-FOLDS = Recipe(cross_validate_below=10**6)
+SPLIT = Recipe(cross_validate_below=0, image_size=96)
+FOLDS = Recipe(cross_validate_below=10**6, image_size=96)
 
 
 def photo(number: int, label: str, split: Split | None) -> Photo:

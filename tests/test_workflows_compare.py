@@ -25,8 +25,10 @@ from fursure.workflows.compare import Ladder, compare, on_ground
 from fursure.workflows.evaluate import evaluate_model
 from fursure.workflows.train import train
 
-LIGHT = Recipe(name="light", head=LogisticRegression(strengths=(0.3, 0.1)), test=0.45)
-SMALL = Recipe(name="small", head=Mlp(hidden=(8,), epochs=3), photos=20)
+LIGHT = Recipe(
+    name="light", head=LogisticRegression(strengths=(0.3, 0.1)), test=0.45, image_size=96
+)
+SMALL = Recipe(name="small", head=Mlp(hidden=(8,), epochs=3), photos=20, image_size=96)
 BROKEN = Recipe(name="broken", backbone="nothing-here")
 
 

@@ -22,7 +22,12 @@ from fursure.training.state import Epoch
 from fursure.training.tuning import Tuned
 from fursure.workflows.train import Trained, train
 
-FROZEN = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), folds=3, cross_validate_below=10**6)
+FROZEN = Recipe(
+    head=LogisticRegression(strengths=(0.1, 0.01)),
+    folds=3,
+    cross_validate_below=10**6,
+    image_size=96,
+)
 TUNED = replace(FROZEN, tune=FineTune(minutes=8))
 COUNT = 15  # photos of each class
 

@@ -81,7 +81,9 @@ def test_the_manifest_says_of_each_photo_where_it_went(drawings: Path, tmp_path:
 
 def test_training_takes_the_parts_as_they_are(drawings: Path, tmp_path: Path) -> None:
     split(drawings, tmp_path / "out", {"train": 20, "val": 10, "test": 10})
-    recipe = Recipe(head=LogisticRegression(strengths=(0.3,)), cross_validate_below=5)
+    recipe = Recipe(
+        head=LogisticRegression(strengths=(0.3,)), cross_validate_below=5, image_size=96
+    )
     figures = train(tmp_path / "out", tmp_path / "m.fursure", recipe).bundle.meta.figures
     assert figures["basis"] == "test photos"
     assert figures["n"] == 10
