@@ -31,7 +31,15 @@ def on_terminal(encoding: str, *args: object) -> tuple[int, str, str]:
     return run.returncode, run.stdout.decode(encoding), run.stderr.decode(encoding)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437", "cp932"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "cp1252",
+        "cp932",
+        pytest.param("latin-1", marks=pytest.mark.long),
+        pytest.param("cp437", marks=pytest.mark.long),
+    ],
+)
 def test_a_name_the_terminal_cannot_show_comes_out_escaped(encoding: str, named: Path) -> None:
     code, shown, errors = on_terminal(encoding, "predict", named)
     assert code == 0
@@ -76,7 +84,13 @@ def in_shell(command: str) -> tuple[list[int], bytes]:
 @POSIX
 @pytest.mark.parametrize(
     ("redirected", "code"),
-    [("<&-", 0), ("2>&-", 0), (">&-", 1), (">&- 2>&-", 1), ("<&- >&- 2>&-", 1)],
+    [
+        ("2>&-", 0),
+        (">&-", 1),
+        ("<&- >&- 2>&-", 1),
+        pytest.param("<&-", 0, marks=pytest.mark.long),
+        pytest.param(">&- 2>&-", 1, marks=pytest.mark.long),
+    ],
 )
 def test_rows_for_a_closed_output_are_lost_with_a_word_and_no_traceback(
     redirected: str, code: int, named: Path

@@ -355,6 +355,7 @@ def test_bodies_are_charged_as_they_come_and_given_back(service: Service) -> Non
 # Places
 
 
+@pytest.mark.long
 def test_health_is_told_whatever_holds_the_connections(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "pets", *FAST) as service, ExitStack() as stack:
         for number in range(8 * 40):
