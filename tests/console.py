@@ -7,6 +7,7 @@ import io
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest import mock
@@ -16,7 +17,12 @@ from fursure.cli import main
 Run = subprocess.CompletedProcess[str]
 
 
-def fursure(*args: object, stdin: bytes = b"", cwd: Path | None = None, **env: str) -> Run:
+def fursure(
+    *args: object,
+    stdin: bytes = b"",
+    cwd: Path | None = None,
+    env: Mapping[str, str] | None = None,
+) -> Run:
     """Run one command, and return its exit code and what it printed.
 
     The environment is put back afterwards, whatever the command did to it.
@@ -24,7 +30,7 @@ def fursure(*args: object, stdin: bytes = b"", cwd: Path | None = None, **env: s
     words = [str(word) for word in args]
     shown, said = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     with (
-        mock.patch.dict(os.environ, env),
+        mock.patch.dict(os.environ, env or {}),
         mock.patch.object(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin))),
         chdir(cwd or Path.cwd()),
         redirect_stdout(shown),

@@ -249,7 +249,9 @@ def test_training_prints_figures_on_stdout_and_the_rest_elsewhere(
 
 
 def test_training_says_its_figures_as_json(drawings: Path, tmp_path: Path) -> None:
-    run = fursure("train", drawings, "-o", tmp_path / "m.fursure", "--json", "-q")
+    run = fursure(
+        "train", drawings, "-o", tmp_path / "m.fursure", "--json", "-q", "--image-size", "96"
+    )
     values = json.loads(run.stdout)
     assert values["new"] is True
     assert values["figures"]["n"] == 80
@@ -265,7 +267,7 @@ def test_evaluation_says_how_many_answers_are_given(trained: Trained, drawings: 
 
 
 def test_the_doctor_finds_this_machine_well(tmp_path: Path) -> None:
-    run = fursure("doctor", "--json", FURSURE_HOME=str(tmp_path / "home"))
+    run = fursure("doctor", "--json", env={"FURSURE_HOME": str(tmp_path / "home")})
     assert run.returncode == 0
     findings = {one["what"]: one for one in map(json.loads, run.stdout.splitlines())}
     assert findings["test photo"]["good"]
@@ -286,7 +288,7 @@ def test_many_photos_tell_once_which_engine_runs_and_few_do_not(tmp_path: Path) 
 @pytest.mark.long
 def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file, no folder")
-    run = fursure("doctor", FURSURE_HOME=str(tmp_path / "home"))
+    run = fursure("doctor", env={"FURSURE_HOME": str(tmp_path / "home")})
     assert run.returncode == 1
     assert "PROBLEM  caches" in run.stdout
 

@@ -62,7 +62,7 @@ def test_training_prints_any_class_on_any_terminal(tmp_path: Path) -> None:
             path.write_bytes(jpeg(draw(kind, seed, size=64)))  # type: ignore[arg-type]
     model = tmp_path / "кот.fursure"
     code, shown, errors = on_terminal(
-        "cp1252", "train", tmp_path / "data", "-o", model, "--no-report"
+        "cp1252", "train", tmp_path / "data", "-o", model, "--no-report", "--image-size", "96"
     )
     assert code == 0
     assert "\\u043a\\u043e\\u0442" in shown

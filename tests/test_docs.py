@@ -127,7 +127,12 @@ def test_every_command_that_trains_a_network_works_as_printed(desk: Path, tmp_pa
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("flags", sorted(set(map(on_this_machine, SERVES))))
+FLAGS, *OTHERS = sorted(set(map(on_this_machine, SERVES)))
+
+
+@pytest.mark.parametrize(
+    "flags", [FLAGS, *(pytest.param(others, marks=pytest.mark.long) for others in OTHERS)]
+)
 def test_every_service_starts_and_is_ready(flags: str, desk: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", *shlex.split(flags), cwd=desk) as service:
         assert service("GET", "/v2/health/ready").status == 200

@@ -99,7 +99,15 @@ def test_such_a_class_is_trained_and_measured_under_another_name(tmp_path: Path)
     with pytest.raises(BadData, match="a class cannot be called 'stranger'"):
         train(data, tmp_path / "m.fursure", Recipe())
     run = fursure(
-        "train", data, "-o", tmp_path / "m.fursure", "--no-report", "--rename", "stranger=not mine"
+        "train",
+        data,
+        "-o",
+        tmp_path / "m.fursure",
+        "--no-report",
+        "--rename",
+        "stranger=not mine",
+        "--image-size",
+        "96",
     )
     assert run.returncode == 0
     model = Bundle.read(tmp_path / "m.fursure")

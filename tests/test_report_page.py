@@ -109,6 +109,7 @@ def test_train_leaves_a_page_of_its_test_photos(model: Trained) -> None:
     assert "cat, really" not in seen.words
 
 
+@pytest.mark.long
 def test_few_photos_are_judged_out_of_fold_and_the_page_says_so(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=12)
     train(photos, tmp_path / "few.fursure", report=True)

@@ -239,6 +239,7 @@ def test_a_models_digest_is_computed_once(
     assert described(model)["digest"] == digest == service("GET", "/v1/model").json["digest"]
 
 
+@pytest.mark.long
 def test_clients_that_read_nothing_are_cut_off_and_hold_no_report(tmp_path: Path) -> None:
     shipped("pets").write(tmp_path / "mine.fursure")
     (tmp_path / "mine.report.html").write_bytes(b"x" * 4 * MEGABYTE)
@@ -259,6 +260,7 @@ def test_clients_that_read_nothing_are_cut_off_and_hold_no_report(tmp_path: Path
         assert 'reason="unread"' in service("GET", "/metrics").body.decode()
 
 
+@pytest.mark.long
 def test_the_end_waits_neither_for_who_does_not_read_nor_for_who_drips(tmp_path: Path) -> None:
     shipped("pets").write(tmp_path / "mine.fursure")
     (tmp_path / "mine.report.html").write_bytes(b"x" * 8 * MEGABYTE)
@@ -326,6 +328,7 @@ def test_a_large_photo_waits_for_memory_and_is_refused_after_a_while() -> None:
     assert memory.used == 0
 
 
+@pytest.mark.long
 def test_bodies_are_charged_as_they_come_and_given_back(service: Service) -> None:
     idle = service.state()[2]
     head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n"

@@ -321,7 +321,13 @@ def test_where_others_come_in_it_goes_by_addresses_and_the_names_it_was_given(
 
         for host in ("192.0.2.7:80", "[2001:db8::1]:80", "cats.example", "localhost"):
             assert asked_for(host) == 200
-        foreign = (["evil.example"], [], ["cats.example", "evil.example"], ["*"], ["1.2.3"])
+        foreign: tuple[list[str], ...] = (
+            ["evil.example"],
+            [],
+            ["cats.example", "evil.example"],
+            ["*"],
+            ["1.2.3"],
+        )
         with ThreadPoolExecutor(len(foreign)) as pool:  # at once: each lingers a second
             assert set(pool.map(lambda hosts: asked_for(*hosts), foreign)) == {421}
 

@@ -97,8 +97,9 @@ def test_few_photos_are_judged_as_all_their_features_would_judge_them() -> None:
     few = Rows.of(features_ND, roots=True)
     whole = replace(few, turn_DR=None)
     assert (few.width, whole.width) == (40, 100)
-    scores = [out_of_fold(rows, labels_N, 2, fold_N, np.ones(40)) for rows in (few, whole)]
-    assert np.allclose(*scores, atol=1e-4)
+    even_N = np.ones(40, np.float32)
+    scores, wanted = (out_of_fold(rows, labels_N, 2, fold_N, even_N) for rows in (few, whole))
+    assert np.allclose(scores, wanted, atol=1e-4)
     near = [nearest(alike(rows), group_N, count=5) for rows in (few, whole)]
     assert np.array_equal(near[0].index_NJ, near[1].index_NJ)
     assert np.allclose(near[0].similarity_NJ, near[1].similarity_NJ, atol=1e-4)

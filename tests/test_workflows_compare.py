@@ -171,6 +171,7 @@ def test_an_interrupted_training_keeps_its_time(
     assert 0 < one.seconds < 60
 
 
+@pytest.mark.long
 def test_a_changed_recipe_is_not_taken_for_the_old_one(
     copied: Path, drawings: Path, ladder: Ladder
 ) -> None:
@@ -277,6 +278,7 @@ def test_the_command_prints_a_table_and_the_verdict(copied: Path, drawings: Path
     assert conclusion["kept"] == "linear-probe"
 
 
+@pytest.mark.long
 def test_a_class_called_like_an_answer_is_compared_under_another_name(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=12)
     (photos / "cat").rename(photos / "unsure")
@@ -305,6 +307,7 @@ def test_a_ladder_of_failures_alone_is_a_failure(drawings: Path, tmp_path: Path)
     assert run.stdout.splitlines()[1].startswith("broken  failed: no backbone")
 
 
+@pytest.mark.long
 def test_recipes_are_asked_about_photos_elsewhere_and_strangers_too(
     copied: Path, drawings: Path, tmp_path: Path
 ) -> None:

@@ -176,6 +176,7 @@ def test_a_training_that_did_not_help_says_so(folder: Path, tmp_path: Path, call
     assert made.bundle.meta.backbone == "lite0"  # both runs are the frozen network: once
 
 
+@pytest.mark.long
 def test_trained_features_alone_are_said_to_know_strangers_worse(
     folder: Path, tmp_path: Path, calls: Calls
 ) -> None:

@@ -124,6 +124,7 @@ def test_strangers_that_are_not_there_are_named(drawings: Path, tmp_path: Path) 
         train(drawings, tmp_path / "m.fursure", strangers=tmp_path / "nowhere")
 
 
+@pytest.mark.long
 def test_too_few_known_photos_cannot_use_strangers(things: Path, tmp_path: Path) -> None:
     few = draw_into(tmp_path / "few", count=8)
     with pytest.raises(BadData, match="16 known photos are too few to use strangers"):
