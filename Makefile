@@ -4,8 +4,10 @@
 
 BIN := .venv/bin
 UV := $(BIN)/uv
-PYTEST := OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
-PIP := $(UV) pip install --quiet --python $(BIN)/python
+# The tests start hundreds of processes, and none should compile our modules again.
+PYTEST := PYTHONDONTWRITEBYTECODE= OPENBLAS_NUM_THREADS=1 $(BIN)/pytest --numprocesses auto --dist worksteal
+# Compiled once, here: else each process may compile all that it imports, torch for one.
+PIP := $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 
 # Every file's digest has to be in the lock: of what is installed, and of what builds the package.
 define install

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from samples import draw_into
 
@@ -20,6 +21,18 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("patient")
+
+
+def pytest_configure() -> None:
+    """Give each worker a core of its own, where there is one for each.
+
+    Otherwise each worker's engine takes all cores, and their threads wait for each other.
+    """
+    worker, count = (os.environ.get(f"PYTEST_XDIST_WORKER{part}", "") for part in ("", "_COUNT"))
+    if worker and hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        if 1 < len(cores) <= int(count):
+            os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -44,12 +57,24 @@ def shared() -> Path:
 
 
 @pytest.fixture(scope="session")
-def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return class folders of 40 drawn cats and 40 drawn dogs; read only, please."""
-    return draw_into(tmp_path_factory.mktemp("drawings"), count=40)
+def common(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder that every worker of this run has."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
-def trained(drawings: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """Return a model trained on the drawings, on the encoder in the wheel."""
-    return train(drawings, tmp_path_factory.mktemp("model") / "drawn.fursure", Recipe())
+def drawings(common: Path) -> Path:
+    """Return class folders of 40 drawn cats and 40 drawn dogs; read only, please."""
+    with FileLock(common / "drawings.lock"):
+        folder = common / "drawings" / "photos"
+        return folder if folder.exists() else draw_into(folder, count=40)
+
+
+@pytest.fixture(scope="session")
+def trained(drawings: Path, common: Path) -> Trained:
+    """Return a model trained on the drawings, on the encoder in the wheel; read only, please."""
+    folder = common / "model"
+    folder.mkdir(exist_ok=True)
+    with FileLock(common / "model.lock"):  # whoever comes second finds it done
+        return train(drawings, folder / "drawn.fursure", Recipe())

@@ -23,7 +23,7 @@ def furnished(desk: Path) -> Path:
     """Fill a folder with drawings under every name that the documentation speaks of."""
     for name, count, first in (("PHOTOS", 40, 0), ("OTHER_PHOTOS", 12, 500)):
         draw_into(desk / name, count=count, first=first)
-        draw_into(desk / name.lower().replace("_", "-"), count=count, first=first)
+        shutil.copytree(desk / name, desk / name.lower().replace("_", "-"))
     (desk / "STRANGERS").mkdir()
     for number in range(12):
         data = jpeg(draw("stranger", number, size=96))

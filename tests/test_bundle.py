@@ -190,6 +190,7 @@ def test_no_name_or_pixel_of_the_photos_is_in_the_bundle(
     assert (drawings / "cat" / "cat.3.jpg").read_bytes() not in data
 
 
+@pytest.mark.long
 def test_the_path_of_a_backbone_is_not_in_the_bundle(
     trained: Trained, drawings: Path, tmp_path: Path
 ) -> None:

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from console import Run, fursure
 from figures import at_figure
 
 from fursure.cli import COMMANDS, _run
@@ -16,13 +17,11 @@ from fursure.engine.session import BULK
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
 
-Run = subprocess.CompletedProcess[str]
 
-
-def fursure(*args: object, stdin: bytes = b"", cwd: Path | None = None, **env: str) -> Run:
+def started(*args: object, cwd: Path | None = None, **env: str) -> Run:
+    """Run one command in a process of its own, where any warning is an error."""
     run = subprocess.run(
         [sys.executable, "-m", "fursure", *map(str, args)],
-        input=stdin,
         capture_output=True,
         check=False,
         cwd=cwd,
@@ -46,7 +45,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_help_names_every_command_and_imports_none() -> None:
-    run = fursure("--help")
+    run = started("--help")
     assert run.returncode == 0
     for name in COMMANDS:
         assert name in run.stdout
@@ -80,7 +79,7 @@ def test_wrong_usage_is_exit_2_on_standard_error(args: list[str], words: str) ->
 
 
 def test_a_photo_needs_no_model_named(photos: Path) -> None:
-    run = fursure("predict", photos / "cat0.jpg")
+    run = started("predict", photos / "cat0.jpg")
     assert run.returncode == 0
     assert run.stderr == ""
     assert len(run.stdout.splitlines()) == 1
@@ -143,7 +142,7 @@ def test_a_failure_is_one_sentence_without_a_traceback(
 
 
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
-    assert "Traceback" in fursure("--debug", "train", "nowhere", cwd=tmp_path).stderr
+    assert "Traceback" in started("--debug", "train", "nowhere", cwd=tmp_path).stderr
 
 
 def test_a_table_is_whole_and_is_not_overwritten(photos: Path, tmp_path: Path) -> None:
@@ -244,19 +243,21 @@ def test_an_error_cannot_move_the_cursor_either(tmp_path: Path) -> None:
 def test_training_prints_figures_on_stdout_and_the_rest_elsewhere(
     drawings: Path, tmp_path: Path
 ) -> None:
-    run = fursure("train", drawings, "-o", tmp_path / "m.fursure")
+    run = started("train", drawings, "-o", tmp_path / "m.fursure")
     assert run.returncode == 0
     assert "accuracy" in run.stdout
     assert "n = 80" in run.stdout
     assert "next: fursure predict" in run.stderr
-    again = fursure("train", drawings, "-o", tmp_path / "m.fursure")
+    again = started("train", drawings, "-o", tmp_path / "m.fursure")
     assert again.returncode == 0
     assert "nothing to do" in again.stderr
     assert again.stdout == run.stdout
 
 
 def test_training_says_its_figures_as_json(drawings: Path, tmp_path: Path) -> None:
-    run = fursure("train", drawings, "-o", tmp_path / "m.fursure", "--json", "-q")
+    run = fursure(
+        "train", drawings, "-o", tmp_path / "m.fursure", "--json", "-q", "--image-size", "96"
+    )
     values = json.loads(run.stdout)
     assert values["new"] is True
     assert values["figures"]["n"] == 80
@@ -272,7 +273,7 @@ def test_evaluation_says_how_many_answers_are_given(trained: Trained, drawings: 
 
 
 def test_the_doctor_finds_this_machine_well(tmp_path: Path) -> None:
-    run = fursure("doctor", "--json", FURSURE_HOME=str(tmp_path / "home"))
+    run = fursure("doctor", "--json", env={"FURSURE_HOME": str(tmp_path / "home")})
     assert run.returncode == 0
     findings = {one["what"]: one for one in map(json.loads, run.stdout.splitlines())}
     assert findings["test photo"]["good"]
@@ -285,15 +286,15 @@ def test_many_photos_tell_once_which_engine_runs_and_few_do_not(tmp_path: Path) 
     photo = jpeg(draw("cat", seed=1, size=64))
     for number in range(BULK):
         (tmp_path / f"{number}.jpg").write_bytes(photo)
-    assert fursure("predict", tmp_path).stderr.count("engine: ") == 1
-    assert "engine: " not in fursure("predict", "--quiet", tmp_path).stderr
-    assert "engine: " not in fursure("predict", tmp_path / "1.jpg").stderr
+    assert started("predict", tmp_path).stderr.count("engine: ") == 1
+    assert "engine: " not in started("predict", "--quiet", tmp_path).stderr
+    assert "engine: " not in started("predict", tmp_path / "1.jpg").stderr
 
 
 @pytest.mark.long
 def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "home").write_text("a file, no folder")
-    run = fursure("doctor", FURSURE_HOME=str(tmp_path / "home"))
+    run = fursure("doctor", env={"FURSURE_HOME": str(tmp_path / "home")})
     assert run.returncode == 1
     assert "PROBLEM  caches" in run.stdout
 
@@ -301,14 +302,14 @@ def test_the_doctor_says_what_is_wrong(tmp_path: Path) -> None:
 @pytest.mark.long
 def test_the_cache_is_listed_and_cleared(drawings: Path, tmp_path: Path) -> None:
     home = str(tmp_path / "home")
-    fursure("train", drawings, "-o", tmp_path / "m.fursure", FURSURE_HOME=home)
+    started("train", drawings, "-o", tmp_path / "m.fursure", FURSURE_HOME=home)
     listed = [
         json.loads(line)
-        for line in fursure("cache", "--json", FURSURE_HOME=home).stdout.splitlines()
+        for line in started("cache", "--json", FURSURE_HOME=home).stdout.splitlines()
     ]
     assert {one["kind"]: one["entries"] for one in listed} == {"features": 80, "fingerprints": 80}
-    assert "removed" in fursure("cache", "clear", FURSURE_HOME=home).stderr
-    assert fursure("cache", FURSURE_HOME=home).stdout == ""
+    assert "removed" in started("cache", "clear", FURSURE_HOME=home).stderr
+    assert started("cache", FURSURE_HOME=home).stdout == ""
 
 
 def test_backbones_at_hand_begin_with_the_default_and_what_it_is_worth() -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_cli import fursure
+from test_cli import started
 
 from fursure.images.drawings import draw, jpeg
 
@@ -31,7 +31,15 @@ def on_terminal(encoding: str, *args: object) -> tuple[int, str, str]:
     return run.returncode, run.stdout.decode(encoding), run.stderr.decode(encoding)
 
 
-@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "cp437", "cp932"])
+@pytest.mark.parametrize(
+    "encoding",
+    [
+        "cp1252",
+        "cp932",
+        pytest.param("latin-1", marks=pytest.mark.long),
+        pytest.param("cp437", marks=pytest.mark.long),
+    ],
+)
 def test_a_name_the_terminal_cannot_show_comes_out_escaped(encoding: str, named: Path) -> None:
     code, shown, errors = on_terminal(encoding, "predict", named)
     assert code == 0
@@ -41,7 +49,7 @@ def test_a_name_the_terminal_cannot_show_comes_out_escaped(encoding: str, named:
 
 
 def test_an_ascii_terminal_loses_no_row(named: Path) -> None:
-    run = fursure("predict", named, PYTHONIOENCODING="ascii")
+    run = started("predict", named, PYTHONIOENCODING="ascii")
     assert run.returncode == 0
     assert len(run.stdout.splitlines()) == 3
 
@@ -54,7 +62,7 @@ def test_training_prints_any_class_on_any_terminal(tmp_path: Path) -> None:
             path.write_bytes(jpeg(draw(kind, seed, size=64)))  # type: ignore[arg-type]
     model = tmp_path / "кот.fursure"
     code, shown, errors = on_terminal(
-        "cp1252", "train", tmp_path / "data", "-o", model, "--no-report"
+        "cp1252", "train", tmp_path / "data", "-o", model, "--no-report", "--image-size", "96"
     )
     assert code == 0
     assert "\\u043a\\u043e\\u0442" in shown
@@ -76,7 +84,13 @@ def in_shell(command: str) -> tuple[list[int], bytes]:
 @POSIX
 @pytest.mark.parametrize(
     ("redirected", "code"),
-    [("<&-", 0), ("2>&-", 0), (">&-", 1), (">&- 2>&-", 1), ("<&- >&- 2>&-", 1)],
+    [
+        ("2>&-", 0),
+        (">&-", 1),
+        ("<&- >&- 2>&-", 1),
+        pytest.param("<&-", 0, marks=pytest.mark.long),
+        pytest.param(">&- 2>&-", 1, marks=pytest.mark.long),
+    ],
 )
 def test_rows_for_a_closed_output_are_lost_with_a_word_and_no_traceback(
     redirected: str, code: int, named: Path

@@ -209,6 +209,7 @@ def test_a_chain_holds_unless_it_is_long_and_weak(length: int, step: int, whole:
     assert (len(set(found)) == 1) == whole
 
 
+@pytest.mark.long
 def test_a_hundred_thousand_photos_are_grouped_in_seconds() -> None:
     rng = np.random.default_rng(0)
     hashes, mirrored = random_hashes(rng, 100_000), random_hashes(rng, 100_000)

@@ -544,6 +544,7 @@ def test_a_closed_archive_reads_nothing(tmp_path: Path) -> None:
         source.read("p.zip!cat/1.jpg", LIMIT)
 
 
+@pytest.mark.long
 def test_twenty_thousand_files_are_listed_in_a_moment_and_little_memory(tmp_path: Path) -> None:
     for number in range(20_000):
         os.close(os.open(tmp_path / f"{number % 100:02}-{number}.jpg", os.O_CREAT | os.O_WRONLY))

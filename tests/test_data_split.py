@@ -106,6 +106,7 @@ def test_adding_photos_never_moves_an_old_one(
     assert all(len(found - {None}) == 1 for found in by_group(after).values())
 
 
+@pytest.mark.long
 @given(today=DATA, tomorrow=DATA)
 def test_even_without_a_saved_split_only_small_classes_can_change(
     today: list[Photo], tomorrow: list[Photo]

@@ -290,6 +290,7 @@ def test_encoding_uses_the_preprocessing(bundle: Bundle) -> None:
     assert not np.allclose(features[0], features[1])
 
 
+@pytest.mark.long
 @needs_openvino
 def test_threads_may_all_make_their_first_call_at_once() -> None:
     """It hung half of the time, in a process that had never run OpenVINO: hence the children."""

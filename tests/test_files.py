@@ -244,7 +244,7 @@ def test_a_named_home_that_cannot_be_written_is_still_read(
         ["check", "photos", "-q"],
         ["cache"],
         ["backbones"],
-        ["doctor"],
+        pytest.param(["doctor"], marks=pytest.mark.long, id="doctor"),
     ],
     ids=lambda args: args[0],
 )

@@ -13,9 +13,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import console
 import numpy as np
 import onnx
 import pytest
+from console import Run
 from onnx import numpy_helper
 from samples import draw_into
 
@@ -23,18 +25,19 @@ import fursure
 from fursure.images.drawings import draw, jpeg
 from fursure.splice import spliced
 
-Run = subprocess.CompletedProcess[str]
 Members = dict[str, bytes]
+LIGHT = ("--engine", "onnxruntime", "--image-size", "96")  # which the drawings have
 PETS = Path(fursure.__file__).parent / "models" / "pets.fursure"
 
 
 def run(*args: object, largest: int | None = None, **env: str) -> Run:
     """Run a command; ``largest`` is the size in bytes at which its files hit a full disk."""
+    if largest is None:
+        return console.fursure(*args, env=env)
 
     def full_disk() -> None:
         import resource
 
-        assert largest is not None
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
     return subprocess.run(
@@ -43,7 +46,7 @@ def run(*args: object, largest: int | None = None, **env: str) -> Run:
         text=True,
         check=False,
         env=os.environ | {"PYTHONWARNINGS": "error"} | env,
-        preexec_fn=full_disk if largest else None,
+        preexec_fn=full_disk,
     )
 
 
@@ -59,7 +62,7 @@ def fails(*args: object, words: tuple[str, ...], **knobs: Any) -> None:
 
 
 def train(data: Path, output: Path, *args: object, **knobs: Any) -> Run:
-    return run("train", data, "-o", output, "--engine", "onnxruntime", *args, **knobs)
+    return run("train", data, "-o", output, *LIGHT, *args, **knobs)
 
 
 def refuses(data: Path, *words: str) -> None:
@@ -400,7 +403,11 @@ def test_an_output_below_a_file_is_refused_before_any_work(photos: Path, tmp_pat
     ("args", "name"),
     [
         (("predict", "photos", "-q", "--csv", "out.csv"), "out.csv"),
-        (("evaluate", "pets", "photos", "-q", "--report", "out.html"), "out.html"),
+        pytest.param(
+            ("evaluate", "pets", "photos", "-q", "--report", "out.html"),
+            "out.html",
+            marks=pytest.mark.long,
+        ),
         (("split", "photos", "--out", "divided"), "the cache"),
         (("check", "photos", "-q"), "the cache"),
         (("demo", "--into", "demo"), "demo"),

@@ -337,6 +337,7 @@ def test_a_page_scanned_at_600_dpi_is_a_photo() -> None:
 # Profiles
 
 
+@pytest.mark.long
 def test_a_thousand_different_profiles_are_not_kept() -> None:
     photos = [
         encoded(

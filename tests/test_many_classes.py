@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from console import fursure
 from samples import draw_into
-from test_cli import fursure
 
 from fursure.bundle import Bundle, Seen, shipped
 from fursure.data.dataset import Dataset
@@ -100,7 +100,15 @@ def test_such_a_class_is_trained_and_measured_under_another_name(tmp_path: Path)
     with pytest.raises(BadData, match="a class cannot be called 'stranger'"):
         train(data, tmp_path / "m.fursure", Recipe())
     run = fursure(
-        "train", data, "-o", tmp_path / "m.fursure", "--no-report", "--rename", "stranger=not mine"
+        "train",
+        data,
+        "-o",
+        tmp_path / "m.fursure",
+        "--no-report",
+        "--rename",
+        "stranger=not mine",
+        "--image-size",
+        "96",
     )
     assert run.returncode == 0
     model = Bundle.read(tmp_path / "m.fursure")

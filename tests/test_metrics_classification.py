@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn import metrics
 
 from fursure.metrics.classification import Evaluation, evaluate, format_table
 from fursure.metrics.intervals import Estimate, proportion
@@ -30,6 +29,8 @@ def drawn(
 
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_figures_agree_with_scikit_learn(classes: int) -> None:
+    from sklearn import metrics
+
     probs, labels = drawn(500, classes)
     e, predicted = evaluate(probs, labels, NAMES[:classes]), probs.argmax(axis=1)
     scores = metrics.precision_recall_fscore_support(labels, predicted)
@@ -48,6 +49,8 @@ def test_figures_agree_with_scikit_learn(classes: int) -> None:
 
 
 def test_top_five_agrees_with_scikit_learn_and_needs_six_classes() -> None:
+    from sklearn import metrics
+
     probs, labels = drawn(300, 7)
     top5 = evaluate(probs, labels, NAMES).top5
     assert top5 is not None

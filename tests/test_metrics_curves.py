@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn import metrics
 
 from fursure.metrics.curves import POINTS, most_confused, precision_recall, reliability, roc
 from fursure.metrics.curves import selective as risk_coverage
@@ -19,6 +18,8 @@ def scored(n: int, *, ties: bool = False) -> tuple[np.ndarray, np.ndarray]:
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_a_roc_curve_is_that_of_scikit_learn(ties: bool) -> None:
+    from sklearn import metrics
+
     probs_NK, labels_N = scored(150, ties=ties)
     curve = roc(probs_NK, labels_N, 1, "dog")
     fpr, tpr, _ = metrics.roc_curve(labels_N, probs_NK[:, 1], drop_intermediate=False)
@@ -28,6 +29,8 @@ def test_a_roc_curve_is_that_of_scikit_learn(ties: bool) -> None:
 
 @pytest.mark.parametrize("ties", [False, True])
 def test_a_precision_recall_curve_is_that_of_scikit_learn(ties: bool) -> None:
+    from sklearn import metrics
+
     probs_NK, labels_N = scored(150, ties=ties)
     curve = precision_recall(probs_NK, labels_N, 1, "dog")
     precision, recall, _ = metrics.precision_recall_curve(labels_N, probs_NK[:, 1])
@@ -36,6 +39,8 @@ def test_a_precision_recall_curve_is_that_of_scikit_learn(ties: bool) -> None:
 
 
 def test_a_long_curve_keeps_its_area_in_few_points() -> None:
+    from sklearn import metrics
+
     probs_NK, labels_N = scored(50_000)
     curve = roc(probs_NK, labels_N, 1, "dog")
     assert len(curve.x) <= POINTS + 2

@@ -5,7 +5,6 @@ from math import erf, log
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from fursure.metrics.confusion import Confusion
 from fursure.metrics.figures import (
@@ -39,6 +38,8 @@ def test_the_area_counts_pairs_in_order_and_ties_by_half() -> None:
 
 
 def test_the_area_agrees_with_scikit_learn_for_two_classes() -> None:
+    from sklearn.metrics import roc_auc_score
+
     rng = np.random.default_rng(0)
     labels = rng.integers(2, size=300)
     scores = (rng.random(300) * 0.7 + labels * 0.3).round(2)  # rounding makes ties
@@ -48,6 +49,8 @@ def test_the_area_agrees_with_scikit_learn_for_two_classes() -> None:
 
 
 def test_the_area_agrees_with_scikit_learn_for_five_classes() -> None:
+    from sklearn.metrics import roc_auc_score
+
     rng = np.random.default_rng(0)
     labels, probs = rng.integers(5, size=400), rng.dirichlet(np.ones(5), size=400)
     found = roc_auc(probs, labels)
@@ -141,6 +144,7 @@ def test_calibration_error_ignores_the_order_of_photos() -> None:
     assert ece(confidence[turned], correct[turned]).value == pytest.approx(expected)
 
 
+@pytest.mark.long
 def test_noise_is_no_calibration_error_and_overconfidence_is_one() -> None:
     rng = np.random.default_rng(1)
     calibrated, plain, overconfident = [], [], []

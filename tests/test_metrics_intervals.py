@@ -98,6 +98,7 @@ def test_the_bootstrap_agrees_with_scipys_bca() -> None:
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=0.012)
 
 
+@pytest.mark.long
 def test_bootstrap_intervals_cover_a_skewed_mean() -> None:
     rng = np.random.default_rng(0)
     found = [bootstrap(rng.exponential(size=200), seed=run) for run in range(200)]
@@ -122,6 +123,7 @@ def test_losses_of_all_or_nothing_have_clopper_pearson_bounds(errors: int, trial
     assert (found.low, found.high) == pytest.approx((4 * exact.low, 4 * exact.high), rel=0.03)
 
 
+@pytest.mark.long
 def test_losses_with_a_rare_mistake_are_covered_where_a_bootstrap_fails() -> None:
     rng = np.random.default_rng(0)
     truth = 0.985 * 0.02 + 0.015 * 5

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from test_cli import fursure
+from console import fursure
 
 from fursure.errors import BadImage
 from fursure.images.drawings import draw, jpeg

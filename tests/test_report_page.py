@@ -46,7 +46,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """Return a model with a held-out test split, and its page."""
     folder = tmp_path_factory.mktemp("reported")
     photos = draw_into(folder / "photos", count=40)
-    recipe = Recipe(cross_validate_below=0, validation=0.2, test=0.2)
+    recipe = Recipe(cross_validate_below=0, validation=0.2, test=0.2, image_size=96)
     return train(photos, folder / "drawn.fursure", recipe, report=True)
 
 
@@ -110,6 +110,7 @@ def test_train_leaves_a_page_of_its_test_photos(model: Trained) -> None:
     assert "cat, really" not in seen.words
 
 
+@pytest.mark.long
 def test_few_photos_are_judged_out_of_fold_and_the_page_says_so(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=12)
     train(photos, tmp_path / "few.fursure", report=True)
@@ -247,11 +248,12 @@ def test_a_browser_shows_the_page_without_script_network_or_complaint(
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-def test_a_browser_never_scrolls_the_page_sideways(browser: Any, page: Path, width: int) -> None:
-    tab = browser.new_page(viewport={"width": width, "height": 800})
+def test_a_browser_never_scrolls_the_page_sideways(browser: Any, page: Path) -> None:
+    tab = browser.new_page()
     tab.goto(page.as_uri())
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    for width in (390, 1280):
+        tab.set_viewport_size({"width": width, "height": 800})
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width
     heat = tab.locator(".heat").first
     assert heat.evaluate("e => getComputedStyle(e).opacity") == "0"
     tab.get_by_label("Show what spoke for the answer").check()

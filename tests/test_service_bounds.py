@@ -271,6 +271,7 @@ def test_a_models_digest_is_computed_once(
     assert described(model)["digest"] == digest == service("GET", "/v1/model").json["digest"]
 
 
+@pytest.mark.long
 def test_clients_that_read_nothing_are_cut_off_and_hold_no_report(tmp_path: Path) -> None:
     shipped("pets").write(tmp_path / "mine.fursure")
     (tmp_path / "mine.report.html").write_bytes(b"x" * 4 * MEGABYTE)
@@ -291,6 +292,7 @@ def test_clients_that_read_nothing_are_cut_off_and_hold_no_report(tmp_path: Path
         assert 'reason="unread"' in service("GET", "/metrics").body.decode()
 
 
+@pytest.mark.long
 def test_the_end_waits_neither_for_who_does_not_read_nor_for_who_drips(tmp_path: Path) -> None:
     shipped("pets").write(tmp_path / "mine.fursure")
     (tmp_path / "mine.report.html").write_bytes(b"x" * 8 * MEGABYTE)
@@ -358,6 +360,7 @@ def test_a_large_photo_waits_for_memory_and_is_refused_after_a_while() -> None:
     assert memory.used == 0
 
 
+@pytest.mark.long
 def test_bodies_are_charged_as_they_come_and_given_back(service: Service) -> None:
     idle = service.state()[2]
     head = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 20000000\r\n\r\n"
@@ -433,6 +436,7 @@ def test_memory_of_a_large_photo_goes_back_to_the_system(tmp_path: Path) -> None
 # Places
 
 
+@pytest.mark.long
 def test_health_is_told_whatever_holds_the_connections(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "pets", *FAST) as service, ExitStack() as stack:
         for number in range(8 * 40):

@@ -167,6 +167,7 @@ def test_the_page_asks_for_the_token_it_needs(
         page.close()
 
 
+@pytest.mark.long
 def test_the_description_of_the_api_needs_nothing_foreign(tab: Any, service: Service) -> None:
     tab.goto(f"http://127.0.0.1:{service.port}/docs")
     tab.get_by_text("/v1/predict").last.wait_for(timeout=PATIENT)

@@ -136,7 +136,9 @@ def test_photos_that_are_all_near_duplicates_call_nobody_a_stranger() -> None:
     assert (familiar.familiarity(known(200, seed=3)[0]) >= familiar.threshold).all()
 
 
-@pytest.mark.parametrize("photos", [60, 200, 600])
+@pytest.mark.parametrize(
+    "photos", [60, *(pytest.param(count, marks=pytest.mark.long) for count in (200, 600))]
+)
 def test_few_photos_without_held_out_ones_give_up_one_in_a_hundred(photos: int) -> None:
     lost, taken = [], []
     for seed in range(30):

@@ -365,6 +365,7 @@ def test_a_conversion_prints_nothing_where_results_go(
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.long
 def test_a_network_without_a_map_has_none(timm: Any, tmp_path: Path, home: Path) -> None:
     folder = weights_in(tmp_path / "transformer", timm, "test_vit")
     session = OnnxRuntime(load_backbone(str(folder)).onnx, threads=1)
@@ -417,6 +418,7 @@ def test_a_damaged_conversion_is_made_anew(
     assert load_backbone("convnet") == wanted
 
 
+@pytest.mark.long
 def test_half_precision_is_half_the_file_and_close(weights: Path, kept_home: Path) -> None:
     whole, half = load_backbone(str(weights)), load_backbone(str(weights), precision="fp16")
     assert len(half.onnx) < 0.6 * len(whole.onnx)
@@ -424,6 +426,7 @@ def test_half_precision_is_half_the_file_and_close(weights: Path, kept_home: Pat
     assert not np.array_equal(features(half, 4), features(whole, 4))
 
 
+@pytest.mark.long
 def test_another_image_size_is_another_conversion(weights: Path, kept_home: Path) -> None:
     larger = load_backbone(str(weights), image_size=96)
     assert larger.preprocess.size == 96

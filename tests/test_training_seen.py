@@ -23,8 +23,8 @@ from fursure.workflows.compare import compare
 from fursure.workflows.division import Shares
 from fursure.workflows.train import Trained
 
-SPLIT = Recipe(cross_validate_below=0)
-FOLDS = Recipe(cross_validate_below=10**6)
+SPLIT = Recipe(cross_validate_below=0, image_size=96)
+FOLDS = Recipe(cross_validate_below=10**6, image_size=96)
 
 
 def photo(number: int, label: str, split: Split | None) -> Photo:

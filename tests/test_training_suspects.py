@@ -1,5 +1,7 @@
 """Who doubts a label, who finds a photo strange, and what gives a class away."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -86,6 +88,21 @@ def test_hopeless_features_give_finite_answers(what: str) -> None:
     found = judge(features_ND, labels_N, 2, np.arange(len(labels_N)) % 2, np.arange(len(labels_N)))
     for values in (found.doubt_N, found.similarity_N, found.probs_NK):
         assert np.isfinite(values).all()
+
+
+def test_few_photos_are_judged_as_all_their_features_would_judge_them() -> None:
+    features_ND, labels_N = np.random.default_rng(0).random((40, 100)), np.arange(40) % 2
+    features_ND[labels_N == 1, :5] += 0.4
+    fold_N, group_N = np.arange(40) % 5, np.arange(40)
+    few = Rows.of(features_ND, roots=True)
+    whole = replace(few, turn_DR=None)
+    assert (few.width, whole.width) == (40, 100)
+    even_N = np.ones(40, np.float32)
+    scores, wanted = (out_of_fold(rows, labels_N, 2, fold_N, even_N) for rows in (few, whole))
+    assert np.allclose(scores, wanted, atol=1e-4)
+    near = [nearest(alike(rows), group_N, count=5) for rows in (few, whole)]
+    assert np.array_equal(near[0].index_NJ, near[1].index_NJ)
+    assert np.allclose(near[0].similarity_NJ, near[1].similarity_NJ, atol=1e-4)
 
 
 def test_out_of_fold_scores_are_those_of_a_ridge_fitted_on_the_other_folds() -> None:

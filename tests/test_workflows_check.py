@@ -1,11 +1,11 @@
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from console import Run, fursure
 from PIL import Image
 from samples import draw_into
 
@@ -25,14 +25,8 @@ def kinds(found: Checked) -> dict[str, list[Finding]]:
     return by_kind
 
 
-def run(*args: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "fursure", "check", *map(str, args)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONWARNINGS": "error"},
-    )
+def run(*args: object) -> Run:
+    return fursure("check", *args)
 
 
 @pytest.fixture(scope="module")
@@ -264,15 +258,10 @@ def test_train_reads_the_corrections_from_the_command_line(spoilt: Path, tmp_pat
     saved = tmp_path / "corrections.csv"
     head, digest = "path,sha256,verdict,label\n", digests["dog/wrong.jpg"]
 
-    def trained(line: str) -> subprocess.CompletedProcess[str]:
+    def trained(line: str) -> Run:
         saved.write_text(head + line)
         command = ["train", spoilt, "-o", tmp_path / "m.fursure", "--corrections", saved]
-        return subprocess.run(
-            [sys.executable, "-m", "fursure", *map(str, command), "--engine", "onnxruntime"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return fursure(*command, "--engine", "onnxruntime")
 
     made = trained(f"dog/wrong.jpg,{digest},relabel,fox\n")
     assert made.returncode == 1

@@ -26,8 +26,10 @@ from fursure.workflows.compare import Ladder, compare, on_ground
 from fursure.workflows.division import Shares
 from fursure.workflows.evaluate import evaluate_model
 
-LIGHT = Recipe(name="light", head=LogisticRegression(strengths=(0.3, 0.1)), test=0.45)
-SMALL = Recipe(name="small", head=Mlp(hidden=(8,), epochs=3), photos=20)
+LIGHT = Recipe(
+    name="light", head=LogisticRegression(strengths=(0.3, 0.1)), test=0.45, image_size=96
+)
+SMALL = Recipe(name="small", head=Mlp(hidden=(8,), epochs=3), photos=20, image_size=96)
 BROKEN = Recipe(name="broken", backbone="nothing-here")
 
 
@@ -172,6 +174,7 @@ def test_an_interrupted_training_keeps_its_time(
     assert 0 < one.seconds < 60
 
 
+@pytest.mark.long
 def test_a_changed_recipe_is_not_taken_for_the_old_one(
     copied: Path, drawings: Path, ladder: Ladder
 ) -> None:
@@ -269,6 +272,7 @@ def test_the_command_prints_a_table_and_the_verdict(copied: Path, drawings: Path
     assert conclusion["kept"] == "linear-probe"
 
 
+@pytest.mark.long
 def test_a_class_called_like_an_answer_is_compared_under_another_name(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=12)
     (photos / "cat").rename(photos / "unsure")
@@ -297,6 +301,7 @@ def test_a_ladder_of_failures_alone_is_a_failure(drawings: Path, tmp_path: Path)
     assert run.stdout.splitlines()[1].startswith("broken  failed: no backbone")
 
 
+@pytest.mark.long
 def test_recipes_are_asked_about_photos_elsewhere_and_strangers_too(
     copied: Path, drawings: Path, tmp_path: Path
 ) -> None:

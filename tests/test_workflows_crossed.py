@@ -23,7 +23,12 @@ from fursure.training.tuning import Tuned
 from fursure.workflows.api import train
 from fursure.workflows.train import Trained
 
-FROZEN = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), folds=3, cross_validate_below=10**6)
+FROZEN = Recipe(
+    head=LogisticRegression(strengths=(0.1, 0.01)),
+    folds=3,
+    cross_validate_below=10**6,
+    image_size=96,
+)
 TUNED = replace(FROZEN, tune=FineTune(minutes=8))
 COUNT = 15  # photos of each class
 
@@ -172,6 +177,7 @@ def test_a_training_that_did_not_help_says_so(folder: Path, tmp_path: Path, call
     assert made.bundle.meta.backbone == "lite0"  # both runs are the frozen network: once
 
 
+@pytest.mark.long
 def test_trained_features_alone_are_said_to_know_strangers_worse(
     folder: Path, tmp_path: Path, calls: Calls
 ) -> None:

@@ -15,7 +15,7 @@ from fursure.workflows.compare import compare
 from fursure.workflows.division import Shares
 from fursure.workflows.split import split
 
-QUICK = Recipe(name="quick", head=LogisticRegression(strengths=(1.0,)))
+QUICK = Recipe(name="quick", head=LogisticRegression(strengths=(1.0,)), image_size=96)
 
 
 def parts(manifest: Manifest) -> dict[str, str | None]:
@@ -52,7 +52,11 @@ def test_a_split_without_a_wish_is_what_train_would_hold_out(
     drawings: Path, tmp_path: Path
 ) -> None:
     made = split(drawings, tmp_path / "parts")
-    train(drawings, tmp_path / "m.fursure", Recipe(head=QUICK.head, cross_validate_below=0))
+    train(
+        drawings,
+        tmp_path / "m.fursure",
+        Recipe(head=QUICK.head, cross_validate_below=0, image_size=96),
+    )
     assert parts(made.manifest) == parts(Manifest.load(tmp_path / "m.manifest.jsonl"))
     assert any("drawn by lot, as train draws" in note for note in made.notes)
 

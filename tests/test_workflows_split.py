@@ -5,8 +5,6 @@ import json
 import os
 import random
 import shutil
-import subprocess
-import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from console import fursure
 from PIL import Image
 from samples import encoder_graph
 
@@ -83,7 +82,9 @@ def test_the_manifest_says_of_each_photo_where_it_went(drawings: Path, tmp_path:
 
 def test_training_takes_the_parts_as_they_are(drawings: Path, tmp_path: Path) -> None:
     split(drawings, tmp_path / "out", {"train": 20, "val": 10, "test": 10})
-    recipe = Recipe(head=LogisticRegression(strengths=(0.3,)), cross_validate_below=5)
+    recipe = Recipe(
+        head=LogisticRegression(strengths=(0.3,)), cross_validate_below=5, image_size=96
+    )
     figures = train(tmp_path / "out", tmp_path / "m.fursure", recipe).bundle.meta.figures
     assert figures["basis"] == "test photos"
     assert figures["n"] == 10
@@ -448,20 +449,11 @@ def test_paths_of_rows_are_one_a_line_whatever_is_in_them(photos: Path, tmp_path
     assert r"cat/two\nlines.jpg" in lines
 
 
-def fursure(*args: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "fursure", "split", *map(str, args)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-
-
 def test_the_command_prints_a_table_and_says_what_comes_next(
     drawings: Path, tmp_path: Path
 ) -> None:
     command = [drawings, "--out", tmp_path / "out", "--train", "40", "--val", "0.25"]
-    run = fursure(*command)
+    run = fursure("split", *command)
     assert run.returncode == 0
     assert [line.split() for line in run.stdout.splitlines()] == [
         ["train", "val", "left", "over"],
@@ -470,7 +462,7 @@ def test_the_command_prints_a_table_and_says_what_comes_next(
         ["together", "40", "20", "20"],
     ]
     assert f"next: fursure train {tmp_path / 'out'}" in run.stderr
-    again = fursure(*command, "--json", "-q")
+    again = fursure("split", *command, "--json", "-q")
     assert again.stderr == ""
     told = json.loads(again.stdout)
     assert not told["new"]
@@ -486,6 +478,6 @@ def test_the_command_prints_a_table_and_says_what_comes_next(
     ],
 )
 def test_wrong_usage_is_said(args: list[str], words: str, tmp_path: Path) -> None:
-    run = fursure(tmp_path, "--out", tmp_path / "out", *args)
+    run = fursure("split", tmp_path, "--out", tmp_path / "out", *args)
     assert run.returncode == 2
     assert words in " ".join(run.stderr.split())

@@ -38,7 +38,7 @@ def things(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def sharpened(drawings: Path, things: Path, tmp_path_factory: pytest.TempPathFactory) -> Trained:
     output = tmp_path_factory.mktemp("sharp") / "sharp.fursure"
-    return train(drawings, output, Recipe(known_lost=0.1), strangers=things)
+    return train(drawings, output, Recipe(known_lost=0.1, image_size=96), strangers=things)
 
 
 def test_strangers_are_halved_measured_and_told(sharpened: Trained, things: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_direction_finds_strangers_that_look_familiar_and_loses_no_known_photo
 def test_the_same_strangers_are_done_and_others_are_another_model(
     sharpened: Trained, drawings: Path, things: Path, tmp_path: Path
 ) -> None:
-    recipe = Recipe(known_lost=0.1)
+    recipe = Recipe(known_lost=0.1, image_size=96)
     assert not train(drawings, sharpened.path, recipe, strangers=things).new
     output = tmp_path / sharpened.path.name
     output.write_bytes(sharpened.path.read_bytes())
@@ -125,6 +125,7 @@ def test_strangers_that_are_not_there_are_named(drawings: Path, tmp_path: Path) 
         train(drawings, tmp_path / "m.fursure", strangers=tmp_path / "nowhere")
 
 
+@pytest.mark.long
 def test_too_few_known_photos_cannot_use_strangers(things: Path, tmp_path: Path) -> None:
     few = draw_into(tmp_path / "few", count=8)
     with pytest.raises(BadData, match="16 known photos are too few to use strangers"):

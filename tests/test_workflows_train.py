@@ -24,7 +24,8 @@ from fursure.workflows.api import load, train
 from fursure.workflows.evaluate import evaluate_model
 from fursure.workflows.train import Trained
 
-LIGHT = Recipe(head=LogisticRegression(strengths=(0.3, 0.1)))
+# At 96 pixels, which the drawings have: five times less work than at 224, by the same network.
+LIGHT = Recipe(head=LogisticRegression(strengths=(0.3, 0.1)), image_size=96)
 DIVIDED = replace(LIGHT, cross_validate_below=5, validation=0.25, test=0.25)
 
 
@@ -254,10 +255,10 @@ def test_an_mlp_trains_into_a_bundle_that_answers_like_it(drawings: Path, tmp_pa
     assert result.evaluation.log_loss.value == pytest.approx(figures(made).log_loss.value, abs=1e-2)
 
 
-def test_ones_own_model_is_a_backbone(trained: Trained, drawings: Path, tmp_path: Path) -> None:
-    recipe = replace(LIGHT, backbone=str(trained.path))
-    made = train(drawings, tmp_path / "m.fursure", recipe)
+def test_ones_own_model_is_a_backbone(drawings: Path, tmp_path: Path) -> None:
     wanted = train(drawings, tmp_path / "w.fursure", LIGHT)
+    recipe = replace(LIGHT, backbone=str(wanted.path))
+    made = train(drawings, tmp_path / "m.fursure", recipe)
     assert made.bundle.model == wanted.bundle.model
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,8 +113,9 @@ def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
 
 
 def say(text: str) -> None:
-    """Print to standard error."""
-    click.echo(printable(text), err=True)
+    """Print to standard error; where it takes nothing, a full disk for one, work goes on without."""
+    with suppress(OSError):
+        click.echo(printable(text), err=True)
 
 
 def receipt(line: str) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.sureness.familiarity import RANK, SHIFT, unit
-from fursure.training.ridge import Matrix, Rows
+from fursure.training.ridge import Matrix, Rows, spanning
 
 DIRECTIONS = 300  # principal ones; the others tell photos apart, not what they show
 WHITENED = 0.7  # 0: directions weigh by their spread; 1: all the same
@@ -86,12 +86,20 @@ def familiar(features_ND: NDArray[Any]) -> Look:
     def seen_from_centre(part: NDArray[np.intp]) -> Matrix:
         return unit(unit(features_ND[part].astype(np.float32)) - centre_D)
 
-    products_DD = np.zeros((width, width), np.float32)
+    if len(features_ND) < width:  # few: along the directions that span them, for less
+        turn_DR = spanning(seen_from_centre(np.arange(len(features_ND))))
+        return _principal(lambda part: seen_from_centre(part) @ turn_DR, everyone, len(turn_DR.T))
+    return _principal(seen_from_centre, everyone, width)
+
+
+def _principal(look: Look, everyone: list[NDArray[np.intp]], width: int) -> Look:
+    """Return a look along the first directions of another one alone."""
+    products_RR = np.zeros((width, width), np.float32)
     for part in everyone:
-        block_BD = seen_from_centre(part)
-        products_DD += block_BD.T @ block_BD
-    axes_DR = np.linalg.eigh(products_DD)[1][:, ::-1][:, :RANK]
-    return lambda part: np.asarray(seen_from_centre(part) @ axes_DR)
+        block_BR = look(part)
+        products_RR += block_BR.T @ block_BR
+    axes_RR = np.linalg.eigh(products_RR)[1][:, ::-1][:, :RANK]
+    return lambda part: np.asarray(look(part) @ axes_RR)
 
 
 def _parts(index_N: NDArray[np.intp]) -> list[NDArray[np.intp]]:

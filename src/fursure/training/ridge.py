@@ -8,7 +8,7 @@ Dimension key: N rows, B rows of a block, D features, K classes.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -25,12 +25,16 @@ class Rows:
 
     With ``roots`` those are the roots of their shares of the whole (the Hellinger kernel):
     pooled activations vary with their size, and few large ones would outvote the others.
+
+    Fewer rows than features are handed out along directions that span them: every product of two
+    rows stays what it was, and so do a ridge regression and the principal directions, for less.
     """
 
     kept_ND: NDArray[Any]
     mean_D: Matrix
     inverse_D: Matrix  # 1 / standard deviation; 0 for a feature that never varies
     roots: bool
+    turn_DR: Matrix | None = None  # the directions that span few rows
 
     @classmethod
     def of(cls, kept_ND: NDArray[Any], *, roots: bool) -> "Rows":
@@ -45,10 +49,16 @@ class Rows:
         spread_D = np.sqrt(np.maximum(square_D / max(count, 1) - mean_D**2, 0))
         varies_D = spread_D > 1e-4 * max(float(spread_D.max(initial=0.0)), 1e-12)
         inverse_D = np.where(varies_D, 1 / np.where(varies_D, spread_D, 1), 0)
-        return cls(kept_ND, mean_D.astype(np.float32), inverse_D.astype(np.float32), roots)
+        rows = cls(kept_ND, mean_D.astype(np.float32), inverse_D.astype(np.float32), roots)
+        return replace(rows, turn_DR=spanning(rows.at(slice(None)))) if count < width else rows
 
     def __len__(self) -> int:
         return len(self.kept_ND)
+
+    @property
+    def width(self) -> int:
+        """The numbers of a row as it is handed out."""
+        return int((self.kept_ND if self.turn_DR is None else self.turn_DR).shape[1])
 
     def blocks(self) -> Iterator[tuple[slice, Matrix]]:
         """Yield every block and where it lies."""
@@ -65,15 +75,19 @@ class Rows:
             block_BD /= np.maximum(norm_B1, 1e-12)
         block_BD -= self.mean_D
         block_BD *= self.inverse_D
-        return block_BD
+        return block_BD if self.turn_DR is None else np.asarray(block_BD @ self.turn_DR)
 
     def covariance(self) -> Matrix:
         """Return the covariance (D, D) of the standardised rows."""
-        width = self.kept_ND.shape[1]
-        total_DD = np.zeros((width, width), np.float32)
+        total_DD = np.zeros((self.width, self.width), np.float32)
         for _, block_BD in self.blocks():
             total_DD += block_BD.T @ block_BD
         return total_DD / np.float32(max(len(self), 1))
+
+
+def spanning(rows_ND: Matrix) -> Matrix:
+    """Return orthonormal directions (D, R) of which every row is a sum, at most as many as rows."""
+    return np.asarray(np.linalg.qr(rows_ND.T)[0])
 
 
 @dataclass(slots=True)
@@ -125,16 +139,15 @@ def out_of_fold(
     ridge: float = RIDGE,
 ) -> Matrix:
     """Return the scores (N, K), about 1 for the class a row looks like and 0 for the others."""
-    width = rows.kept_ND.shape[1]
     ones_KK = np.eye(classes, dtype=np.float32)
     folds = np.unique(fold_N)
-    parts = {int(fold): _nothing(width, classes) for fold in folds}
+    parts = {int(fold): _nothing(rows.width, classes) for fold in folds}
     for place, block_BD in rows.blocks():
         target_BK, weight_B, fold_B = ones_KK[labels_N[place]], weight_N[place], fold_N[place]
         for fold, part in parts.items():
             here_B = fold_B == fold
             part.add(block_BD[here_B], target_BK[here_B], weight_B[here_B])
-    total = _nothing(width, classes)
+    total = _nothing(rows.width, classes)
     for part in parts.values():
         total = total + part
     found = {fold: (total - part).solved(ridge) for fold, part in parts.items()}
