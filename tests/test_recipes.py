@@ -155,7 +155,7 @@ def test_knobs_that_are_not_set_are_lines_to_uncomment() -> None:
     [
         ("sed = 3", "'sed' is no knob; the nearest is seed."),
         ("[tune]\nstags = 3", "'tune.stags' is no knob; the nearest is tune.stages."),
-        ("zzz = 3", "'zzz' is no knob; there are name, backbone, head, tune, "),
+        ("zzz = 3", "'zzz' is no knob; there are name, backbone, features_output, head, tune, "),
         ("layer_decay = 0.5", "'layer_decay' is no knob; it belongs in [tune]."),
         (
             "[head]\nhidden = [3]",

@@ -113,7 +113,7 @@ def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
 
 
 def say(text: str) -> None:
-    """Print to standard error; where it takes nothing, a full disk for one, work goes on without."""
+    """Print to standard error; on a full disk, say, where it takes nothing, work goes on."""
     with suppress(OSError):
         click.echo(printable(text), err=True)
 
