@@ -62,8 +62,9 @@ class Seen:
     def __contains__(self, sha256: object) -> bool:
         key = short_digests([str(sha256)])[0]
         return any(
-            len(one) > 0 and one[min(int(np.searchsorted(one, key)), len(one) - 1)] == key
-            for one in (self.training, self.validation, self.encoder)
+            len(digests) > 0
+            and digests[min(int(np.searchsorted(digests, key)), len(digests) - 1)] == key
+            for digests in (self.training, self.validation, self.encoder)
         )
 
 
@@ -120,10 +121,10 @@ class Bundle:
         """
         if max_error is None:
             return self.meta.default_threshold
-        found = self.meta.risks.threshold_for(max_error)
-        if found is None:
+        certified = self.meta.risks.threshold_for(max_error)
+        if certified is None:
             raise RiskNotCertified(self.meta.name, self.meta.risks.explain(max_error))
-        return found
+        return certified
 
     def answer(self, label: str, confidence: float, familiarity: float, threshold: float) -> str:
         """Return what to say: "stranger" before "unsure" before the label.

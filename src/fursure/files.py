@@ -89,7 +89,7 @@ def _expanded(chosen: str) -> Path:
 
 def _can_be_written(folder: Path) -> bool:
     """Return whether ``folder`` can be written, or made."""
-    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    there = next((path for path in (folder, *folder.parents) if path.exists()), folder)
     return there.is_dir() and os.access(there, os.W_OK)
 
 

@@ -51,7 +51,7 @@ def _of_file(path: Path) -> dict[str, bytes]:
 
 
 def _of_folder(path: Path) -> dict[str, bytes]:
-    names = sorted(one.name for one in path.iterdir())
+    names = sorted(path.name for path in path.iterdir())
     _check_names(names)
     members = {}
     for name in names:
@@ -64,12 +64,12 @@ def _of_folder(path: Path) -> dict[str, bytes]:
 
 
 def _check_names(names: Iterable[str]) -> None:
-    found = list(names)
-    wanted = LIMITS.keys() - {"model.onnx" if "model.splice" in found else "model.splice"}
-    if missing := sorted(wanted - set(found)):
+    members = list(names)
+    wanted = LIMITS.keys() - {"model.onnx" if "model.splice" in members else "model.splice"}
+    if missing := sorted(wanted - set(members)):
         raise ValueError(f"{missing[0]} is missing; copy it again")
-    if len(found) > len(wanted):
-        extra = sorted(set(found) - LIMITS.keys()) or ["a file twice"]
+    if len(members) > len(wanted):
+        extra = sorted(set(members) - LIMITS.keys()) or ["a file twice"]
         raise ValueError(f"it also holds {extra[0][:100]!r}, which no bundle has")
 
 

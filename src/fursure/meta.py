@@ -170,9 +170,11 @@ class Meta:
             raise ValueError(
                 f"its format is {version} and this fursure reads up to {FORMAT}; upgrade fursure"
             )
-        if unknown := values.keys() - {one.name for one in fields(cls)}:
+        if unknown := values.keys() - {knob.name for knob in fields(cls)}:
             raise ValueError(f"bundle.json holds {', '.join(sorted(unknown))}, which is unknown")
-        needed = {one.name for one in fields(cls) if one.default is one.default_factory is MISSING}
+        needed = {
+            knob.name for knob in fields(cls) if knob.default is knob.default_factory is MISSING
+        }
         if lacking := needed - values.keys():
             raise ValueError(f"bundle.json lacks {', '.join(sorted(lacking))}")
         for name, check in SCHEMA.items():
@@ -202,8 +204,8 @@ def _labels(values: Any) -> tuple[str, ...]:
         not isinstance(values, list)
         or len(values) < 2
         or len(set(map(str, values))) != len(values)
-        or not all(isinstance(one, str) and 0 < len(one) <= 200 for one in values)
-        or not all(one.isprintable() for one in values)
+        or not all(isinstance(value, str) and 0 < len(value) <= 200 for value in values)
+        or not all(value.isprintable() for value in values)
     ):
         raise ValueError("its labels are not at least two different printable names")
     return tuple(values)

@@ -50,8 +50,8 @@ class Weights:
             raise MissingWeights(self.package, "it is not installed", f"'{wanted}'")
         data = path.read_bytes()
         if hashlib.sha256(data).hexdigest() != self.sha256:
-            found = f"{path} is not the file it published"
-            raise MissingWeights(self.package, found, f"--force-reinstall '{self.package}'")
+            why = f"{path} is not the file it published"
+            raise MissingWeights(self.package, why, f"--force-reinstall '{self.package}'")
         return data
 
     def place(self) -> Path | None:

@@ -66,7 +66,7 @@ def check(
     from fursure.workflows.check import check as work
 
     run = options.run_from(knobs, quiet=quiet)
-    found = work(
+    checked = work(
         options.dataset_from(data, knobs),
         run,
         backbone=backbone,
@@ -75,38 +75,38 @@ def check(
         overwrite=overwrite,
     )
     if as_json:
-        for one in found.findings:
-            click.echo(options.to_json(one.to_json()))
+        for finding in checked.findings:
+            click.echo(options.to_json(finding.to_json()))
     else:
-        for line in _table(found):
+        for line in _table(checked):
             click.echo(line)
-    for note in found.notes:
+    for note in checked.notes:
         run.say(note)
     then = f"; open {output} in a browser" if output else "; to review: -o review.html"
-    run.say(f"done in {found.seconds:.1f} s{then if found.findings else ''}")
-    if found.unreadable:
+    run.say(f"done in {checked.seconds:.1f} s{then if checked.findings else ''}")
+    if checked.unreadable:
         ctx.exit(3)
 
 
-def _table(found: "Checked") -> list[str]:
+def _table(checked: "Checked") -> list[str]:
     """Return the lines a person reads: a few of each kind, the worst first."""
     from fursure.data.findings import KINDS
 
-    counts = found.counts()
-    photos, findings = len(found.manifest.photos), sum(counts.values())
+    counts = checked.counts()
+    photos, findings = len(checked.manifest.photos), sum(counts.values())
     lines = [f"{counted(photos, 'photo')}, {counted(findings, 'finding')}"]
-    if found.doubts:
-        lines.append(printable(found.doubts.sentence()))
+    if checked.doubts:
+        lines.append(printable(checked.doubts.sentence()))
     for kind, title in KINDS.items():
         if kind not in counts:
             continue
         lines.append(f"{counts[kind]:>6,}  {title}")
-        mine = [one for one in found.findings if one.kind == kind]
-        lines += [f"          {_line(one.paths, one.reason)}" for one in mine[:LINES]]
+        mine = [finding for finding in checked.findings if finding.kind == kind]
+        lines += [f"          {_line(finding.paths, finding.reason)}" for finding in mine[:LINES]]
         if len(mine) > LINES:
             lines.append(f"          and {len(mine) - LINES:,} more")
-    if found.cues and "cue" not in counts:
-        lines.append(f"No fact gives a class away. {found.cues[0].sentence()}.")
+    if checked.cues and "cue" not in counts:
+        lines.append(f"No fact gives a class away. {checked.cues[0].sentence()}.")
     return lines
 
 

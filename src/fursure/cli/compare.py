@@ -100,7 +100,7 @@ def compare(
     )
     for line in _as_json(ladder) if as_json else _as_text(ladder, run.cores):
         click.echo(line)
-    failed = sum(isinstance(one, Failed) for one in ladder.rungs)
+    failed = sum(isinstance(rung, Failed) for rung in ladder.rungs)
     if failed:
         ctx.exit(3 if failed < len(ladder.rungs) else 1)
 
@@ -116,21 +116,23 @@ def _named(
     from fursure.workflows.compare import WITHOUT_TORCH, on_ground
 
     if not names:
-        told = " and ".join(one.name for one in WITHOUT_TORCH)
-        say(f"no recipe named, so {told}, which need no torch; `fursure recipes` lists the others")
-    found = [open_recipe(name) for name in names] or list(WITHOUT_TORCH)
-    return [on_ground(one, backbone=backbone, minutes=minutes) for one in found]
+        listed = " and ".join(recipe.name for recipe in WITHOUT_TORCH)
+        say(
+            f"no recipe named, so {listed}, which need no torch; `fursure recipes` lists the others"
+        )
+    chosen = [open_recipe(name) for name in names] or list(WITHOUT_TORCH)
+    return [on_ground(recipe, backbone=backbone, minutes=minutes) for recipe in chosen]
 
 
 def _as_json(ladder: "Ladder") -> list[str]:
-    return [options.to_json(one) for one in (*ladder.rows(), ladder.conclusion())]
+    return [options.to_json(row) for row in (*ladder.rows(), ladder.conclusion())]
 
 
 def _as_text(ladder: "Ladder", threads: int) -> list[str]:
     from fursure.metrics.ladder import Rung
     from fursure.report.ladder import table
 
-    engines = sorted({one.engine for one in ladder.rungs if isinstance(one, Rung)})
+    engines = sorted({rung.engine for rung in ladder.rungs if isinstance(rung, Rung)})
     lines = [ladder.title, *table(ladder.rungs)]
     if ladder.verdict is not None:
         lines += [

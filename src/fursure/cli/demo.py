@@ -31,9 +31,10 @@ def demo(into: Path, quiet: bool) -> None:
     click.echo(f"answered           {made.evaluated.answered}, of which wrong {wrong or 'none'}")
     kinds = ", ".join(f"{count} {answer}" for answer, count in made.strangers.most_common())
     click.echo(f"drawn strangers    {kinds}\n")
-    for one in made.predictions:
-        sure = f"{one.label} {one.confidence:.1%}, familiarity {one.familiarity:.2f}"
-        click.echo(f"drawing of {one.path:12}  →  {one.answer:9} ({sure})")
+    for prediction in made.predictions:
+        sure = f"{prediction.label} {prediction.confidence:.1%}"
+        sure += f", familiarity {prediction.familiarity:.2f}"
+        click.echo(f"drawing of {prediction.path:12}  →  {prediction.answer:9} ({sure})")
     click.echo(f"\nLook at {made.picture}. With your own photos, a folder for each class:")
     click.echo("  fursure train PHOTOS -o mine.fursure")
     click.echo("  fursure predict -m mine.fursure ANOTHER.jpg")

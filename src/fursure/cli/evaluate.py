@@ -57,7 +57,7 @@ def evaluate(
     from fursure.workflows.judge import judge
 
     run, page = options.run_from(knobs, quiet=quiet), report or _beside(model, data)
-    found = judge(
+    judged = judge(
         model,
         options.dataset_from(data, knobs),
         run,
@@ -68,15 +68,15 @@ def evaluate(
         overwrite=overwrite,
     )
     if as_json:
-        click.echo(options.to_json(found.to_json()))
+        click.echo(options.to_json(judged.to_json()))
     else:
-        for line in found.lines():
+        for line in judged.lines():
             click.echo(printable(line))
-    for note in found.notes():
+    for note in judged.notes():
         run.say(note)
     if page is None and not no_report:
         run.say("no page: --report FILE.html says where it goes")
-    if found.evaluated.failed:
+    if judged.evaluated.failed:
         ctx.exit(3)
 
 

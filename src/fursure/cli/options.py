@@ -74,7 +74,7 @@ quiet: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress
 def _pairs(
     _ctx: click.Context, _option: click.Parameter, written: tuple[str, ...]
 ) -> dict[str, str]:
-    pairs = [one.partition("=") for one in written]
+    pairs = [pair.partition("=") for pair in written]
     for old, _, new in pairs:
         if not old or not new.strip():
             raise click.BadParameter(f"{old!r} needs a new name, as in 'unsure=doubtful'")

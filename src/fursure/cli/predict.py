@@ -83,13 +83,17 @@ def predict(
                 options.say(f"continuing after {counted(table.rows_before, 'row')}")
             if not quiet:
                 predictions = _counted(predictions, stack)
-        line = (lambda one: options.to_json(one.to_json())) if as_json else _row_of(bundle)
-        for number, one in enumerate(predictions, 1):
-            tally(one)
+        line = (
+            (lambda prediction: options.to_json(prediction.to_json()))
+            if as_json
+            else _row_of(bundle)
+        )
+        for number, prediction in enumerate(predictions, 1):
+            tally(prediction)
             if table is None:
-                click.echo(line(one))
+                click.echo(line(prediction))
             else:
-                table(one, flush=number % FLUSH_EVERY == 0)
+                table(prediction, flush=number % FLUSH_EVERY == 0)
     if table:
         tally.failed_before = table.failed_before
         table.sign(0 if tally.all_good and inputs.all_good else 3)
@@ -137,22 +141,22 @@ def _table(
 
 def _counted(predictions: Iterable["Prediction"], stack: ExitStack) -> Iterator["Prediction"]:
     advance = stack.enter_context(options.bar("predicting", None))
-    for one in predictions:
-        yield one
+    for prediction in predictions:
+        yield prediction
         advance(1)
 
 
 def _row_of(bundle: "Bundle") -> "Callable[[Prediction], str]":
     """Return what makes a row of the table that a person reads."""
     width = max(8, *(len(label) for label in bundle.meta.labels))
-    return lambda one: _row(one, width)
+    return lambda prediction: _row(prediction, width)
 
 
-def _row(one: "Prediction", width: int) -> str:
-    path = printable(one.path)
-    if one.error is not None:
-        return f"{'error':{width}}  {'':12}  {path}: {printable(one.error)}"
-    sure = f"{percent(one.confidence)} sure" if one.answer == one.label else ""
-    if one.answer == "unsure":
-        sure = f"{one.label} {percent(one.confidence)}?"
-    return f"{one.answer:{width}}  {sure:{max(12, width + 7)}}  {path}"
+def _row(prediction: "Prediction", width: int) -> str:
+    path = printable(prediction.path)
+    if prediction.error is not None:
+        return f"{'error':{width}}  {'':12}  {path}: {printable(prediction.error)}"
+    sure = f"{percent(prediction.confidence)} sure" if prediction.answer == prediction.label else ""
+    if prediction.answer == "unsure":
+        sure = f"{prediction.label} {percent(prediction.confidence)}?"
+    return f"{prediction.answer:{width}}  {sure:{max(12, width + 7)}}  {path}"

@@ -18,8 +18,8 @@ def recipes(name: str | None, as_json: bool) -> None:
     from fursure.recipes import ENTRIES
     from fursure.recipes.toml import open_recipe, to_toml
 
-    for one in [name] if name else ENTRIES:
-        entry, recipe = ENTRIES.get(one), open_recipe(one)
+    for recipe_name in [name] if name else ENTRIES:
+        entry, recipe = ENTRIES.get(recipe_name), open_recipe(recipe_name)
         about = entry.about if entry else ""
         if as_json:
             line = {"name": recipe.name, "about": about, "recipe": recipe.to_json()}
@@ -27,7 +27,7 @@ def recipes(name: str | None, as_json: bool) -> None:
         elif name:
             click.echo(_commented(about) + to_toml(recipe), nl=False)
         else:
-            click.echo(f"{one:18} {about.partition(chr(10))[0]}")
+            click.echo(f"{recipe_name:18} {about.partition(chr(10))[0]}")
 
 
 def _commented(about: str) -> str:

@@ -26,16 +26,16 @@ class Tally:
     not_linked: int = 0
     unlinked: list[str] = field(default_factory=list)  # the first of them, in sentences
 
-    def __call__(self, one: "Prediction") -> None:
+    def __call__(self, prediction: "Prediction") -> None:
         """Count one photo, and link it."""
-        if one.error is not None:
+        if prediction.error is not None:
             self.failed += 1
             return
-        self.answers[one.answer] += 1
-        if self.sort and (reason := self.sort(one)):
+        self.answers[prediction.answer] += 1
+        if self.sort and (reason := self.sort(prediction)):
             self.not_linked += 1
             if len(self.unlinked) < SHOWN:
-                self.unlinked.append(f"not linked: {one.path}: {reason}")
+                self.unlinked.append(f"not linked: {prediction.path}: {reason}")
 
     @property
     def all_good(self) -> bool:
@@ -65,8 +65,8 @@ def about_inputs(inputs: "Photos") -> Iterator[str]:
     """Yield what was passed over, and where there was no photo at all."""
     yield from inputs.notes
     if kinds := +inputs.passed_over:
-        told = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
-        yield f"passed over {told}; a file that is named itself is tried, whatever its ending"
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
+        yield f"passed over {listed}; a file that is named itself is tried, whatever its ending"
     for name in inputs.without[:SHOWN]:
         yield f"{name}: there is no photo in it"
     if len(inputs.without) > SHOWN:

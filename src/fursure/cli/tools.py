@@ -62,11 +62,11 @@ def cache(action: str, backbones: bool, as_json: bool) -> None:
         size = clear(include_backbones=backbones)
         options.say(f"removed {size / 1e6:.1f} MB")
         return
-    for one in cached():
+    for file in cached():
         if as_json:
-            click.echo(options.to_json(one.to_json()))
+            click.echo(options.to_json(file.to_json()))
         else:
-            click.echo(f"{one.kind:14} {one.megabytes:9.1f} MB  {one.entries:>9}  {one.path}")
+            click.echo(f"{file.kind:14} {file.megabytes:9.1f} MB  {file.entries:>9}  {file.path}")
 
 
 @click.command()
@@ -77,11 +77,11 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     from fursure.workflows.tools import examine
 
     findings = list(examine())
-    for one in findings:
-        mark = "ok" if one.good else "PROBLEM"
+    for finding in findings:
+        mark = "ok" if finding.good else "PROBLEM"
         if as_json:
-            click.echo(options.to_json(one.to_json()))
+            click.echo(options.to_json(finding.to_json()))
         else:
-            click.echo(f"{mark:8} {one.what:16} {printable(one.found)}")
-    if not all(one.good for one in findings):
+            click.echo(f"{mark:8} {finding.what:16} {printable(finding.found)}")
+    if not all(finding.good for finding in findings):
         ctx.exit(1)

@@ -125,13 +125,13 @@ def _preview(
         preview.show_augmented(dataset, recipe, sheet)
         options.say(f"{sheet}: each row a photo as it is, then as passes of training would see it")
     if find_rate:
-        found = preview.find_rate(dataset, recipe, run)
+        range_ = preview.find_rate(dataset, recipe, run)
         if as_json:
-            click.echo(options.to_json(found.to_json()))
+            click.echo(options.to_json(range_.to_json()))
             return
-        for rate, loss in found.curve:
+        for rate, loss in range_.curve:
             click.echo(f"{rate:9.1e}  {loss:7.4f} nats")
-        click.echo(f"suggested: --rate {found.suggested:.0e}")
+        click.echo(f"suggested: --rate {range_.suggested:.0e}")
 
 
 def _stem(data: Path) -> str:

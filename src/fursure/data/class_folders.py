@@ -36,7 +36,7 @@ def by_split_folders(contents: Contents, base: str) -> list[Photo]:
             continue
         home = f"{base}{top}/"
         classes = by_top(tops[top], home)
-        if [split_named(one) for one in classes] == [split]:  # training_set/training_set/cat
+        if [split_named(name) for name in classes] == [split]:  # training_set/training_set/cat
             home += f"{next(iter(classes))}/"
             classes = by_top(tops[top], home)
         classes.pop("", None)

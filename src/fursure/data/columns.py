@@ -91,14 +91,14 @@ def columns_of(cells: Cells, table: Path, *, labelled: bool) -> Columns:
         for known in (_PATHS, _LABELS, _SPLITS)
     )
     if path is None or (labelled and label is None):
-        found = some((repr(name[:40]) for name in cells), most=8)
+        shown = some((repr(name[:40]) for name in cells), most=8)
         raise BadData(
-            f"{table} has the columns {found}; it needs "
+            f"{table} has the columns {shown}; it needs "
             f"{'one of paths' if path is None else 'one of labels'}: name the columns "
             "'path' and 'label' in the first line."
         )
-    flags = {names[one]: part for one, part in _FLAGS.items() if one in names}
-    folds = tuple(names[one] for one in _FOLDS if one in names)
+    flags = {names[column]: part for column, part in _FLAGS.items() if column in names}
+    folds = tuple(names[column] for column in _FOLDS if column in names)
     if split is not None:
         flags, folds = {}, (*folds, *flags)
     return Columns(path=path, label=label, split=split, flags=flags, ignored=folds)

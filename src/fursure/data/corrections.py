@@ -60,17 +60,17 @@ def read_corrections(path: str | PathLike[str]) -> tuple[Correction, ...]:
     number, head = next(rows, (1, []))
     names = [name.strip().lower() for name in head]
     if missing := [name for name in NEEDED if name not in names]:
-        found = some((repr(name[:40]) for name in head), most=8) or "nothing"
+        shown = some((repr(name[:40]) for name in head), most=8) or "nothing"
         raise BadData(
-            f"{path}, line {number}: found the columns {found}; it needs {', '.join(NEEDED)}, "
+            f"{path}, line {number}: found the columns {shown}; it needs {', '.join(NEEDED)}, "
             f"and lacks {missing[0]!r}."
         )
     found_by: dict[tuple[str, str], Correction] = {}
     for number, cells in rows:
         by_name = dict(zip(names, cells, strict=False))
         values = {name: by_name.get(name, "") for name in COLUMNS}
-        one = _correction(values, f"{path}, line {number}")
-        found_by[one.path, one.sha256] = one
+        correction = _correction(values, f"{path}, line {number}")
+        found_by[correction.path, correction.sha256] = correction
     return tuple(found_by.values())
 
 
@@ -84,11 +84,16 @@ def corrected(
     Raises:
         BadData: a new label is none of ``labels``.
     """
-    for one in corrections:
-        if one.label is not None and one.label not in labels:
+    for correction in corrections:
+        if correction.label is not None and correction.label not in labels:
             known = some(map(repr, labels), most=10)
-            raise BadData(f"{one.place}: no photo has the label {one.label!r}; there are {known}.")
-    by_photo = {(comparable(one.path), one.sha256): one for one in corrections}
+            raise BadData(
+                f"{correction.place}: no photo has the label {correction.label!r}; there are "
+                f"{known}."
+            )
+    by_photo = {
+        (comparable(correction.path), correction.sha256): correction for correction in corrections
+    }
     result: list[Photo] = []
     used: set[str] = set()
     for photo in photos:
@@ -101,11 +106,11 @@ def corrected(
             result.append(_applied(photo, verdict))
     paths = {comparable(photo.path) for photo in photos}
     notes = (
-        f"{one.place}: {one.path} "
-        + ("is another photo by now" if comparable(one.path) in paths else "is gone")
+        f"{correction.place}: {correction.path} "
+        + ("is another photo by now" if comparable(correction.path) in paths else "is gone")
         + "; its verdict was not applied"
-        for one in corrections
-        if one.place not in used
+        for correction in corrections
+        if correction.place not in used
     )
     return Corrected(tuple(result), tuple(notes))
 
@@ -178,11 +183,11 @@ def _unescaped(text: str) -> str:
     return text[2:] if text.startswith("./") and text[2:].startswith(_FORMULA) else text
 
 
-def _applied(photo: Photo, one: Correction) -> Photo:
-    match one.verdict:
+def _applied(photo: Photo, correction: Correction) -> Photo:
+    match correction.verdict:
         case "keep":
             return photo
         case "relabel":
-            return replace(photo, label=one.label)
+            return replace(photo, label=correction.label)
         case "drop":
             return photo if photo.reason else replace(photo, reason=DROPPED)

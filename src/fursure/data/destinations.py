@@ -30,13 +30,15 @@ def destinations(manifest: Manifest, prefix: str = "") -> dict[str, str]:
         if photo.label is not None and photo.split is not None:
             of_class[photo.label].append(photo)
     folders = class_folders(manifest.labels)
-    found: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for label, members in of_class.items():
-        own = {one.path: one.path.removeprefix(prefix).rpartition("/")[2] for one in members}
+        own = {
+            member.path: member.path.removeprefix(prefix).rpartition("/")[2] for member in members
+        }
         names = _distinct(own)
-        for one in members:
-            found[one.path] = f"{one.split}/{folders[label]}/{names[one.path]}"
-    return found
+        for member in members:
+            targets[member.path] = f"{member.split}/{folders[label]}/{names[member.path]}"
+    return targets
 
 
 def class_folders(labels: Iterable[str]) -> dict[str, str]:
@@ -50,7 +52,8 @@ def safe_name(text: str, *, tag: str = "") -> str:
     ``tag`` comes before its extension.
     """
     shown = "".join(
-        one if one.isprintable() and one not in _FORBIDDEN else "_" for one in text.strip(" ")
+        letter if letter.isprintable() and letter not in _FORBIDDEN else "_"
+        for letter in text.strip(" ")
     )
     shown = re.sub(r"^[. ]+", "_", shown)
     stem, dot, extension = shown.rpartition(".")

@@ -76,18 +76,20 @@ class Finding:
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings by kind, those of a kind from the worst on."""
     order = {kind: number for number, kind in enumerate(KINDS)}
-    return tuple(sorted(findings, key=lambda one: (order[one.kind], -one.score, one.paths)))
+    return tuple(
+        sorted(findings, key=lambda finding: (order[finding.kind], -finding.score, finding.paths))
+    )
 
 
 def about_files(rows: Sequence[Scanned]) -> Iterator[Finding]:
     """Yield what cannot be read, and what is named like something else."""
-    for one in rows:
-        photo, facts = one.photo, one.facts
-        if photo.reason is not None and one.fingerprint is None:
+    for row in rows:
+        photo, facts = row.photo, row.facts
+        if photo.reason is not None and row.fingerprint is None:
             yield _one(photo, "unreadable", photo.reason)
         elif facts is not None and suffix(photo.path) not in ENDINGS.get(facts.format, {""}):
-            found = suffix(photo.path)
-            yield _one(photo, "misnamed", f"a {facts.format} file called {found}")
+            ending = suffix(photo.path)
+            yield _one(photo, "misnamed", f"a {facts.format} file called {ending}")
 
 
 def about_copies(photos: Sequence[Photo]) -> Iterator[Finding]:
@@ -97,7 +99,7 @@ def about_copies(photos: Sequence[Photo]) -> Iterator[Finding]:
         groups[photo.group].append(photo)
     for members in groups.values():
         if len(members) > 1:
-            yield from _about_group(sorted(members, key=lambda one: (one.sha256, one.path)))
+            yield from _about_group(sorted(members, key=lambda photo: (photo.sha256, photo.path)))
 
 
 def _about_group(members: list[Photo]) -> Iterator[Finding]:
@@ -106,11 +108,11 @@ def _about_group(members: list[Photo]) -> Iterator[Finding]:
     exact = len({photo.sha256 for photo in members}) == 1
     what = "the same file" if exact else "near-duplicates"
     if len(labels) > 1:
-        told = " and ".join(labels)
-        yield _several(members, "conflict", f"{what} under {told}: one label is wrong", exact)
+        names = " and ".join(labels)
+        yield _several(members, "conflict", f"{what} under {names}: one label is wrong", exact)
     if len(splits) > 1:
-        told = " and ".join(splits)
-        yield _several(members, "leak", f"{what} in {told}: figures would flatter", exact)
+        names = " and ".join(splits)
+        yield _several(members, "leak", f"{what} in {names}: figures would flatter", exact)
     if len(labels) == 1 and len(splits) < 2:
         places = f"{what} in {len(members)} places"
         yield _several(members, "duplicate" if exact else "copy", places, exact)
@@ -118,7 +120,7 @@ def _about_group(members: list[Photo]) -> Iterator[Finding]:
 
 def about_looks(rows: Sequence[Scanned]) -> Iterator[Finding]:
     """Yield photos that show little, each for its most telling flaw only."""
-    seen = [(one.photo, one.facts) for one in rows if one.facts is not None]
+    seen = [(row.photo, row.facts) for row in rows if row.facts is not None]
     if not seen:
         return
     usual = _Usual(

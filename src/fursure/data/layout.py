@@ -115,13 +115,13 @@ def _by_layout(source: Source, contents: Contents, base: str, *, lone_class: boo
 
 def _no_photos(source: Source, contents: Contents) -> NoPhotos:
     kinds = (+contents.skipped).most_common(6)
-    found = ", ".join(f"{kind}: {count}" for kind, count in kinds) or "nothing at all"
+    listed = ", ".join(f"{kind}: {count}" for kind, count in kinds) or "nothing at all"
     if contents.photos or not contents.archives:
-        return NoPhotos(source.path, found)
+        return NoPhotos(source.path, listed)
     names = [repr(name.removeprefix(source.prefix)) for name in contents.archives]
     inner = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
     step = "unpack it and give one of those" if source.prefix else "give one of those instead"
-    return NoPhotos(source.path, found, f"it contains {inner}: {step}.")
+    return NoPhotos(source.path, listed, f"it contains {inner}: {step}.")
 
 
 def _by_table(
@@ -176,7 +176,7 @@ def _by_names(
         named = [Photo(path=name, label=label, split=split) for name, label in labels if label]
         if every or 2 * len(named) > len(names):
             photos += named
-    if not every and not divided and "" not in tops and len({one.label for one in photos}) < 2:
+    if not every and not divided and "" not in tops and len({photo.label for photo in photos}) < 2:
         return []
     return settle_split(photos)
 

@@ -65,7 +65,7 @@ class Manifest:
         """
         if not all(photo.sha256 for photo in self.usable):
             raise ValueError("the digest of a manifest needs scanned photos")
-        rows = sorted(json.dumps([one.sha256, one.label, one.split]) for one in self.usable)
+        rows = sorted(json.dumps([photo.sha256, photo.label, photo.split]) for photo in self.usable)
         return hashlib.sha256("\n".join(rows).encode()).hexdigest()
 
     def renamed(self, names: Mapping[str, str]) -> "Manifest":
@@ -80,7 +80,9 @@ class Manifest:
                 f"{some(map(repr, self.labels), most=10)}."
             )
         new = {old: label_from(name) for old, name in names.items()}
-        photos = (replace(one, label=new.get(one.label or "", one.label)) for one in self.photos)
+        photos = (
+            replace(photo, label=new.get(photo.label or "", photo.label)) for photo in self.photos
+        )
         return replace(self, photos=tuple(photos)) if names else self
 
     def counts(self) -> Counter[tuple[str | None, Split | None]]:
@@ -115,7 +117,7 @@ class Manifest:
             raise BadData(f"{path} cannot be read ({error.strerror}).") from None
 
 
-_FIELDS = tuple((one.name, one.default) for one in fields(Photo))
+_FIELDS = tuple((knob.name, knob.default) for knob in fields(Photo))
 
 
 def _row(photo: Photo) -> dict[str, object]:

@@ -40,10 +40,10 @@ def quotas(sizes: Mapping[str, int], wanted: Mapping[Split, Amount]) -> Quotas:
     }
     asked = sum(counts.values())
     if asked > sum(rooms.values()):
-        told = " + ".join(f"{count:,} {split}" for split, count in counts.items())
+        wish = " + ".join(f"{count:,} {split}" for split, count in counts.items())
         besides = " besides those shares" if shares else ""
         raise BadData(
-            f"{told} photos are asked for, and {sum(rooms.values()):,} can be used{besides}; "
+            f"{wish} photos are asked for, and {sum(rooms.values()):,} can be used{besides}; "
             "ask for fewer, or for shares such as --train 0.8."
         )
     rows = evenly(rooms, asked)
@@ -85,8 +85,10 @@ def filled(
 
 def sizes_of(photos: Sequence[Photo]) -> dict[str, int]:
     """Return the number of usable photos of each class, in the order of the classes."""
-    found = Counter(one.label for one in photos if one.reason is None and one.label is not None)
-    return dict(sorted(found.items()))
+    counts = Counter(
+        photo.label for photo in photos if photo.reason is None and photo.label is not None
+    )
+    return dict(sorted(counts.items()))
 
 
 def evenly(rooms: Mapping[str, int], total: int) -> dict[str, int]:
@@ -102,7 +104,7 @@ def apportioned(total: int, weights: Sequence[int | Fraction]) -> list[int]:
     """Divide ``total`` in proportion to ``weights``; the largest remainders round up (Hamilton)."""
     whole = sum(weights) or 1
     exact = [total * Fraction(weight) / whole for weight in weights]
-    parts = [floor(one) for one in exact]
+    parts = [floor(amount) for amount in exact]
     behind = sorted(range(len(parts)), key=lambda row: (parts[row] - exact[row], row))
     for row in behind[: total - sum(parts)]:
         parts[row] += 1
@@ -122,8 +124,8 @@ def _told_apart(wanted: Mapping[Split, Amount]) -> tuple[dict[Split, Fraction], 
         else:
             counts[split] = amount
     if sum(shares.values()) > 1:
-        told = " + ".join(f"{float(share):g} {split}" for split, share in shares.items())
-        raise BadData(f"the shares {told} are more than all photos; they may add up to 1 at most.")
+        wish = " + ".join(f"{float(share):g} {split}" for split, share in shares.items())
+        raise BadData(f"the shares {wish} are more than all photos; they may add up to 1 at most.")
     if not any(shares.values()) and not any(counts.values()):
         raise BadData("no photos are asked for; give --train, --val or --test a count or a share.")
     return shares, counts
@@ -131,10 +133,10 @@ def _told_apart(wanted: Mapping[Split, Amount]) -> tuple[dict[Split, Fraction], 
 
 def _of_class(size: int, shares: Mapping[Split, Fraction]) -> dict[Split, int]:
     """Return how many of a class's ``size`` photos these shares are: one at least, if possible."""
-    *found, left = apportioned(size, [*shares.values(), 1 - sum(shares.values())])
-    parts = dict(zip(shares, found, strict=True))
+    *amounts, left = apportioned(size, [*shares.values(), 1 - sum(shares.values())])
+    parts = dict(zip(shares, amounts, strict=True))
     for split in shares:
-        most = max(parts, key=lambda one: parts[one])
+        most = max(parts, key=lambda place: parts[place])
         if parts[split] or not shares[split] or not (left or parts[most] > 1):
             continue
         parts[split] = 1
@@ -172,22 +174,22 @@ class _Filling:
 
     def takes_whole(self, group: str, split: Split) -> bool:
         """Give all of the group to ``split``, if there is room for them."""
-        needs = Counter((str(one.label), split) for one in self.groups[group])
+        needs = Counter((str(photo.label), split) for photo in self.groups[group])
         return needs <= self._room and self._takes(self.groups[group], split)
 
     def takes_what_fits(self, group: str, split: Split) -> bool:
         """Give of the group to ``split`` what there is room for, and to a share then all of it."""
         room = +self._room
         taken = []
-        for one in self.groups[group]:
-            if room[str(one.label), split]:
-                room[str(one.label), split] -= 1
-                taken.append(one)
+        for photo in self.groups[group]:
+            if room[str(photo.label), split]:
+                room[str(photo.label), split] -= 1
+                taken.append(photo)
         whole = taken and isinstance(self._wanted[split], float)
         return self._takes(self.groups[group] if whole else taken, split)
 
     def _takes(self, photos: Sequence[Photo], split: Split) -> bool:
-        for one in photos:
-            self._room[str(one.label), split] -= 1
-            self.homes[one.path] = split
+        for photo in photos:
+            self._room[str(photo.label), split] -= 1
+            self.homes[photo.path] = split
         return bool(photos)

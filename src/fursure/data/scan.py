@@ -43,7 +43,7 @@ class Fingerprint:
 
 def views_of(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
     """Return the hashes (N, V) of every view: the photo, its mirror image, its crops."""
-    joined = b"".join(one.views for one in prints)
+    joined = b"".join(fingerprint.views for fingerprint in prints)
     return np.frombuffer(joined, "<u8").reshape(len(prints), -1).astype(np.uint64)
 
 
@@ -168,21 +168,21 @@ class _Worker:
     def _fingerprint(self, decoded: Mapping[str, Decoded]) -> dict[str, Fingerprint]:
         if not decoded:
             return {}
-        greys_N3232 = np.stack([thumbnail(one.image) for one in decoded.values()])
+        greys_N3232 = np.stack([thumbnail(picture.image) for picture in decoded.values()])
         views_NV = np.column_stack([*phash(greys_N3232), crops(greys_N3232)]).astype("<u8")
-        found = {
-            digest: Fingerprint(one.width, one.height, views_V.tobytes())
-            for (digest, one), views_V in zip(decoded.items(), views_NV, strict=True)
+        made = {
+            digest: Fingerprint(picture.width, picture.height, views_V.tobytes())
+            for (digest, picture), views_V in zip(decoded.items(), views_NV, strict=True)
         }
-        self.known.update(found)
-        return found
+        self.known.update(made)
+        return made
 
     def _facts(self, data: Mapping[str, bytes], pictures: _Pictures) -> dict[str, Facts]:
         if self.facts is None:
             return {}
         held = self.facts.many(data)
         decoded = pictures.lacking(held, self.min_side)
-        made = {digest: measure(one, len(data[digest])) for digest, one in decoded.items()}
+        made = {digest: measure(picture, len(data[digest])) for digest, picture in decoded.items()}
         if made:
             self.facts.update(made)
         return held | made
@@ -196,7 +196,7 @@ def _features(
     decoded = pictures.lacking(held, encoding.min_side)
     if not decoded:
         return held
-    features_ND = encoding.encode([one.image for one in decoded.values()])
+    features_ND = encoding.encode([picture.image for picture in decoded.values()])
     # Rounded as the cache keeps them, so that a resumed run goes on with the same bits.
     rounded_ND = features_ND.astype(np.float16).astype(np.float32)
     made = dict(zip(decoded, rounded_ND, strict=True))
@@ -213,9 +213,9 @@ def _scanned(
 ) -> Scanned:
     if row.sha256 in bad:
         return Scanned(replace(row, reason=bad[row.sha256]))
-    if (found := prints.get(row.sha256)) is None:
+    if (fingerprint := prints.get(row.sha256)) is None:
         return Scanned(row)
-    sized = replace(row, width=found.width, height=found.height)
+    sized = replace(row, width=fingerprint.width, height=fingerprint.height)
     vectors = [part[row.sha256] for part in features]
     joined_D = np.concatenate(vectors) if vectors else None
-    return Scanned(sized, found, joined_D, facts.get(row.sha256))
+    return Scanned(sized, fingerprint, joined_D, facts.get(row.sha256))

@@ -157,11 +157,11 @@ def folds(photos: Sequence[Photo], *, seed: int = 0, k: int = 5) -> NDArray[np.i
     total, of_label = Counter[int](), Counter[tuple[str, int]]()
     for group in sorted(groups, key=lambda group: (ticket(seed, f"fold/{group}"), group)):
         label, size = labels[group], len(groups[group])
-        chosen = min(range(k), key=lambda one: (of_label[label, one], total[one], one))
+        chosen = min(range(k), key=lambda fold: (of_label[label, fold], total[fold], fold))
         part[group] = chosen
         total[chosen] += size
         of_label[label, chosen] += size
-    return np.array([part[_group(one)] if _counts(one) else -1 for one in photos], np.int64)
+    return np.array([part[_group(photo)] if _counts(photo) else -1 for photo in photos], np.int64)
 
 
 def _counts(photo: Photo) -> bool:

@@ -82,7 +82,7 @@ def _remember(digest: str) -> None:
     """Keep a digest; a folder that cannot be written only means another run next time."""
     with suppress(OSError):
         _path().parent.mkdir(parents=True, exist_ok=True)
-        kept = [one for one in _known() if one != digest][1 - REMEMBERED :]
+        kept = [known for known in _known() if known != digest][1 - REMEMBERED :]
         with replacing(_path()) as file:
             file.write("\n".join([*kept, digest, ""]).encode())
 

@@ -65,4 +65,4 @@ def _joined(parts: Iterable[Outputs]) -> Outputs:
     listed = list(parts)
     if not listed:
         return {}
-    return {name: np.concatenate([one[name] for one in listed]) for name in listed[0]}
+    return {name: np.concatenate([part[name] for part in listed]) for name in listed[0]}

@@ -84,7 +84,9 @@ def _remember(key: str, verdict: Verdict) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         newest = list({**_read(), key: verdict}.items())[-1000:]
         with replacing(path) as file:
-            file.write(json.dumps({name: asdict(one) for name, one in newest}, indent=1).encode())
+            file.write(
+                json.dumps({name: asdict(verdict) for name, verdict in newest}, indent=1).encode()
+            )
 
 
 def _path() -> Path:
@@ -95,8 +97,8 @@ def _read() -> dict[str, Verdict]:
     """Return the verdicts kept, none where the file is missing, damaged or of an older test."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
         kept = json.loads(_path().read_text()).items()
-        read = {key: Verdict(**one) for key, one in kept if key.startswith(f"{TEST} | ")}
-        if {one.precision for one in read.values()} <= {*PRECISIONS, None}:
+        read = {key: Verdict(**values) for key, values in kept if key.startswith(f"{TEST} | ")}
+        if {verdict.precision for verdict in read.values()} <= {*PRECISIONS, None}:
             return read
     return {}
 

@@ -58,9 +58,9 @@ class Dice:
         return _colour(red, green, blue)
 
 
-def mix(one: Colour, other: Colour, share: float) -> Colour:
+def mix(colour: Colour, other: Colour, share: float) -> Colour:
     """Return the colour ``share`` of the way from ``one`` to ``other``."""
-    red, green, blue = (a + (b - a) * share for a, b in zip(one, other, strict=True))
+    red, green, blue = (a + (b - a) * share for a, b in zip(colour, other, strict=True))
     return _colour(red, green, blue)
 
 
@@ -75,11 +75,11 @@ def outline(text: str) -> Points:
     return [(float(x), float(y)) for x, y in pairs]
 
 
-def blend(one: Points, other: Points, share: float) -> Points:
+def blend(points: Points, other: Points, share: float) -> Points:
     """Return the outline ``share`` of the way from ``one`` to ``other``, point by point."""
     return [
         (a + (c - a) * share, b + (d - b) * share)
-        for (a, b), (c, d) in zip(one, other, strict=True)
+        for (a, b), (c, d) in zip(points, other, strict=True)
     ]
 
 

@@ -78,8 +78,8 @@ def decode(
         BadImage: always this, with ``name`` and a short reason, whatever is wrong.
     """
     if len(data) > limits.bytes:
-        found, limit = len(data) / 2**20, limits.bytes / 2**20
-        raise BadImage(name, f"a file of {found:.1f} MB; the limit is {limit:g} MB")
+        megabytes, limit = len(data) / 2**20, limits.bytes / 2**20
+        raise BadImage(name, f"a file of {megabytes:.1f} MB; the limit is {limit:g} MB")
     format_ = sniff(data, name)
     with _in_one_sentence(name, format_):
         match format_:
@@ -111,17 +111,17 @@ def from_array(array: NDArray[Any], *, name: str = "array", limits: Limits = LIM
     Raises:
         BadImage: it has another type or shape.
     """
-    found = np.asarray(array)
-    plane = found.ndim == 2 or (found.ndim == 3 and found.shape[2] in {3, 4})
-    if found.dtype != np.uint8 or not plane or not found.size:
+    pixels = np.asarray(array)
+    plane = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in {3, 4})
+    if pixels.dtype != np.uint8 or not plane or not pixels.size:
         raise BadImage(
             name,
-            f"an array of {found.dtype} with shape {found.shape}; needed is uint8 with shape "
+            f"an array of {pixels.dtype} with shape {pixels.shape}; needed is uint8 with shape "
             "(height, width), (height, width, 3) or (height, width, 4)",
         )
-    _check_size(name, (found.shape[1], found.shape[0]), limits)
+    _check_size(name, (pixels.shape[1], pixels.shape[0]), limits)
     with _in_one_sentence(name, "array"):
-        return _decoded(Image.fromarray(found), 1, "memory")
+        return _decoded(Image.fromarray(pixels), 1, "memory")
 
 
 @contextmanager

@@ -59,6 +59,6 @@ def _changes_nothing(transform: "ImageCmsTransform", mode: str) -> bool:
     colours = bytes(value for colour in product(STEPS, repeat=3) for value in colour)
     chart = Image.frombytes("RGB", (len(STEPS), len(STEPS) ** 2), colours).convert(mode)
     before, after = (
-        np.asarray(one, np.int16) for one in (chart.convert("RGB"), transform.apply(chart))
+        np.asarray(picture, np.int16) for picture in (chart.convert("RGB"), transform.apply(chart))
     )
     return bool(np.abs(before - after).max() <= ALIKE)

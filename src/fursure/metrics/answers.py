@@ -40,7 +40,7 @@ class Answers:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values; a right answer is a 1."""
-        digits = "".join("1" if one else "0" for one in self.correct_N)
+        digits = "".join("1" if right else "0" for right in self.correct_N)
         return {"correct": digits, "losses": self.losses_N.tolist()}
 
     @classmethod

@@ -150,15 +150,15 @@ class Step:
         interval = f"[{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
         points = f"{100 * abs(gain.value):.1f} points {interval}"
         if gain.value > 0:
-            found = f"adds {points} to {self.kept.name}"
+            result = f"adds {points} to {self.kept.name}"
         elif gain.value < 0:
-            found = f"loses {points} against {self.kept.name}"
+            result = f"loses {points} against {self.kept.name}"
         else:
-            found = f"is right as often as {self.kept.name}, {points}"
+            result = f"is right as often as {self.kept.name}, {points}"
         chance = "" if self.significant else ", not significant"
         loss = self.difference.log_loss
         return (
-            f"{self.rung.name} {found} ({shown_p(self.p_value)}{chance}; log loss {loss:+.4f}), "
+            f"{self.rung.name} {result} ({shown_p(self.p_value)}{chance}; log loss {loss:+.4f}), "
             f"{_longer(self.kept.seconds, self.rung.seconds)}: {self._follows}."
         )
 
@@ -228,13 +228,17 @@ class Verdict:
     @property
     def sentences(self) -> tuple[str, ...]:
         """The steps, what was kept, and how many photos it takes."""
-        told = [one.sentence for one in self.steps]
+        sentences = [step.sentence for step in self.steps]
         if self.steps:
-            told.append(f"Kept: {self.kept.name}, {self.kept.answers.accuracy}.")
-        told += [sentence for sentence in (photos_needed(self.kept), twice(self.kept)) if sentence]
+            sentences.append(f"Kept: {self.kept.name}, {self.kept.answers.accuracy}.")
+        sentences += [
+            sentence for sentence in (photos_needed(self.kept), twice(self.kept)) if sentence
+        ]
         if self.pairs > 1:
-            told.append(f"Each p is McNemar's, adjusted after Holm for all {self.pairs} pairs.")
-        return tuple(told)
+            sentences.append(
+                f"Each p is McNemar's, adjusted after Holm for all {self.pairs} pairs."
+            )
+        return tuple(sentences)
 
 
 def verdict(rungs: Sequence[Rung]) -> Verdict:
@@ -245,10 +249,10 @@ def verdict(rungs: Sequence[Rung]) -> Verdict:
     Raises:
         ValueError: there is no rung.
     """
-    climbed = sorted(rungs, key=lambda one: (one.seconds, one.name))
+    climbed = sorted(rungs, key=lambda rung: (rung.seconds, rung.name))
     pairs = list(combinations(range(len(climbed)), 2))
     found = [difference(climbed[a].answers, climbed[b].answers) for a, b in pairs]
-    adjusted = dict(zip(pairs, holm([one.p_value for one in found]), strict=True))
+    adjusted = dict(zip(pairs, holm([step.p_value for step in found]), strict=True))
     differences = dict(zip(pairs, found, strict=True))
     kept, steps = 0, []
     for place in range(1, len(climbed)):

@@ -105,9 +105,9 @@ PARTS = {"head", "tune", "stages"}  # fields whose values have knobs of their ow
 def _knobs(cls: type, **ranges: Knob) -> dict[str, Knob]:
     """Return every knob of ``cls``: of words and switches the annotation says it all."""
     return {
-        one.name: ranges.get(one.name) or _annotated(one.type)
-        for one in fields(cls)
-        if one.name not in PARTS
+        field.name: ranges.get(field.name) or _annotated(field.type)
+        for field in fields(cls)
+        if field.name not in PARTS
     }
 
 

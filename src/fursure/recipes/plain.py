@@ -93,8 +93,8 @@ def _tune(base: FineTune | None, values: Any) -> FineTune | None:
         raise ValueError(
             f"tune.stages is {_shown(stages)} and has to be a list of 1 to {MOST_STAGES} tables"
         )
-    plan = [_table(one, "tune.stages") for one in stages]
-    return replace(tune, stages=tuple(_changed(Stage(), one, "tune.stages.") for one in plan))
+    plan = [_table(stage, "tune.stages") for stage in stages]
+    return replace(tune, stages=tuple(_changed(Stage(), stage, "tune.stages.") for stage in plan))
 
 
 def _table(values: Any, title: str) -> Values:
@@ -106,11 +106,11 @@ def _table(values: Any, title: str) -> Values:
 def _changed(base: T, values: Values, prefix: str = "") -> T:
     """Return ``base`` with ``values``, each checked; ``prefix`` leads their names in messages."""
     knobs = KNOBS[type(base)]
-    optional = {one.name for one in fields(base) if one.default is None}
+    optional = {field.name for field in fields(base) if field.default is None}
     read: dict[str, Any] = {}
     for key, value in values.items():
         if key not in knobs:
-            raise ValueError(_unknown(key, prefix, [one.name for one in fields(base)]))
+            raise ValueError(_unknown(key, prefix, [field.name for field in fields(base)]))
         if value is None and key in optional:
             read[key] = None
             continue
@@ -141,7 +141,7 @@ def _read(knob: Knob, value: Any) -> Any:
         case Number(), int() | float() if knob.holds(value):
             return float(value)
         case Several(each, longest), list() | tuple() if 1 <= len(value) <= longest:
-            return tuple(_read(each, one) for one in value)
+            return tuple(_read(each, item) for item in value)
         case Several(each, alone=True), str():
             return _read(each, value)
     raise TypeError
@@ -156,8 +156,8 @@ def _check_together(recipe: Recipe) -> None:
     if isinstance(recipe.head, LogisticRegression):
         strengths = recipe.head.strengths
         if any(left <= right for left, right in pairwise(strengths)):
-            found = _shown(list(strengths))
-            raise ValueError(f"head.strengths is {found} and has to fall, from strong to weak")
+            shown = _shown(list(strengths))
+            raise ValueError(f"head.strengths is {shown} and has to fall, from strong to weak")
     names = recipe.backbone if isinstance(recipe.backbone, tuple) else (recipe.backbone,)
     untrained = [name for name in names if name.startswith("scratch:")]
     if untrained and recipe.tune is None:

@@ -88,8 +88,8 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         last = f"at line {text.count(chr(10)) + 1}, its end"
-        found = str(error).replace("at end of document", last)
-        raise BadRecipe(name, f"it is not TOML: {found}") from None
+        reason = str(error).replace("at end of document", last)
+        raise BadRecipe(name, f"it is not TOML: {reason}") from None
     except ValueError:  # more digits than Python reads
         raise BadRecipe(name, "it holds a number of thousands of digits") from None
     except RecursionError:
@@ -116,9 +116,9 @@ def _literal(value: Any) -> str:
             return repr(value)  # Python's digits are TOML's
 
 
-def _escaped(one: str) -> str:
-    if one in '"\\':
-        return f"\\{one}"
-    if " " <= one <= "~":
-        return one
-    return f"\\u{ord(one):04x}" if ord(one) < 0x10000 else f"\\U{ord(one):08x}"
+def _escaped(text: str) -> str:
+    if text in '"\\':
+        return f"\\{text}"
+    if " " <= text <= "~":
+        return text
+    return f"\\u{ord(text):04x}" if ord(text) < 0x10000 else f"\\U{ord(text):08x}"

@@ -29,59 +29,59 @@ STYLE = (  # plain, so that what puts the picture into a document can read it
 
 def table(rungs: Sequence[Rung | Failed]) -> list[str]:
     """Return the lines of the table: a recipe each, compared with the one above it."""
-    made = [one for one in rungs if isinstance(one, Rung)]
+    made = [rung for rung in rungs if isinstance(rung, Rung)]
     away, strangers = (
-        any(getattr(one, kind) is not None for one in made) for kind in ("elsewhere", "strangers")
+        any(getattr(rung, kind) is not None for rung in made) for kind in ("elsewhere", "strangers")
     )
     head = ["recipe", "accuracy", "log loss", "against the one above"]
     head += ["elsewhere", "log loss"] * away + ["strangers labelled"] * strangers
     rows: list[list[str]] = [[*head, "training", "ms/photo", "MB"]]
-    width = max(len(one.name) for one in rungs)
+    width = max(len(rung.name) for rung in rungs)
     below: Rung | None = None
-    for one in rungs:
-        if isinstance(one, Failed):
+    for rung in rungs:
+        if isinstance(rung, Failed):
             continue
-        gain = None if below is None else difference(below.answers, one.answers)
+        gain = None if below is None else difference(below.answers, rung.answers)
         rows.append(
             [
-                f"{one.name:{width}}",
-                str(one.answers.accuracy),
-                str(one.answers.log_loss),
+                f"{rung.name:{width}}",
+                str(rung.answers.accuracy),
+                str(rung.answers.log_loss),
                 _shown(gain),
-                *_abroad(one),
-                duration(one.seconds),
-                f"{one.milliseconds:.1f}",
-                f"{one.megabytes:.1f}",
+                *_abroad(rung),
+                duration(rung.seconds),
+                f"{rung.milliseconds:.1f}",
+                f"{rung.megabytes:.1f}",
             ]
         )
-        below = one
+        below = rung
     lines = _aligned(rows)
-    told = [] if below is None else [next(lines)]
-    for one in rungs:
-        match one:
+    below_lines = [] if below is None else [next(lines)]
+    for rung in rungs:
+        match rung:
             case Rung():
-                told.append(next(lines))
+                below_lines.append(next(lines))
             case Failed(name, reason):
-                told.append(f"{name:{width}}  failed: {reason}")
-    return told
+                below_lines.append(f"{name:{width}}  failed: {reason}")
+    return below_lines
 
 
-def _abroad(one: Rung) -> list[str]:
+def _abroad(rung: Rung) -> list[str]:
     """Return what is known of photos unlike the test photos; every recipe has been asked alike."""
     cells: list[str] = []
-    if one.elsewhere is not None:
-        cells += [str(one.elsewhere.accuracy), str(one.elsewhere.log_loss)]
-    if one.strangers is not None:
-        cells.append(str(one.strangers.labelled))
+    if rung.elsewhere is not None:
+        cells += [str(rung.elsewhere.accuracy), str(rung.elsewhere.log_loss)]
+    if rung.strangers is not None:
+        cells.append(str(rung.strangers.labelled))
     return cells
 
 
 def _shown(gain: Difference | None) -> str:
     if gain is None:
         return "–"
-    one = gain.accuracy
-    low, high = f"{100 * one.low:+.2f}", f"{100 * one.high:+.2f}"
-    return f"{100 * one.value:+.2f} [{low}, {high}], {shown_p(gain.p_value)}"
+    gained = gain.accuracy
+    low, high = f"{100 * gained.low:+.2f}", f"{100 * gained.high:+.2f}"
+    return f"{100 * gained.value:+.2f} [{low}, {high}], {shown_p(gain.p_value)}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterator[str]:

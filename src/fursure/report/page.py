@@ -151,7 +151,7 @@ def render(page: Page) -> str:
 def _prepared(page: Page) -> dict[str, Any]:
     """Return what the template shows besides the page's own values."""
     evaluation = page.evaluation
-    ranked = sorted(evaluation.classes, key=lambda one: one.f1.value if one.f1 else 2.0)
+    ranked = sorted(evaluation.classes, key=lambda scores: scores.f1.value if scores.f1 else 2.0)
     return {
         "figures": _figures(evaluation),
         "classes": ranked[:CLASSES] if len(ranked) > CLASSES else evaluation.classes,
@@ -193,21 +193,21 @@ def _figures(e: Evaluation) -> list[tuple[str, str, str]]:
 def _charts(page: Page) -> list[tuple[str, str, str]]:
     """Return title, SVG and explanation of every chart."""
     curves = page.curves
-    found = []
+    charts = []
     if curves.roc:
         axes = Axis(title="false positives"), Axis(title="true positives")
         drawn = chart(_lines(curves.roc), *axes, title=f"ROC: {_told(page)}", diagonal=True)
-        found.append(("ROC", drawn, "Up and to the left is better; the dashed line is chance."))
+        charts.append(("ROC", drawn, "Up and to the left is better; the dashed line is chance."))
     if curves.precision_recall:
         axes = Axis(title="recall"), Axis(title="precision")
         drawn = chart(_lines(curves.precision_recall), *axes, title="Precision over recall")
-        found.append(
+        charts.append(
             ("Precision and recall", drawn, "How many finds are right, the more one wants to find.")
         )
-    found += [_reliability(curves), _selective(page)]
+    charts += [_reliability(curves), _selective(page)]
     for name, x, y in curves.training:
-        found.append(_training(name, x, y))
-    return found
+        charts.append(_training(name, x, y))
+    return charts
 
 
 def _told(page: Page) -> str:
@@ -216,17 +216,17 @@ def _told(page: Page) -> str:
 
 
 def _lines(curves: Sequence[Curve]) -> list[Line]:
-    return [Line(name=one.name, x=one.x, y=one.y) for one in curves]
+    return [Line(name=curve.name, x=curve.x, y=curve.y) for curve in curves]
 
 
 def _reliability(curves: Curves) -> tuple[str, str, str]:
     lines = [
         Line(
             name=name,
-            x=[one.confidence for one in bins],
-            y=[one.right.value for one in bins],
+            x=[bucket.confidence for bucket in bins],
+            y=[bucket.right.value for bucket in bins],
             dots=True,
-            bars=[(one.right.low, one.right.high) for one in bins] if number else (),
+            bars=[(bucket.right.low, bucket.right.high) for bucket in bins] if number else (),
         )
         for number, (name, bins) in enumerate(
             [("before calibration", curves.before), ("after calibration", curves.after)]

@@ -24,18 +24,21 @@ def contact_sheet(
     sheet = Image.new("RGB", (width, height), PAPER)
     pen = ImageDraw.Draw(sheet)
     large, small = ImageFont.load_default(20), ImageFont.load_default(14)
-    for number, (photo, one) in enumerate(zip(photos, predictions, strict=True)):
+    for number, (photo, prediction) in enumerate(zip(photos, predictions, strict=True)):
         row, column = divmod(number, columns)
         left = GAP + column * (TILE + GAP)
         top = GAP + row * (TILE + CAPTION + GAP)
         sheet.paste(ImageOps.fit(photo.convert("RGB"), (TILE, TILE)), (left, top))
-        colour = MARKS.get(one.answer, SURE)
+        colour = MARKS.get(prediction.answer, SURE)
         below = top + TILE + 6
         pen.rectangle((left, below, left + TILE, below + 4), "#e6e3dc")
-        filled = round(TILE * (one.familiarity if one.answer == "stranger" else one.confidence))
+        filled = round(
+            TILE
+            * (prediction.familiarity if prediction.answer == "stranger" else prediction.confidence)
+        )
         pen.rectangle((left, below, left + filled, below + 4), colour)
-        pen.text((left, below + 8), one.answer, colour, large)
-        pen.text((left, below + 33), _explained(one), FAINT, small)
+        pen.text((left, below + 8), prediction.answer, colour, large)
+        pen.text((left, below + 33), _explained(prediction), FAINT, small)
     return sheet
 
 
@@ -51,11 +54,11 @@ def grid(rows: Sequence[Sequence[Image.Image]], *, tile: int = 140) -> Image.Ima
     return sheet
 
 
-def _explained(one: Prediction) -> str:
-    match one.answer:
+def _explained(prediction: Prediction) -> str:
+    match prediction.answer:
         case "stranger":
             return "unlike the training pictures"
         case "unsure":
-            return f"{one.label}, only {one.confidence:.0%} sure"
+            return f"{prediction.label}, only {prediction.confidence:.0%} sure"
         case _:
-            return f"{one.confidence:.1%} sure"
+            return f"{prediction.confidence:.1%} sure"

@@ -87,7 +87,7 @@ def render(page: Page) -> str:
 
 def shown(text: str) -> str:
     """Return a name without what could reverse or break the line."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def data_uri(jpeg: bytes) -> str:

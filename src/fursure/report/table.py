@@ -86,14 +86,14 @@ class CsvTable:
             if flush:
                 self._file.flush()
 
-    def _cells(self, one: Prediction) -> list[str]:
-        if one.error is not None:
+    def _cells(self, prediction: Prediction) -> list[str]:
+        if prediction.error is not None:
             blank = [""] * (len(FIRST) - 1 + len(self._labels) + 1)
-            return [cell(one.path), *blank, safe_cell(one.error)]
-        names = [cell(one.path), safe_cell(one.answer), safe_cell(one.label)]
-        numbers = [f"{one.confidence:.6f}", f"{one.familiarity:.4f}"]
-        probs = [f"{one.probabilities[label]:.6f}" for label in self._labels]
-        return [*names, *numbers, *probs, one.engine, ""]
+            return [cell(prediction.path), *blank, safe_cell(prediction.error)]
+        names = [cell(prediction.path), safe_cell(prediction.answer), safe_cell(prediction.label)]
+        numbers = [f"{prediction.confidence:.6f}", f"{prediction.familiarity:.4f}"]
+        probs = [f"{prediction.probabilities[label]:.6f}" for label in self._labels]
+        return [*names, *numbers, *probs, prediction.engine, ""]
 
     def __enter__(self) -> Self:
         return self

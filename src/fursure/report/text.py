@@ -5,7 +5,7 @@ def printable(text: str) -> str:
     """Return ``text`` without what could move the cursor or reverse the line: names are data."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def percent(share: float) -> str:

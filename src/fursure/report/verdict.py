@@ -27,12 +27,13 @@ class Reason:
 
 def headline(evaluation: Evaluation, photos: str) -> str:
     """Return the result in a sentence; ``photos`` says which, as in "photos it had not seen"."""
-    one = evaluation.accuracy
+    accuracy = evaluation.accuracy
     few = "" if evaluation.n >= FEW else " That is too few photos to say much."
     measured = _counted(evaluation.n, photos) + "," * ("," in photos)  # a clause is closed
     return (
-        f"On {measured} it named the right class {one.value:.1%} of the time. "
-        f"On more photos like these, expect between {one.low:.1%} and {one.high:.1%}.{few}"
+        f"On {measured} it named the right class {accuracy.value:.1%} of the time. "
+        f"On more photos like these, expect between {accuracy.low:.1%} and {accuracy.high:.1%}."
+        f"{few}"
     )
 
 
@@ -64,14 +65,14 @@ def reasons(
 def _skill(evaluation: Evaluation) -> Reason:
     counts = [scores.support for scores in evaluation.classes]
     blind = max(counts) / sum(counts)  # always naming the most frequent class
-    one, left = evaluation.accuracy, 1 - blind
-    if one.low <= blind:
+    accuracy, left = evaluation.accuracy, 1 - blind
+    if accuracy.low <= blind:
         return Reason(
             "poor",
             f"Always answering “{evaluation.labels[counts.index(max(counts))]}” would be right "
             f"{blind:.1%} of the time; it is not shown to do better.",
         )
-    share, most = (1 - one.value) / left, (1 - one.low) / left
+    share, most = (1 - accuracy.value) / left, (1 - accuracy.low) / left
     level: Literal["good", "fair"] = "good" if most < CHANCE / 2 else "fair"
     return Reason(
         level,
@@ -92,24 +93,24 @@ def _size(evaluation: Evaluation, basis: str) -> Reason:
 
 
 def _calibration(evaluation: Evaluation) -> Reason:
-    one, n = evaluation.calibration_error, evaluation.n
-    if one.low > UNEVEN:
+    error, n = evaluation.calibration_error, evaluation.n
+    if error.low > UNEVEN:
         return Reason(
-            "fair" if one.low < TELLING else "poor",
-            f"Its confidence is off by {one.value:.1%} on average ({one:.1%}): these photos differ "
-            "from those it was calibrated on.",
+            "fair" if error.low < TELLING else "poor",
+            f"Its confidence is off by {error.value:.1%} on average ({error:.1%}): these photos "
+            "differ from those it was calibrated on.",
         )
-    if one.high > TELLING:
+    if error.high > TELLING:
         return Reason(
             "fair",
             f"{counted(n, 'photo is', 'photos are')} too few to tell whether its "
-            f"confidence means what it says: it may be off by up to {one.high:.1%} on average "
-            f"(calibration error {one:.1%}).",
+            f"confidence means what it says: it may be off by up to {error.high:.1%} on average "
+            f"(calibration error {error:.1%}).",
         )
     return Reason(
         "good",
-        f"Its confidence means what it says, to within {one.high:.1%} on average, as measured on "
-        f"{counted(n, 'photo')} (calibration error {one:.1%}).",
+        f"Its confidence means what it says, to within {error.high:.1%} on average, as measured on "
+        f"{counted(n, 'photo')} (calibration error {error:.1%}).",
     )
 
 
@@ -153,8 +154,8 @@ def _familiarity(meta: Meta, strangers: Estimate) -> Reason:
 
 
 def _weakest(evaluation: Evaluation) -> Reason:
-    scored = [one for one in evaluation.classes if one.recall]
-    worst = min(scored, key=lambda one: one.recall.value if one.recall else 1.0)
+    scored = [scores for scores in evaluation.classes if scores.recall]
+    worst = min(scored, key=lambda scores: scores.recall.value if scores.recall else 1.0)
     recall = worst.recall
     assert recall is not None  # noqa: S101 - only scored classes are compared
     said = f"Weakest on “{worst.label}”: {recall:.1%} of its photos recognised"

@@ -50,7 +50,7 @@ async def accept(
     say: Callable[[str], None],
 ) -> None:
     """Let connections in until cancelled; say once if there is no more room."""
-    loop, told = asyncio.get_running_loop(), False
+    loop, said = asyncio.get_running_loop(), False
     beginning: set[asyncio.Task[object]] = set()  # the loop itself keeps no task alive
     listening.setblocking(False)
     while True:
@@ -62,7 +62,7 @@ async def accept(
         except OSError as error:  # of the client's making, as a reset at once, or of ours
             if error.errno not in USED_UP:
                 continue
-            if not told:
+            if not said:
                 say(f"no connection can be accepted: {error.strerror}; trying again")
-                told = True
+                said = True
             await asyncio.sleep(PAUSE)

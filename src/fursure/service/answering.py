@@ -130,12 +130,12 @@ def _asked(query: bytes) -> dict[str, str]:
     if not query:
         return {}
     try:
-        found = parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=10)
+        query_values = parse_qs(query.decode("ascii"), keep_blank_values=True, max_num_fields=10)
     except (UnicodeDecodeError, ValueError):
         raise Problem(400, "the query cannot be read.") from None
-    if unknown := sorted(found.keys() - ASKED):
+    if unknown := sorted(query_values.keys() - ASKED):
         raise Problem(400, f"unknown parameter {unknown[0][:60]!r}; there are heat and model.")
-    return {key: values[-1] for key, values in found.items()}
+    return {key: values[-1] for key, values in query_values.items()}
 
 
 def _row(name: str, answer: Answer, *, heat: bool) -> dict[str, Any]:

@@ -111,8 +111,8 @@ def _framework(
 def _sent(
     body: bytes, kind: str, *, policy: str = OF_DATA, headers: Mapping[str, str] | None = None
 ) -> Response:
-    told = {**SAFE, "content-security-policy": policy, **(headers or {})}
-    return Response(body, media_type=kind, headers=told)
+    sent_headers = {**SAFE, "content-security-policy": policy, **(headers or {})}
+    return Response(body, media_type=kind, headers=sent_headers)
 
 
 def _refused(problem: Problem) -> Response:
@@ -142,7 +142,7 @@ def _complain(error: Exception) -> None:
 
 def _pages() -> list[Route]:
     folder = files("fursure.service").joinpath("page")
-    pages = {one.name: one.read_bytes() for one in folder.iterdir() if one.is_file()}
+    pages = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
     def page(name: str) -> Response:
         if name not in pages:
@@ -185,8 +185,8 @@ def _report(models: Models, published: bool) -> Callable[[Request], Awaitable[Re
         if path is None:
             raise Problem(404, "no report lies beside this model.")
         holding(request.scope, 2 * PIECE)
-        told = {**SAFE, "content-security-policy": OF_REPORTS}
-        return StreamingResponse(_pieces(path), media_type=KINDS["html"], headers=told)
+        sent_headers = {**SAFE, "content-security-policy": OF_REPORTS}
+        return StreamingResponse(_pieces(path), media_type=KINDS["html"], headers=sent_headers)
 
     return report
 
@@ -197,8 +197,8 @@ def _facts(models: Models, figures: Figures, publish_reports: bool) -> list[Rout
         return described(model) | {"report": has_report}
 
     async def every(_request: Request) -> Response:
-        found = [told(one) for one in models.by_name.values()]
-        return _sent(to_json({"models": found}), "application/json")
+        listed = [told(model) for model in models.by_name.values()]
+        return _sent(to_json({"models": listed}), "application/json")
 
     async def one(request: Request) -> Response:
         return _sent(to_json(told(models[request.query_params.get("model")])), "application/json")
@@ -233,14 +233,14 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         return _sent(to_json(inference_v2.metadata(chosen(request))), "application/json")
 
     async def model_ready(request: Request) -> Response:
-        one = chosen(request)
-        if not one.batcher.healthy:
+        model = chosen(request)
+        if not model.batcher.healthy:
             raise Problem(503, "not ready.", retry_after=1)
-        return _sent(to_json({"name": one.name, "ready": True}), "application/json")
+        return _sent(to_json({"name": model.name, "ready": True}), "application/json")
 
     async def infer(request: Request) -> Response:
-        one = chosen(request)
-        size = one.bundle.meta.preprocess.size
+        model = chosen(request)
+        size = model.bundle.meta.preprocess.size
         length = request.headers.get("inference-header-content-length")
         scope, received = request.scope, await body_of(request.receive)
         owner = address_of(scope)
@@ -248,9 +248,9 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         holding(scope, taken)
         reading = partial(inference_v2.work_in, received, length, limits, size)
         work, asked = await models.desk(owner, reading)
-        answers = await one.batcher.submit(work, gone(scope), owner=owner)
+        answers = await model.batcher.submit(work, gone(scope), owner=owner)
         holding(scope, inference_answers.most(answers))
-        writing = partial(inference_answers.response, one, answers, asked)
+        writing = partial(inference_answers.response, model, answers, asked)
         body, headers = await models.desk(owner, writing)
         kind = headers.pop("content-type")
         return _sent(body, kind, headers=headers)

@@ -43,8 +43,8 @@ class Figures:
 
     def text(self) -> bytes:
         """Return everything as Prometheus reads it."""
-        found: bytes = generate_latest(self._registry)
-        return found
+        metrics: bytes = generate_latest(self._registry)
+        return metrics
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics; the registry asks for them."""
@@ -97,8 +97,8 @@ class Figures:
         yield from (*gauges.values(), *counters.values())
 
 
-def _counter(name: str, told: str, label: str, values: dict[Any, int]) -> CounterMetricFamily:
-    found = CounterMetricFamily(name, told, labels=[label])
+def _counter(name: str, about: str, label: str, values: dict[Any, int]) -> CounterMetricFamily:
+    family = CounterMetricFamily(name, about, labels=[label])
     for key, value in values.items():
-        found.add_metric([str(key)], value)
-    return found
+        family.add_metric([str(key)], value)
+    return family

@@ -20,7 +20,7 @@ AT_ONCE = 2**12  # numbers written as JSON without a break
 
 def most(answers: Sequence[Answer]) -> int:
     """Return about how many bytes the answer takes at most: every number, as JSON and before."""
-    numbers = sum(values.size for one in answers for values in one.outputs.values())
+    numbers = sum(values.size for answer in answers for values in answer.outputs.values())
     return NUMBER * numbers + ROW * len(answers)
 
 
@@ -43,10 +43,10 @@ def response(
             output["parameters"] = {"binary_data_size": len(blob)}
             blobs.append(blob)
         outputs.append(json.dumps(output) if binary else _with_data(output, plain()))
-    told = {"model_name": model.name}
+    described = {"model_name": model.name}
     if isinstance(request.get("id"), str):
-        told["id"] = request["id"][:200]
-    head = f'{json.dumps(told)[:-1]}, "outputs": [{", ".join(outputs)}]}}'.encode()
+        described["id"] = request["id"][:200]
+    head = f'{json.dumps(described)[:-1]}, "outputs": [{", ".join(outputs)}]}}'.encode()
     if not blobs:
         return head, {"content-type": "application/json"}
     return b"".join([head, *blobs]), {
@@ -67,20 +67,20 @@ Tensor = tuple[str, list[int], Callable[[], list[Any]], Callable[[], bytes]]
 
 def _tensors(answers: Sequence[Answer]) -> dict[str, Tensor]:
     """Return every output by name: type, shape, and its data as a list or as bytes."""
-    predictions = [one.prediction for one in answers if one.prediction is not None]
-    for row, one in enumerate(predictions):
-        if one.error is not None:
-            raise Problem(400, f"photo {row} cannot be used: {one.error}.")
+    predictions = [answer.prediction for answer in answers if answer.prediction is not None]
+    for row, prediction in enumerate(predictions):
+        if prediction.error is not None:
+            raise Problem(400, f"photo {row} cannot be used: {prediction.error}.")
     joined = np.stack if predictions else np.concatenate
     names = list(answers[0].outputs)
-    found = {name: _array(joined([one.outputs[name] for one in answers])) for name in names}
+    tensors = {name: _array(joined([answer.outputs[name] for answer in answers])) for name in names}
     if predictions:
         for word in WORDS:
-            found[word] = _words([getattr(one, word) for one in predictions])
+            tensors[word] = _words([getattr(prediction, word) for prediction in predictions])
         for share in SHARES:
-            values = [getattr(one, share) for one in predictions]
-            found[share] = _array(np.array(values, np.float32))
-    return found
+            values = [getattr(prediction, share) for prediction in predictions]
+            tensors[share] = _array(np.array(values, np.float32))
+    return tensors
 
 
 def _array(values: NDArray[Any]) -> Tensor:
@@ -98,7 +98,7 @@ def _words(words: Sequence[str]) -> Tensor:
         "BYTES",
         [len(words)],
         lambda: list(words),
-        lambda: b"".join(len(one).to_bytes(4, "little") + one for one in coded),
+        lambda: b"".join(len(text).to_bytes(4, "little") + text for text in coded),
     )
 
 
@@ -109,11 +109,11 @@ def _wanted(request: Mapping[str, Any], names: Sequence[str]) -> list[tuple[str,
     asked = request.get("outputs")
     if asked is None:
         return [(name, every) for name in names]
-    found = []
-    for one in asked:
-        if one.get("name") not in names:
+    wanted = []
+    for output in asked:
+        if output.get("name") not in names:
             raise Problem(400, f"there is no such output; there are {', '.join(names)}.")
-        own = one.get("parameters")
+        own = output.get("parameters")
         binary = own.get("binary_data", every) if isinstance(own, dict) else every
-        found.append((str(one["name"]), binary is True))
-    return found
+        wanted.append((str(output["name"]), binary is True))
+    return wanted

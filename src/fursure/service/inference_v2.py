@@ -195,17 +195,17 @@ def _decoded(text: str) -> bytes:
 
 
 def _strings(data: bytes, most: int) -> list[bytes]:
-    found: list[bytes] = []
+    strings: list[bytes] = []
     place = 0
     while place < len(data):
-        if len(found) == most:
+        if len(strings) == most:
             raise Problem(400, f"photos holds more than the {most} its shape says.")
         size = int.from_bytes(data[place : place + 4], "little")
         if place + 4 + size > len(data):
             raise Problem(400, "a string in the binary data runs over its end.")
-        found.append(data[place + 4 : place + 4 + size])
+        strings.append(data[place + 4 : place + 4 + size])
         place += 4 + size
-    return found
+    return strings
 
 
 def _pixels(

@@ -49,9 +49,9 @@ class Judge:
 
     def refusal(self, head: Head) -> Problem | None:
         """Return why a request is refused, or None: first its form, then its sender."""
-        found = self._misshapen(head)
-        if found is not None:
-            return found
+        problem = self._misshapen(head)
+        if problem is not None:
+            return problem
         if head.count(b"host") > 1 or not self._meant(_host(head.get(b"host"))):
             self.admission.refused("host")
             return Problem(421, "this service does not go by that name (--allow-host).")

@@ -115,9 +115,9 @@ class Model:
             row = None if prediction.error is not None else next(rows)
             own = {} if row is None else {name: values[row] for name, values in outputs.items()}
             answered.append(Answer(prediction, own))
-        told = iter(answered)
+        results = iter(answered)
         return [
-            next(told)
+            next(results)
             if isinstance(item, bytes)
             else Answer(None, predictor.network.session(_checked(item, predictor)))
             for item in items
@@ -138,9 +138,9 @@ def _beside(predictor: Predictor) -> int:
     for count in (1, BATCH):
         session(pixels_NHWC[:count])
         moments.append(time.monotonic())
-    one, whole = (after - before for before, after in pairwise(moments))
-    each = max(1e-9, (whole - one) / (BATCH - 1))
-    return min(BATCH, int(1 + LONGER * one / each))
+    single, whole = (after - before for before, after in pairwise(moments))
+    each = max(1e-9, (whole - single) / (BATCH - 1))
+    return min(BATCH, int(1 + LONGER * single / each))
 
 
 def _checked(pixels_NHWC: Pixels, predictor: Predictor) -> Pixels:
@@ -177,31 +177,31 @@ class Models:
     @property
     def ready(self) -> bool:
         """Return whether every model answers."""
-        return not self.stopping and all(one.batcher.healthy for one in self.by_name.values())
+        return not self.stopping and all(model.batcher.healthy for model in self.by_name.values())
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Start the workers of every model."""
-        for one in self.by_name.values():
-            one.batcher.start(loop)
+        for model in self.by_name.values():
+            model.batcher.start(loop)
 
     def close(self) -> None:
         """Stop the workers, once they have answered what waits."""
         self.stopping = True
-        for one in self.by_name.values():
-            one.batcher.close()
+        for model in self.by_name.values():
+            model.batcher.close()
 
     def full(self, address: str) -> int | None:
         """Return how many photos wait where no model has room for an address's, else None."""
-        if all(one.batcher.full(address) for one in self.by_name.values()):
-            return sum(one.batcher.waiting for one in self.by_name.values())
+        if all(model.batcher.full(address) for model in self.by_name.values()):
+            return sum(model.batcher.waiting for model in self.by_name.values())
         return None
 
     def swap(self) -> list[tuple[str, str | None]]:
         """Read every bundle again; return the names with why one could not be taken."""
         results: list[tuple[str, str | None]] = []
-        for name, one in self.by_name.items():
+        for name, model in self.by_name.items():
             try:
-                one.swap()
+                model.swap()
                 results.append((name, None))
             except Exception as error:  # whatever it is: the old one goes on, and that is counted
                 results.append((name, str(error) or type(error).__name__))

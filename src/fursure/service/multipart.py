@@ -77,10 +77,10 @@ def _parts(body: bytes, boundary: bytes, most: int) -> list[slice]:
 
 
 def _after(body: bytes, between: bytes, at: int) -> int:
-    found = body.find(between, at)
-    if found < 0:
+    place = body.find(between, at)
+    if place < 0:
         raise Problem(400, "the form ends before its last boundary.")
-    return found + len(between)
+    return place + len(between)
 
 
 def _head(body: bytes, part: slice) -> tuple[str | None, int]:

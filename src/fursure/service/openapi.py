@@ -126,12 +126,12 @@ def _predict() -> dict[str, Any]:
         },
     }
     content = {"application/json": {"schema": {"oneOf": [PREDICTION, several]}}}
-    told = (
+    about = (
         "Say what is on a photo, sent as it is, or on several, sent as a form. Of several, one "
         "that cannot be used is a row with its error."
     )
     operation = _operation(
-        "predict", told, [MODEL, HEAT], {"description": "The answer.", "content": content}
+        "predict", about, [MODEL, HEAT], {"description": "The answer.", "content": content}
     )
     kinds = dict.fromkeys(("application/octet-stream", "image/jpeg", "image/png"), binary)
     body = {"required": True, "content": kinds | {"multipart/form-data": {"schema": form}}}
@@ -155,5 +155,5 @@ def _infer() -> dict[str, Any]:
         "properties": {"inputs": {"type": "array", "items": tensor}},
     }
     body = {"required": True, "content": {"application/json": {"schema": request}}}
-    told = "Outputs for photos or pixels, as tensors, of the Open Inference Protocol."
-    return _operation("infer", told, [NAME]) | {"requestBody": body}
+    about = "Outputs for photos or pixels, as tensors, of the Open Inference Protocol."
+    return _operation("infer", about, [NAME]) | {"requestBody": body}

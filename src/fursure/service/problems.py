@@ -27,10 +27,10 @@ class Problem(Exception):
     @property
     def headers(self) -> dict[str, str]:
         """Return the headers it is sent with."""
-        found = {"content-type": "application/problem+json"}
+        headers = {"content-type": "application/problem+json"}
         if self.retry_after is not None:
-            found["retry-after"] = str(self.retry_after)
-        return found
+            headers["retry-after"] = str(self.retry_after)
+        return headers
 
 
 def busy(waiting: int) -> Problem:

@@ -182,15 +182,15 @@ class Guard(HttpToolsProtocol):
             address=self.address,
             inside=self.inside,
         )
-        found = self.judge.refusal(head)
-        if found is None:
+        problem = self.judge.refusal(head)
+        if problem is None:
             super().on_headers_complete()
             self.cycle.keep_alive &= self.inside
             return
-        if found.status in {400, 413, 415, 421, 431} or waits or not self.inside:
-            self._reject(found)  # its body is not worth reading
+        if problem.status in {400, 413, 415, 421, 431} or waits or not self.inside:
+            self._reject(problem)  # its body is not worth reading
             return
-        self.refusal = found
+        self.refusal = problem
 
     def on_body(self, body: bytes) -> None:
         """Count the body; of a refused request it is thrown away."""

@@ -67,7 +67,7 @@ class Encoder:
     def shape(self) -> tuple[int, ...]:
         """Return the shape of one photo's row: (D,) or (h, w, D)."""
         if self.network is None:
-            return (sum(_sample(one)["features"].shape[1] for one in self.reader.networks),)
+            return (sum(_sample(network)["features"].shape[1] for network in self.reader.networks),)
         depth, height, width = _sample(self.network)["map"].shape[1:]
         return height, width, depth
 

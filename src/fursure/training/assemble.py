@@ -110,10 +110,12 @@ def assemble(
         recipe=replace(recipe, backbone=origin.name).to_json(),  # its name, not its path
         data=_described(collected, origin) | {"encoder": backbone.digest} | worth,
         figures={"basis": found.basis, **found.evaluation.to_json()},
-        versions={one: version(one) for one in ("fursure", "numpy", "onnx", "onnxruntime")},
+        versions={
+            package: version(package) for package in ("fursure", "numpy", "onnx", "onnxruntime")
+        },
     )
     seen = {
-        split: short_digests(one.sha256 for one in collected.usable if one.split == split)
+        split: short_digests(photo.sha256 for photo in collected.usable if photo.split == split)
         for split in ("train", "val")
     }
     first_run.vouch(model)  # it ran here just now
@@ -156,9 +158,9 @@ def _familiar(
     frozen = first > 0 or backbone.digest == origin.digest
     frozen &= not any(seen_among(photos, backbone.seen))
     x_ND = collected.features_ND[:, first:]
-    train_N = np.array([one.split == "train" for one in photos]) & ~found.held_out_N
+    train_N = np.array([photo.split == "train" for photo in photos]) & ~found.held_out_N
     index = {label: number for number, label in enumerate(labels)}
-    labels_N = np.array([index[one.label or ""] for one in photos])
+    labels_N = np.array([index[photo.label or ""] for photo in photos])
 
     def fitted(
         known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
@@ -278,7 +280,7 @@ def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
         "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
         "seen_by_encoder": unmeasured(collected.manifest, backbone.seen),
         "spare": spared,  # training photos beyond the recipe's limit
-        "near_duplicates": len(collected.usable) - len({one.group for one in collected.usable}),
+        "near_duplicates": len(collected.usable) - len({photo.group for photo in collected.usable}),
         "engine": collected.engine,
         "features": list(collected.caches),  # file names: who has them knows what training saw
         "backbone": backbone.digest,

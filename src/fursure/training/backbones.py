@@ -336,8 +336,8 @@ def _digest_of_folder(folder: Path) -> str:
     read_config(folder)
     if not weights.is_file():
         pickles = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in REFUSED)
-        found = f"only {pickles[0]}, which may hold a pickle" if pickles else "no model.safetensors"
-        raise BadBackbone(f"{folder} has {found}; it needs the weights as model.safetensors.")
+        what = f"only {pickles[0]}, which may hold a pickle" if pickles else "no model.safetensors"
+        raise BadBackbone(f"{folder} has {what}; it needs the weights as model.safetensors.")
     digest = hashlib.sha256((folder / "config.json").read_bytes())
     digest.update(bytes.fromhex(_digest_of_file(weights)))
     return digest.hexdigest()

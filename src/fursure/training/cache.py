@@ -53,9 +53,9 @@ FINGERPRINTS: Codec[Fingerprint] = Codec(
 _NUMBERS = struct.Struct("<QII7f")  # bytes, width, height; levels
 
 
-def _pack_facts(one: Facts) -> bytes:
-    levels = (one.brightness, one.contrast, one.sharpness, *one.border, one.border_spread)
-    return _NUMBERS.pack(one.bytes, one.width, one.height, *levels) + one.format.encode()
+def _pack_facts(facts: Facts) -> bytes:
+    levels = (facts.brightness, facts.contrast, facts.sharpness, *facts.border, facts.border_spread)
+    return _NUMBERS.pack(facts.bytes, facts.width, facts.height, *levels) + facts.format.encode()
 
 
 def _unpack_facts(blob: bytes) -> Facts:
@@ -132,7 +132,7 @@ class DiskCache(MutableMapping[str, Value]):
 
     def many(self, digests: Iterable[str]) -> dict[str, Value]:
         """Return the values held, of those asked for: one query for many."""
-        found: dict[str, Value] = {}
+        values: dict[str, Value] = {}
         for some in chunked(digests, AT_ONCE):
             marks = ",".join("?" * len(some))
             rows = self._run(
@@ -142,8 +142,8 @@ class DiskCache(MutableMapping[str, Value]):
             for digest, value in rows:
                 if self._length in {None, len(value)}:
                     with suppress(ValueError, TypeError, struct.error):  # damaged
-                        found[digest.hex()] = self._codec.unpack(value)
-        return found
+                        values[digest.hex()] = self._codec.unpack(value)
+        return values
 
     def __getitem__(self, digest: str) -> Value:
         return self.many([digest])[digest]

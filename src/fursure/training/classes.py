@@ -20,8 +20,8 @@ def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
         TooFewPhotos: a class has too few photos that are not near-duplicates of each other.
     """
     if len(labels) < 2:
-        found = f"only one class, {labels[0]!r}" if labels else "no class"
-        raise BadData(f"there is {found}; a classifier needs photos of at least two.")
+        what = f"only one class, {labels[0]!r}" if labels else "no class"
+        raise BadData(f"there is {what}; a classifier needs photos of at least two.")
     counts = Counter(photo.label for photo in photos)
     pictures = _pictures(photos)
     for label in labels:
@@ -62,10 +62,10 @@ def about_classes(photos: Iterable[Photo]) -> Iterator[str]:
 
 def _pictures(photos: Iterable[Photo]) -> defaultdict[str | None, set[str]]:
     """Return the near-duplicate groups of each class."""
-    found: defaultdict[str | None, set[str]] = defaultdict(set)
+    digests: defaultdict[str | None, set[str]] = defaultdict(set)
     for photo in photos:
-        found[photo.label].add(photo.group)
-    return found
+        digests[photo.label].add(photo.group)
+    return digests
 
 
 def _refuse_untaught(photos: Iterable[Photo], labels: Sequence[str]) -> None:
@@ -75,8 +75,8 @@ def _refuse_untaught(photos: Iterable[Photo], labels: Sequence[str]) -> None:
         parts[photo.label][photo.split] += 1
     for label in labels:
         if not parts[label]["train"] and not parts[label][None]:
-            found = ", ".join(f"{count} for {part}" for part, count in parts[label].items())
+            shares = ", ".join(f"{count} for {part}" for part, count in parts[label].items())
             raise BadData(
-                f"class {label!r} has no photo to train on ({found}): a model would know its "
+                f"class {label!r} has no photo to train on ({shares}): a model would know its "
                 "name and nothing else. Add photos of it for training, or leave that class out."
             )

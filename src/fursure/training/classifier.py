@@ -42,7 +42,7 @@ class Classifier(nn.Module):
             if isinstance(module, nn.modules.batchnorm._BatchNorm):
                 own = list(module.parameters(recurse=False))
                 # one without a scale of its own goes with the network as a whole
-                learns = all(one.requires_grad for one in own or self.net.parameters())
+                learns = all(parameter.requires_grad for parameter in own or self.net.parameters())
                 module.train(mode and self.live and learns)
         return self
 
@@ -51,11 +51,11 @@ class Classifier(nn.Module):
         return Layers(
             tuple(
                 Dense(
-                    one.weight.detach().float().cpu().numpy().T.copy(),
-                    one.bias.detach().float().cpu().numpy().copy(),
+                    layer.weight.detach().float().cpu().numpy().T.copy(),
+                    layer.bias.detach().float().cpu().numpy().copy(),
                 )
-                for one in self.head
-                if isinstance(one, nn.Linear)
+                for layer in self.head
+                if isinstance(layer, nn.Linear)
             )
         )
 
@@ -115,7 +115,9 @@ def _below_last_block(net: Any) -> set[str]:
     """
     order = [name for name, _ in net.named_modules()]
     names = [name for name, _ in net.named_parameters()]
-    levels = [order.index(one["module"]) for one in net.feature_info if one["module"] in order]
+    levels = [
+        order.index(level["module"]) for level in net.feature_info if level["module"] in order
+    ]
     if not levels:
         raise BadBackbone(
             f"{type(net).__name__} does not say where its blocks end, and training the last one "
@@ -145,18 +147,18 @@ def groups(
     """
     from timm.optim import param_groups_layer_decay  # type: ignore[attr-defined]
 
-    found: list[dict[str, Any]] = []
-    if any(one.requires_grad for one in model.net.parameters()):
+    parameters: list[dict[str, Any]] = []
+    if any(parameter.requires_grad for parameter in model.net.parameters()):
         for group in param_groups_layer_decay(
             model.net, weight_decay=weight_decay, layer_decay=layer_decay
         ):
             rate = stage.rate * layer_decay * group.pop("lr_scale")
-            found.append({**group, "lr": rate})
+            parameters.append({**group, "lr": rate})
     heads = list(model.head.parameters())
     for kind, decay in ((2, weight_decay), (1, 0.0)):
-        chosen = [one for one in heads if one.ndim == kind]
-        found.append({"params": chosen, "weight_decay": decay, "lr": stage.rate})
-    return found
+        chosen = [parameter for parameter in heads if parameter.ndim == kind]
+        parameters.append({"params": chosen, "weight_decay": decay, "lr": stage.rate})
+    return parameters
 
 
 def arithmetic(precision: str, device: torch.device) -> torch.dtype:

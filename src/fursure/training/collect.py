@@ -62,10 +62,10 @@ def collect(
     """
     reader = Reader.open(source, backbone, run, photos=len(listing.photos))
     rows = [row for chunk in reader.scan(listing.photos, title=title) for row in chunk]
-    better = corrected([one.photo for one in rows], corrections, listing.labels)
-    rows = [replace(one, photo=photo) for one, photo in zip(rows, better.photos, strict=True)]
-    usable = [one for one in rows if one.photo.reason is None]
-    vectors = [one.features_D for one in usable if one.features_D is not None]
+    better = corrected([row.photo for row in rows], corrections, listing.labels)
+    rows = [replace(row, photo=photo) for row, photo in zip(rows, better.photos, strict=True)]
+    usable = [row for row in rows if row.photo.reason is None]
+    vectors = [row.features_D for row in usable if row.features_D is not None]
     features_ND = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
     if division is None:
         photos = _divided(usable, features_ND, recipe, previous)
@@ -78,7 +78,7 @@ def collect(
     divided = iter(photos)
     manifest = replace(
         listing,
-        photos=tuple(one.photo if one.photo.reason else next(divided) for one in rows),
+        photos=tuple(row.photo if row.photo.reason else next(divided) for row in rows),
     )
     kept_N = np.array([photo.reason is None for photo in photos], bool)
     return Collected(
@@ -134,16 +134,18 @@ def _divided(
 
 def _as_divided(usable: Sequence[Scanned], division: Manifest) -> tuple[Photo, ...]:
     """Return the photos as ``division`` has them, if they are the same to the byte."""
-    found = {one.photo.path: one.photo for one in usable}
-    known = {photo.path: photo for photo in division.photos if photo.path in found}
-    missing = [photo.path for photo in division.usable if photo.path not in found]
-    other = [path for path in found if found[path].sha256 != getattr(known.get(path), "sha256", "")]
+    photos = {row.photo.path: row.photo for row in usable}
+    known = {photo.path: photo for photo in division.photos if photo.path in photos}
+    missing = [photo.path for photo in division.usable if photo.path not in photos]
+    other = [
+        path for path in photos if photos[path].sha256 != getattr(known.get(path), "sha256", "")
+    ]
     if missing or other:
         path = (missing or other)[0]
         raise BadData(
             f"{path} is not what it was when the photos were divided; run the command again."
         )
-    return tuple(known[path] for path in found)
+    return tuple(known[path] for path in photos)
 
 
 def grouped(
@@ -155,16 +157,16 @@ def grouped(
     """
     if not usable:
         return []
-    views_NV = views_of([one.fingerprint for one in usable if one.fingerprint is not None])
+    views_NV = views_of([row.fingerprint for row in usable if row.fingerprint is not None])
     groups = group(
-        [one.photo.sha256 for one in usable],
+        [row.photo.sha256 for row in usable],
         views_NV[:, 0],
         views_NV[:, 1],
         features_ND,
         crops_NV=views_NV[:, 2:],
     )
     return _without_contradictions(
-        [replace(one.photo, group=name) for one, name in zip(usable, groups, strict=True)]
+        [replace(row.photo, group=name) for row, name in zip(usable, groups, strict=True)]
     )
 
 
@@ -175,7 +177,7 @@ def _without_contradictions(photos: Sequence[Photo]) -> list[Photo]:
         labels[photo.sha256].add(photo.label or "")
     return [
         photo
-        if len(found := labels[photo.sha256]) == 1
-        else replace(photo, reason=f"the same photo lies under {' and '.join(sorted(found))}")
+        if len(under := labels[photo.sha256]) == 1
+        else replace(photo, reason=f"the same photo lies under {' and '.join(sorted(under))}")
         for photo in photos
     ]

@@ -93,39 +93,43 @@ def side_by_side(backbones: Sequence[Backbone]) -> Backbone:
     _check_different(backbones)
     if len(backbones) == 1:
         return backbones[0]
-    whole = _view_of_all([one.preprocess for one in backbones])
-    parts = [_in_view(one, whole) for one in backbones]
-    named = {f"part{number}.": one for number, one in enumerate(parts)}
+    whole = _view_of_all([backbone.preprocess for backbone in backbones])
+    parts = [_in_view(backbone, whole) for backbone in backbones]
+    named = {f"part{number}.": part for number, part in enumerate(parts)}
     graphs = named_apart(named)
     before = Wires([helper.make_node("Identity", ["pixels"], [f"{name}pixels"]) for name in named])
     features = [f"{name}features" for name in named]
     after = Wires([helper.make_node("Concat", features, ["features"], axis=1)])
-    after += _joined_map({name: _cells(one) for name, one in named.items()})
-    licences = [licence for one in backbones for licence in one.licence.split(" and ")]
+    after += _joined_map({name: _cells(part) for name, part in named.items()})
+    licences = [licence for backbone in backbones for licence in backbone.licence.split(" and ")]
     return Backbone(
-        name=" + ".join(one.name for one in backbones),
+        name=" + ".join(backbone.name for backbone in backbones),
         onnx=wired(before, graphs, after, whole.size),
         preprocess=whole,
         licence=" and ".join(dict.fromkeys(licences)),
-        seen=frozenset().union(*(one.seen for one in backbones)),
+        seen=frozenset().union(*(backbone.seen for backbone in backbones)),
         parts=tuple(parts),
     )
 
 
 def _check_different(backbones: Sequence[Backbone]) -> None:
     known: dict[str, str] = {}
-    for one in backbones:
-        if (twin := known.get(one.digest)) is not None:
-            both = f"{twin} is named twice" if twin == one.name else f"{one.name} is {twin} again"
+    for backbone in backbones:
+        if (twin := known.get(backbone.digest)) is not None:
+            both = (
+                f"{twin} is named twice"
+                if twin == backbone.name
+                else f"{backbone.name} is {twin} again"
+            )
             raise BadBackbone(f"{both}, which adds nothing; name different backbones.")
-        known[one.digest] = one.name
+        known[backbone.digest] = backbone.name
 
 
 def _view_of_all(views: Sequence[Preprocess]) -> Preprocess:
     """Return the view of a photo in which each network finds its own, in as many pixels."""
     first = views[0]
-    crop = max(one.crop for one in views) if first.mode == "crop" else first.crop
-    sizes = [one.size * (crop / one.crop if first.mode == "crop" else 1) for one in views]
+    crop = max(view.crop for view in views) if first.mode == "crop" else first.crop
+    sizes = [view.size * (crop / view.crop if first.mode == "crop" else 1) for view in views]
     return replace(first, size=max(ceil(round(size, 6)) for size in sizes), crop=crop)
 
 

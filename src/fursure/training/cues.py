@@ -19,11 +19,11 @@ from fursure.training.ridge import Rows, out_of_fold
 BINS = 16  # a cue may tell the classes apart in its middle and not at its ends
 TOGETHER = "Together"
 CUES: Mapping[str, Callable[[Facts], Sequence[float]]] = {
-    "file size": lambda one: (one.bytes,),
-    "resolution": lambda one: (one.width * one.height,),
-    "shape": lambda one: (one.width / one.height,),
-    "brightness": lambda one: (one.brightness,),
-    "border colour": lambda one: (*one.border, one.border_spread),
+    "file size": lambda photo: (photo.bytes,),
+    "resolution": lambda photo: (photo.width * photo.height,),
+    "shape": lambda photo: (photo.width / photo.height,),
+    "brightness": lambda photo: (photo.brightness,),
+    "border colour": lambda photo: (*photo.border, photo.border_spread),
 }
 
 
@@ -43,10 +43,10 @@ class Cue:
     def sentence(self) -> str:
         """Return the finding in words."""
         name = self.name.capitalize()
-        told = "All such facts together tell" if name == TOGETHER else f"{name} alone tells"
+        subject = "All such facts together tell" if name == TOGETHER else f"{name} alone tells"
         return (
-            f"{told} the class of {self.accuracy} of the photos; always naming the largest class "
-            f"is right for {self.majority:.1%}"
+            f"{subject} the class of {self.accuracy} of the photos; always naming the largest "
+            f"class is right for {self.majority:.1%}"
         )
 
 
@@ -57,26 +57,28 @@ def cues(
     fold_N: NDArray[np.integer],
 ) -> tuple[Cue, ...]:
     """Return every cue, the most telling first; each is a small classifier, cross-validated."""
-    formats = sorted({one.format for one in facts})
+    formats = sorted({photo.format for photo in facts})
     columns = {
         name: np.hstack(
-            [_binned(column_N) for column_N in np.array([read(one) for one in facts], float).T]
+            [_binned(column_N) for column_N in np.array([read(photo) for photo in facts], float).T]
         )
         for name, read in CUES.items()
     }
     columns["format"] = np.array(
-        [[one.format == name for name in formats] for one in facts], np.float32
+        [[photo.format == name for name in formats] for photo in facts], np.float32
     )
     columns[TOGETHER] = np.hstack(list(columns.values()))
     majority = float(np.bincount(labels_N).max() / len(labels_N))
-    found = []
+    measured = []
     for name, bins_ND in columns.items():
         weight_N = np.ones(len(labels_N), np.float32)
         rows = Rows.of(bins_ND, roots=False)
         score_NK = out_of_fold(rows, labels_N, classes, fold_N, weight_N, ridge=0.01)
         right = int((score_NK.argmax(axis=1) == labels_N).sum())
-        found.append(Cue(name=name, accuracy=proportion(right, len(labels_N)), majority=majority))
-    return tuple(sorted(found, key=lambda one: -one.gain))
+        measured.append(
+            Cue(name=name, accuracy=proportion(right, len(labels_N)), majority=majority)
+        )
+    return tuple(sorted(measured, key=lambda cue: -cue.gain))
 
 
 def _binned(column_N: NDArray[np.floating]) -> NDArray[np.float32]:

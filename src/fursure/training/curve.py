@@ -32,9 +32,9 @@ def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[Point]:
     training on so many would do, cross-validation for the head of very few included.
     """
     usable = collected.usable
-    row_of = {one.path: row for row, one in enumerate(usable)}
-    test = [row_of[one.path] for one in for_test(usable)]
-    learned = [row for row, one in enumerate(usable) if one.split != "test"]
+    row_of = {photo.path: row for row, photo in enumerate(usable)}
+    test = [row_of[photo.path] for photo in for_test(usable)]
+    learned = [row for row, photo in enumerate(usable) if photo.split != "test"]
     labels = collected.manifest.labels
     labels_N = np.array([labels.index(usable[row].label or "") for row in test])
     for size in SIZES:
@@ -46,29 +46,29 @@ def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[Point]:
             continue
         photos = _as_alone([usable[row] for row in rows], recipe)
         everyone = [*photos, *(usable[row] for row in test)]
-        found = fit(everyone, collected.features_ND[[*rows, *test]], labels, recipe)
-        logits_NK = found.layers(collected.features_ND[test])
-        yield Point(len(rows), Answers.of(softmax(logits_NK, found.temperature), labels_N))
+        fitted = fit(everyone, collected.features_ND[[*rows, *test]], labels, recipe)
+        logits_NK = fitted.layers(collected.features_ND[test])
+        yield Point(len(rows), Answers.of(softmax(logits_NK, fitted.temperature), labels_N))
 
 
 def for_test(photos: Sequence[Photo]) -> list[Photo]:
     """Return the test photos in the order that all answers to them have."""
-    chosen = (one for one in photos if one.split == "test")
-    return sorted(chosen, key=lambda one: (one.sha256, one.path))
+    chosen = (photo for photo in photos if photo.split == "test")
+    return sorted(chosen, key=lambda photo: (photo.sha256, photo.path))
 
 
 def _kept(learned: Sequence[Photo], size: int, seed: int) -> list[bool]:
     """Return which photos are among ``size``, evenly by class; too few for a class are none."""
-    together = [replace(one, split="train") for one in learned]
+    together = [replace(photo, split="train") for photo in learned]
     try:
         chosen = limited(together, size, seed=seed, least=SMALLEST_CLASS)
     except BadData:
         return [False] * len(learned)
-    return [one.reason is None for one in chosen]
+    return [photo.reason is None for photo in chosen]
 
 
 def _as_alone(photos: Sequence[Photo], recipe: Recipe) -> list[Photo]:
     """Return the photos with the splits they would have if there were no others to learn from."""
     if few(photos, recipe):
-        return [replace(one, split="train") for one in photos]
+        return [replace(photo, split="train") for photo in photos]
     return list(photos)

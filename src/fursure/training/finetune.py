@@ -145,7 +145,7 @@ class Trainer:
         if self.settings.minutes is None:
             return steps
         left = self.settings.minutes * 60 - place.began
-        share = stage.epochs / sum(one.epochs for one in stages[place.stage :])
+        share = stage.epochs / sum(stage.epochs for stage in stages[place.stage :])
         return max(steps, (place.seconds - place.began) / (left * share) if left > 0 else 1.0)
 
     def _pass(self, reader: ThreadPoolExecutor) -> Iterator[Step]:
@@ -335,7 +335,7 @@ class Trainer:
         return torch.cat(parts).float().cpu()
 
     def _done(self) -> float:
-        epochs = [one.epochs for one in self.settings.stages]
+        epochs = [stage.epochs for stage in self.settings.stages]
         place = self.state.place
         before, here = sum(epochs[: place.stage]), epochs[place.stage]
         return (before + here * min(1.0, self._progress())) / sum(epochs)

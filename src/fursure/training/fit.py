@@ -71,12 +71,12 @@ def fit(
     """
     task = _Task.of(photos, features_ND, labels, recipe, head=head, seen=seen)
     if is_divided(photos):
-        found = task.by_splits()
+        fitted = task.by_splits()
     else:
-        found = task.by_folds(None if out_of_fold_NK is None else out_of_fold_NK[task.order_N])
+        fitted = task.by_folds(None if out_of_fold_NK is None else out_of_fold_NK[task.order_N])
     held_out_N = np.zeros(len(photos), bool)
-    held_out_N[task.order_N] = found.held_out_N  # back in the order of the caller
-    return replace(found, held_out_N=held_out_N, tested_M=task.order_N[found.tested_M])
+    held_out_N[task.order_N] = fitted.held_out_N  # back in the order of the caller
+    return replace(fitted, held_out_N=held_out_N, tested_M=task.order_N[fitted.tested_M])
 
 
 def is_divided(photos: Sequence[Photo]) -> bool:
@@ -273,7 +273,9 @@ class _Task:
         return candidates(head, x_ND, labels_N, len(self.labels), seed=seed)
 
     def _trained_to(self, train_N: NDArray[np.bool_], knob: float) -> Layers:
-        return next(one.layers for one in self._candidates(train_N) if one.knob == knob)
+        return next(
+            candidate.layers for candidate in self._candidates(train_N) if candidate.knob == knob
+        )
 
     def _patience(self) -> int:
         head = self.recipe.head

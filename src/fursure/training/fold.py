@@ -31,8 +31,8 @@ def folded(net: nn.Module, size: int) -> nn.Module:
         wanted = net.forward_features(x_NCHW)  # type: ignore[operator]
         candidate = copy.deepcopy(net)
         _fold(candidate)
-        found = candidate.forward_features(x_NCHW)  # type: ignore[operator]
-    gap = (found - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)
+        features = candidate.forward_features(x_NCHW)  # type: ignore[operator]
+    gap = (features - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)
     return candidate if bool(gap <= TOLERANCE) else net
 
 

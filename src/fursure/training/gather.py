@@ -49,13 +49,13 @@ def gather(
     features_ND = np.zeros((0, 1), np.float16)
     done = 0
     for chunk in reader.scan(listing.photos, facts=True):
-        vectors = [one.features_D for one in chunk if one.features_D is not None]
+        vectors = [row.features_D for row in chunk if row.features_D is not None]
         if vectors and not len(features_ND):  # the width is known from here on
             features_ND = np.zeros((count, len(vectors[0])), np.float16)
         features_ND[done : done + len(vectors)] = vectors or features_ND[:0]
         done += len(vectors)
-        rows += [replace(one, features_D=None) for one in chunk]
-    usable = [number for number, one in enumerate(rows) if one.fingerprint is not None]
+        rows += [replace(row, features_D=None) for row in chunk]
+    usable = [number for number, row in enumerate(rows) if row.fingerprint is not None]
     return Gathered(
         rows=tuple(rows),
         place_N=np.array(usable, np.intp),

@@ -146,8 +146,8 @@ def _path(
             return loss + penalty, slope_RK.ravel()
 
         start = (weight_RK * root_R1).ravel()
-        found = minimise(objective, start, decrease=DECREASE, slope=SLOPE)
-        weight_RK = found.reshape(-1, classes) / root_R1
+        minimum = minimise(objective, start, decrease=DECREASE, slope=SLOPE)
+        weight_RK = minimum.reshape(-1, classes) / root_R1
         probs_NK = _softmax(_product(z_NR, weight_RK))
         curvature_N = weight_N * (probs_NK * (1 - probs_NK)).mean(axis=1)
         yield strength, [Dense(axes_DR @ weight_RK[:-1], weight_RK[-1])]

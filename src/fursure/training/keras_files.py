@@ -115,9 +115,9 @@ def _unpack(path: Path, part: Any) -> None:
     """Copy the weights out of a `.keras` file into a file without a name."""
     with zipfile.ZipFile(path) as archive:
         if MEMBER not in archive.namelist():
-            found = ", ".join(repr(name[:60]) for name in archive.namelist()[:3]) or "nothing"
+            shown = ", ".join(repr(name[:60]) for name in archive.namelist()[:3]) or "nothing"
             raise BadBackbone(
-                f"{path.name} is a zip without {MEMBER} (it has {found}); save the model with "
+                f"{path.name} is a zip without {MEMBER} (it has {shown}); save the model with "
                 "model.save('NAME.keras')."
             )
         info = archive.getinfo(MEMBER)
@@ -143,9 +143,9 @@ def layers_of(file: Any, name: str) -> list[Layer]:
         return list(_by_name(root))
     if _container(root) is not None:
         return _by_class(root)
-    found = ", ".join(repr(key[:60]) for key in list(file)[:3]) or "nothing"
+    shown = ", ".join(repr(key[:60]) for key in list(file)[:3]) or "nothing"
     raise BadBackbone(
-        f"{name} holds no layers as Keras writes them (it has {found}); save the model with "
+        f"{name} holds no layers as Keras writes them (it has {shown}); save the model with "
         "model.save('NAME.keras')."
     )
 

@@ -131,14 +131,14 @@ def _recognised(layers: Sequence[Layer], name: str) -> tuple[Known, list[Layer]]
     misses: list[tuple[float, str]] = []
     for known in KNOWN:
         wanted = _wanted(known)
-        found = _in_place(layers, wanted)
+        matched = _in_place(layers, wanted)
         differing = [
             f"{layer.name[:60]!r}: found {_text(layer.shapes)}, needs {_text(shapes)}"
-            for layer, shapes in zip(found, wanted, strict=True)
+            for layer, shapes in zip(matched, wanted, strict=True)
             if layer.shapes != shapes
         ]
         if not differing:
-            return known, found
+            return known, matched
         miss = (
             f"the nearest is {known.name}, of which {len(differing)} of {len(wanted)} layers "
             f"differ ({'; '.join(differing[:3])})"
@@ -162,10 +162,10 @@ def _in_place(layers: Sequence[Layer], wanted: Sequence[Shapes]) -> list[Layer]:
 
     Only within a kind does every format keep the order.
     """
-    found: dict[Kind, list[Layer]] = defaultdict(list)
+    by_kind: dict[Kind, list[Layer]] = defaultdict(list)
     for layer in layers:
-        found[_kind(layer.shapes)].append(layer)
-    queues = {kind: iter(of_a_kind) for kind, of_a_kind in found.items()}
+        by_kind[_kind(layer.shapes)].append(layer)
+    queues = {kind: iter(of_a_kind) for kind, of_a_kind in by_kind.items()}
     return [next(queues.get(_kind(shapes), iter(())), MISSING) for shapes in wanted]
 
 

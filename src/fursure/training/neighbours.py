@@ -41,7 +41,7 @@ class Neighbours:
 
     def of(self, row: int) -> list[int]:
         """Return the rows of a photo's neighbours, the nearest first."""
-        return [int(one) for one in self.index_NJ[row][self.similarity_NJ[row] > NONE]]
+        return [int(other) for other in self.index_NJ[row][self.similarity_NJ[row] > NONE]]
 
 
 def nearest(look: Look, group_N: NDArray[np.integer], *, count: int, seed: int = 0) -> Neighbours:

@@ -182,15 +182,15 @@ def _check_shapes(net: Any, weights: dict[str, Tensor], folder: Path, architectu
         for key, value in net.state_dict().items()
         if not key.endswith("num_batches_tracked")  # a counter that only training reads
     }
-    found = {
+    shapes = {
         key: tuple(value.shape)
         for key, value in weights.items()
         if not key.endswith("num_batches_tracked")
     }
-    differing = sorted(key for key in wanted | found if wanted.get(key) != found.get(key))
+    differing = sorted(key for key in wanted | shapes if wanted.get(key) != shapes.get(key))
     if differing:
         lines = [
-            f"{key}: found {found.get(key, 'nothing')}, needs {wanted.get(key, 'nothing')}"
+            f"{key}: found {shapes.get(key, 'nothing')}, needs {wanted.get(key, 'nothing')}"
             for key in differing[:3]
         ]
         raise BadBackbone(

@@ -81,6 +81,6 @@ def _fill(
 
 def _path(photos: Sequence[Photo], preprocess: Preprocess) -> Path:
     text = json.dumps(
-        [[one.sha256 for one in photos], preprocess.to_json(), DECODING], sort_keys=True
+        [[photo.sha256 for photo in photos], preprocess.to_json(), DECODING], sort_keys=True
     )
     return home() / "pixels" / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npy"

@@ -150,10 +150,10 @@ def out_of_fold(
     total = _nothing(rows.width, classes)
     for part in parts.values():
         total = total + part
-    found = {fold: (total - part).solved(ridge) for fold, part in parts.items()}
+    solutions = {fold: (total - part).solved(ridge) for fold, part in parts.items()}
     scores_NK = np.zeros((len(rows), classes), np.float32)
     for place, block_BD in rows.blocks():
-        for fold, (weight_DK, bias_K) in found.items():
+        for fold, (weight_DK, bias_K) in solutions.items():
             here_B = fold_N[place] == fold
             scores_NK[place][here_B] = block_BD[here_B] @ weight_DK + bias_K
     return scores_NK

@@ -31,8 +31,8 @@ class Epoch:
     def sentence(self) -> str:
         """Return how it went, for a person who waits."""
         which = f"pass {self.number}" if self.number else "before the first pass"
-        found = f"validation {self.val_accuracy:.2%}, {self.val_loss:.4f} nats"
-        return f"stage {self.stage}, {which}: {found}{', kept' if self.best else ''}"
+        result = f"validation {self.val_accuracy:.2%}, {self.val_loss:.4f} nats"
+        return f"stage {self.stage}, {which}: {result}{', kept' if self.best else ''}"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what was not measured is null."""
@@ -91,7 +91,7 @@ class State:
 
     def tensors(self) -> Weights:
         """Return every tensor of the state under a name of its own."""
-        found = {
+        tensors = {
             f"{kind}/{name}": tensor
             for kind, named in (
                 ("model", weights(self.model)),
@@ -101,17 +101,17 @@ class State:
             for name, tensor in named.items()
         }
         if self.lowest_V is not None:
-            found[LOWEST] = self.lowest_V
-        names = {id(one): name for name, one in self.model.named_parameters()}
+            tensors[LOWEST] = self.lowest_V
+        names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         if self.optimizer is not None:
             for parameter, values in self.optimizer.state.items():
                 for key, tensor in values.items():
-                    found[f"adam.{key}/{names[id(parameter)]}"] = tensor
-        return {name: tensor.detach().cpu().contiguous() for name, tensor in found.items()}
+                    tensors[f"adam.{key}/{names[id(parameter)]}"] = tensor
+        return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
 
     def note(self) -> dict[str, Any]:
         """Return the rest of the state as plain values."""
-        return {"place": asdict(self.place), "epochs": [asdict(one) for one in self.epochs]}
+        return {"place": asdict(self.place), "epochs": [asdict(epoch) for epoch in self.epochs]}
 
     def restore(self, tensors: Mapping[str, Tensor], note: Mapping[str, Any]) -> None:
         """Take up a state where `tensors` and `note` left it.
@@ -119,7 +119,7 @@ class State:
         The optimizer's moments wait until its stage begins: `restore_optimizer`.
         """
         self.place = Place(**note["place"])
-        self.epochs = [Epoch(**one) for one in note["epochs"]]
+        self.epochs = [Epoch(**values) for values in note["epochs"]]
         self.lowest_V = tensors.get(LOWEST)  # an older version did not save it
         for kind, named in (
             ("model", weights(self.model)),
@@ -143,12 +143,14 @@ class State:
 
 def weights(model: Classifier) -> Weights:
     """Return the tensors that training may change: parameters and statistics, not counters."""
-    return {name: one for name, one in model.state_dict().items() if one.is_floating_point()}
+    return {
+        name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()
+    }
 
 
 def copied(named: Weights) -> Weights:
     """Return a copy of each tensor."""
-    return {name: one.detach().clone() for name, one in named.items()}
+    return {name: tensor.detach().clone() for name, tensor in named.items()}
 
 
 @torch.no_grad()

@@ -47,7 +47,7 @@ class Strangers:
 
     def taught(self, seed: int) -> NDArray[np.bool_]:
         """Return which of them teach; the others measure."""
-        chosen_S = np.array([half(seed, one) == "choose" for one in self.digests])
+        chosen_S = np.array([half(seed, digest) == "choose" for digest in self.digests])
         if not 0.25 <= chosen_S.mean() <= 0.75:  # few of them, and an odd draw
             chosen_S = np.arange(len(chosen_S)) % 2 == 0
         return chosen_S

@@ -110,7 +110,7 @@ def tune(
 
 def helped(epochs: Sequence[Epoch]) -> bool:
     """Return whether any pass was better on validation than the network was before them all."""
-    return any(one.best and (one.number or one.stage > 1) for one in epochs)
+    return any(epoch.best and (epoch.number or epoch.stage > 1) for epoch in epochs)
 
 
 def mix(model: Classifier, frozen: Weights, share: float) -> None:
@@ -156,12 +156,14 @@ def _photos(
 ) -> tuple[Photos, tuple[Path, ...]]:
     """Return what is learned from and measured on, and the files the pixels lie in."""
     usable, labels = collected.usable, collected.manifest.labels
-    train = [one for one in usable if one.split == "train"]
-    validation = [one for one in usable if one.split == "val"]
-    choosing = [one for one in validation if not halved or half(recipe.seed, one.group) == "choose"]
+    train = [photo for photo in usable if photo.split == "train"]
+    validation = [photo for photo in usable if photo.split == "val"]
+    choosing = [
+        photo for photo in validation if not halved or half(recipe.seed, photo.group) == "choose"
+    ]
     chosen = choosing or validation
     for label in labels:
-        if not any(one.label == label for one in chosen):
+        if not any(photo.label == label for photo in chosen):
             raise BadData(
                 f"no photo of {label!r} is left to validate on, which tells when to stop; add "
                 "photos of it, or ask for a larger share: --validation 0.2."
@@ -173,9 +175,9 @@ def _photos(
     ]
     photos = Photos(
         squares_NHWC=np.load(files[0], mmap_mode="r"),
-        labels_N=np.array([labels.index(one.label or "") for one in train]),
+        labels_N=np.array([labels.index(photo.label or "") for photo in train]),
         inputs_VHWC=np.load(files[1], mmap_mode="r"),
-        labels_V=np.array([labels.index(one.label or "") for one in chosen]),
+        labels_V=np.array([labels.index(photo.label or "") for photo in chosen]),
         preprocess=preprocess,
     )
     return photos, tuple(files)

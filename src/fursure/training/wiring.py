@@ -49,7 +49,7 @@ def named_apart(backbones: Mapping[str, Backbone]) -> list[onnx.ModelProto]:
     Raises:
         BadBackbone: a graph cannot be brought to it.
     """
-    models = {key: onnx.load_from_string(one.onnx) for key, one in backbones.items()}
+    models = {key: onnx.load_from_string(backbone.onnx) for key, backbone in backbones.items()}
     newest = max(OPSET, *map(_opset, models.values()))
     for key, model in models.items():
         if _opset(model) < newest:
@@ -65,7 +65,9 @@ def named_apart(backbones: Mapping[str, Backbone]) -> list[onnx.ModelProto]:
 
 
 def _opset(model: onnx.ModelProto) -> int:
-    return max(int(one.version) for one in model.opset_import if one.domain in {"", "ai.onnx"})
+    return max(
+        int(opset.version) for opset in model.opset_import if opset.domain in {"", "ai.onnx"}
+    )
 
 
 def wired(before: Wires, parts: Sequence[onnx.ModelProto], after: Wires, size: int) -> bytes:
@@ -84,10 +86,10 @@ def wired(before: Wires, parts: Sequence[onnx.ModelProto], after: Wires, size: i
             *(tensor for part in parts for tensor in part.graph.initializer),
         ],
     )
-    versions = {one.domain: one.version for part in parts for one in part.opset_import}
+    versions = {opset.domain: opset.version for part in parts for opset in part.opset_import}
     model = helper.make_model(
         graph,
-        opset_imports=[helper.make_opsetid(*one) for one in sorted(versions.items())],
+        opset_imports=[helper.make_opsetid(*version) for version in sorted(versions.items())],
         functions=[function for part in parts for function in part.functions],
         ir_version=IR_VERSION,
     )

@@ -57,14 +57,14 @@ def _rows(kind: str) -> list[Path]:
         case "pixels" | "training":  # what a kill left half written too
             return sorted(folder.glob("*"))
         case _:
-            return sorted(one for one in folder.glob("*") if one.suffix in {".sqlite", ".onnx"})
+            return sorted(path for path in folder.glob("*") if path.suffix in {".sqlite", ".onnx"})
 
 
 def _beside(kind: str, path: Path) -> list[Path]:
     """Return the files that belong to one: the logs of a database, the note on a network."""
     if kind in {"pixels", "training", "tables"}:
         return []
-    return [one for one in path.parent.glob(f"{path.stem}.*") if one != path and path.is_file()]
+    return [file for file in path.parent.glob(f"{path.stem}.*") if file != path and path.is_file()]
 
 
 def _size(*paths: Path) -> int:

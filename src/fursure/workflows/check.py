@@ -59,11 +59,11 @@ class Checked:
     @property
     def unreadable(self) -> int:
         """How many photos cannot be used."""
-        return sum(one.kind == "unreadable" for one in self.findings)
+        return sum(finding.kind == "unreadable" for finding in self.findings)
 
     def counts(self) -> dict[str, int]:
         """Return the number of findings by kind."""
-        return dict(Counter(one.kind for one in self.findings))
+        return dict(Counter(finding.kind for finding in self.findings))
 
 
 def check(
@@ -91,23 +91,24 @@ def check(
     encoder = load_backbone(backbone)
     with dataset.open() as source:
         listing = dataset.listed(source)
-        found = gather(source, listing, encoder, run)
-        scanned = [one.photo for one in found.rows]
+        gathered = gather(source, listing, encoder, run)
+        scanned = [row.photo for row in gathered.rows]
         applied = corrected(scanned, verdicts, listing.labels)
         rows = [
-            replace(one, photo=photo) for one, photo in zip(found.rows, applied.photos, strict=True)
+            replace(row, photo=photo)
+            for row, photo in zip(gathered.rows, applied.photos, strict=True)
         ]
-        kept = {one.sha256 for one in verdicts if one.verdict == "keep"}
-        findings, doubted, told = _examined(rows, found, listing.labels, kept, seed)
+        kept = {verdict.sha256 for verdict in verdicts if verdict.verdict == "keep"}
+        findings, doubted, telling = _examined(rows, gathered, listing.labels, kept, seed)
         checked = Checked(
             manifest=replace(listing, photos=applied.photos),
             findings=findings,
             doubts=doubted,
-            cues=told,
+            cues=telling,
             corrections=verdicts,
-            notes=(*applied.notes, *_notes(listing, encoder, found.engine, run.engine)),
+            notes=(*applied.notes, *_notes(listing, encoder, gathered.engine, run.engine)),
             seconds=time.monotonic() - began,
-            engine=found.engine,
+            engine=gathered.engine,
         )
         if output is not None:
             with run.progress("drawing the page", None) as advance:
@@ -133,12 +134,12 @@ def _examined(
     if not usable:
         return ranked(findings), None, ()
     features_ND = found.features_ND if mine_N.all() else found.features_ND[mine_N]
-    photos = [replace(one, reason=None) for one in grouped(usable, features_ND)]
+    photos = [replace(photo, reason=None) for photo in grouped(usable, features_ND)]
     findings += [*about_copies(photos), *about_looks(usable), *about_classes(photos)]
     number = {label: row for row, label in enumerate(labels)}
     labels_N = np.array([number[photo.label or ""] for photo in photos])
     fold_N = folds(photos, seed=seed, k=FOLDS)
-    told: tuple[Cue, ...] = ()
+    telling: tuple[Cue, ...] = ()
     doubted: Doubts | None = None
     if len(photos) >= FEW:
         _, group_N = np.unique([photo.group for photo in photos], return_inverse=True)
@@ -148,19 +149,23 @@ def _examined(
         findings += looked.findings
         if len(np.unique(labels_N)) > 1:
             doubted = looked
-            facts = [one.facts for one in usable if one.facts is not None]
-            told = cues(facts, labels_N, len(labels), fold_N)
-            findings += _telling(told)
+            facts = [photo.facts for photo in usable if photo.facts is not None]
+            telling = cues(facts, labels_N, len(labels), fold_N)
+            findings += _telling(telling)
     keys = {photo.path for photo in photos if photo.sha256 in kept}
-    open_ = (one for one in findings if not (len(one.paths) == 1 and one.paths[0] in keys))
-    return ranked(open_), doubted, told
+    open_ = (
+        finding
+        for finding in findings
+        if not (len(finding.paths) == 1 and finding.paths[0] in keys)
+    )
+    return ranked(open_), doubted, telling
 
 
-def _telling(found: Sequence[Cue]) -> Iterator[Finding]:
-    for one in found:
-        if one.gain > TELLING:
-            sentence = f"{one.sentence()}. A model may learn that instead of what photos show."
-            yield Finding(kind="cue", reason=sentence, score=one.gain)
+def _telling(cues: Sequence[Cue]) -> Iterator[Finding]:
+    for cue in cues:
+        if cue.gain > TELLING:
+            sentence = f"{cue.sentence()}. A model may learn that instead of what photos show."
+            yield Finding(kind="cue", reason=sentence, score=cue.gain)
 
 
 def _notes(listing: Manifest, encoder: Backbone, engine: str, asked: Engine) -> Iterator[str]:

@@ -55,21 +55,21 @@ class Ladder:
         """Return a row of plain values for each recipe, in order."""
         rows: list[dict[str, Any]] = []
         below: Rung | None = None
-        for one in self.rungs:
-            if isinstance(one, Failed):
-                rows.append({"recipe": one.name, "error": one.reason})
+        for step in self.rungs:
+            if isinstance(step, Failed):
+                rows.append({"recipe": step.name, "error": step.reason})
                 continue
-            gain = None if below is None else difference(below.answers, one.answers).to_json()
-            rows.append(_row(one) | {"against": below and below.name, "difference": gain})
-            below = one
+            gain = None if below is None else difference(below.answers, step.answers).to_json()
+            rows.append(_row(step) | {"against": below and below.name, "difference": gain})
+            below = step
         return rows
 
     def conclusion(self) -> dict[str, Any]:
         """Return the verdict as plain values."""
-        found = self.verdict
+        verdict = self.verdict
         return {
-            "kept": found and found.kept.name,
-            "pairs": found.pairs if found else 0,
+            "kept": verdict and verdict.kept.name,
+            "pairs": verdict.pairs if verdict else 0,
             "steps": [
                 {
                     "recipe": step.rung.name,
@@ -80,9 +80,9 @@ class Ladder:
                     "better": step.better,
                     "tie": step.tie,
                 }
-                for step in (found.steps if found else ())
+                for step in (verdict.steps if verdict else ())
             ],
-            "verdict": list(found.sentences if found else ()),
+            "verdict": list(verdict.sentences if verdict else ()),
         }
 
 
@@ -111,7 +111,7 @@ def compare(
     """
     place, dataset, run = Path(folder), dataset_of(data), replace(run, say=_once(run.say))
     knobs = {"test": shares.test, "validation": shares.validation, "seed": shares.seed}
-    asked = [overlaid(one, knobs, one.name) for one in recipes]
+    asked = [overlaid(recipe, knobs, recipe.name) for recipe in recipes]
     check_names(asked)
     check_place(place, dataset.place, knobs, overwrite=overwrite)
     division = _unseen_by_all(_divided(dataset, shares, run), asked)
@@ -141,7 +141,7 @@ def _ladder(recipes: Sequence[Recipe], ground: Ground) -> Ladder:
     for recipe in recipes:
         ground.run.say(f"{recipe.name} …")
         rungs.append(_climbed(recipe, ground))
-    made = [one for one in rungs if isinstance(one, Rung)]
+    made = [step for step in rungs if isinstance(step, Rung)]
     return Ladder(
         folder=ground.folder,
         division=ground.division,
@@ -172,16 +172,16 @@ def check_names(recipes: Sequence[Recipe]) -> None:
     """
     if not recipes:
         raise BadRecipe("the ladder", "it has no recipe; name two or more, as in linear-probe")
-    for number, one in enumerate(recipes):
+    for number, recipe in enumerate(recipes):
         for other in recipes[:number]:
-            if one == other:
-                raise BadRecipe(one.name, "it is named twice; a ladder compares different ones")
-            if replace(one, name="", note="") == replace(other, name="", note=""):
+            if recipe == other:
+                raise BadRecipe(recipe.name, "it is named twice; a ladder compares different ones")
+            if replace(recipe, name="", note="") == replace(other, name="", note=""):
                 reason = f"it is {other.name} under another name, on this split and backbone"
-                raise BadRecipe(one.name, f"{reason}; leave one of them out")
-            if safe_name(one.name).casefold() == safe_name(other.name).casefold():
+                raise BadRecipe(recipe.name, f"{reason}; leave one of them out")
+            if safe_name(recipe.name).casefold() == safe_name(other.name).casefold():
                 raise BadRecipe(
-                    one.name,
+                    recipe.name,
                     f"another recipe is called {other.name!r} too, and they differ; give one of "
                     'them a name of its own: name = "…" in its file',
                 )
@@ -197,7 +197,7 @@ def _divided(dataset: Dataset, shares: Shares, run: Run) -> Manifest:
     refuse_reserved(division.labels)
     check_classes(division.usable, division.labels)
     for label in division.labels:
-        groups = {one.group for one in division.usable if one.label == label}
+        groups = {photo.group for photo in division.usable if photo.label == label}
         if len(groups) < len(SPLITS):
             unlike = counted(len(groups), "photo besides copies", "photos that do not look alike")
             raise BadData(
@@ -222,19 +222,19 @@ def _unseen_by_all(division: Manifest, recipes: Sequence[Recipe]) -> Manifest:
 def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Iterator[str]:
     """Yield how the photos are divided, and what that overrides."""
     yield from about_photos(division, "the manifest beside the model")
-    parts = {split: sum(one.split == split for one in division.usable) for split in SPLITS}
+    parts = {split: sum(photo.split == split for photo in division.usable) for split in SPLITS}
     yield (
         f"one split for all: {counted(parts['train'], 'photo')} to train on, {parts['val']:,} for "
         f"validation, {parts['test']:,} for test{_unlike_train(knobs)}"
     )
-    for one in recipes:
-        own = {knob: getattr(one, knob) for knob in knobs}
+    for recipe in recipes:
+        own = {knob: getattr(recipe, knob) for knob in knobs}
         if any(
             value not in {knobs[knob], getattr(LINEAR_PROBE, knob)} for knob, value in own.items()
         ):
-            told = ", ".join(f"{knob} {value:.2g}" for knob, value in own.items())
-            yield f"{one.name} asks for {told}; here it follows the split of all"
-    if few([replace(one, split=None) for one in division.usable], LINEAR_PROBE):
+            shares = ", ".join(f"{knob} {value:.2g}" for knob, value in own.items())
+            yield f"{recipe.name} asks for {shares}; here it follows the split of all"
+    if few([replace(photo, split=None) for photo in division.usable], LINEAR_PROBE):
         yield (
             "with so few photos `fursure train` would cross-validate; here all recipes share "
             f"{counted(parts['test'], 'test photo, which tells', 'test photos, which tell')} "
@@ -261,59 +261,59 @@ def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:
 
 
 def _write(ladder: Ladder, knobs: Knobs) -> None:
-    found = {"rungs": ladder.rows(), **ladder.conclusion()}
-    write_note(ladder.folder, ladder.division, knobs, found)
-    made = [one for one in ladder.rungs if isinstance(one, Rung)]
+    figures = {"rungs": ladder.rows(), **ladder.conclusion()}
+    write_note(ladder.folder, ladder.division, knobs, figures)
+    made = [step for step in ladder.rungs if isinstance(step, Rung)]
     if made:
         with replacing(ladder.folder / PICTURE) as file:
             file.write(picture(made, ladder.title).encode())
 
 
-def _row(one: Rung) -> dict[str, Any]:
+def _row(rung: Rung) -> dict[str, Any]:
     return {
-        "recipe": one.name,
-        "backbone": one.backbone,
-        "accuracy": one.answers.accuracy.to_json(),
-        "log_loss": one.answers.log_loss.to_json(),
-        "photos": one.photos,
-        "minutes": one.seconds / 60,
-        "megabytes": one.megabytes,
-        "milliseconds_per_photo": one.milliseconds,
-        "engine": one.engine,
-        **_abroad(one),
+        "recipe": rung.name,
+        "backbone": rung.backbone,
+        "accuracy": rung.answers.accuracy.to_json(),
+        "log_loss": rung.answers.log_loss.to_json(),
+        "photos": rung.photos,
+        "minutes": rung.seconds / 60,
+        "megabytes": rung.megabytes,
+        "milliseconds_per_photo": rung.milliseconds,
+        "engine": rung.engine,
+        **_abroad(rung),
         "curve": [
             {
                 "photos": point.photos,
                 "accuracy": point.answers.accuracy.to_json(),
                 "log_loss": point.answers.log_loss.to_json(),
             }
-            for point in one.points
+            for point in rung.points
         ],
     }
 
 
-def _abroad(one: Rung) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if (away := one.elsewhere) is not None:
-        found["elsewhere"] = {
+def _abroad(rung: Rung) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    if (away := rung.elsewhere) is not None:
+        values["elsewhere"] = {
             "accuracy": away.accuracy.to_json(),
             "log_loss": away.log_loss.to_json(),
         }
-    if (others := one.strangers) is not None:
-        found["strangers"] = {
+    if (others := rung.strangers) is not None:
+        values["strangers"] = {
             "labelled": others.labelled.to_json(),
             "called": others.called.to_json(),
         }
-    return found
+    return values
 
 
 def _once(say: Say) -> Say:
     """Return a ``say`` that repeats nothing: every recipe finds the same photos unusable."""
-    told: set[str] = set()
+    said: set[str] = set()
 
     def once(sentence: str) -> None:
-        if sentence not in told:
-            told.add(sentence)
+        if sentence not in said:
+            said.add(sentence)
             say(sentence)
 
     return once

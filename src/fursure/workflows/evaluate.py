@@ -108,10 +108,10 @@ def evaluate_model(
         )
         predictions = []
         features: dict[str, NDArray[np.float16]] = {}
-        kept = {one.path for one in listing.photos[:: max(1, count // MAPPED)]}
+        kept = {photo.path for photo in listing.photos[:: max(1, count // MAPPED)]}
 
         def watch(some: Sequence[Prediction], outputs: Outputs) -> None:
-            good = [one.path for one in some if one.error is None]
+            good = [prediction.path for prediction in some if prediction.error is None]
             for path, features_D in zip(good, outputs["features"], strict=True):
                 if path in kept:
                     features[path] = features_D.astype(np.float16)
@@ -181,38 +181,50 @@ def _measured(
 ) -> Evaluated:
     labels = bundle.meta.labels
     rows = [
-        (one, label)
-        for one, label in zip(predictions, photos.labels, strict=True)
-        if one.error is None
+        (prediction, label)
+        for prediction, label in zip(predictions, photos.labels, strict=True)
+        if prediction.error is None
     ]
     if not rows:
         raise BadData(
             f"{photos.source.path} has no photo to evaluate on: {photos.seen} are the model's "
             f"own (--include-seen) and {len(predictions)} cannot be used."
         )
-    probs_NK = np.array([[one.probabilities[label] for label in labels] for one, _ in rows])
+    probs_NK = np.array(
+        [[prediction.probabilities[label] for label in labels] for prediction, _ in rows]
+    )
     index = {label: number for number, label in enumerate(labels)}
     labels_N = np.array([index[label] for _, label in rows])
-    answers = Counter(one.answer for one, _ in rows)
-    given = [(one, label) for one, label in rows if one.answer not in {"unsure", "stranger"}]
-    wrong = sum(one.answer != label for one, label in given)
+    answers = Counter(prediction.answer for prediction, _ in rows)
+    labelled = [
+        (prediction, label)
+        for prediction, label in rows
+        if prediction.answer not in {"unsure", "stranger"}
+    ]
+    wrong = sum(prediction.answer != label for prediction, label in labelled)
     return Evaluated(
         evaluation=evaluate(probs_NK, labels_N, labels),
-        answered=proportion(len(given), len(rows)),
-        answered_wrong=proportion(wrong, len(given)) if given else None,
+        answered=proportion(len(labelled), len(rows)),
+        answered_wrong=proportion(wrong, len(labelled)) if labelled else None,
         strangers=proportion(answers["stranger"], len(rows)),
         engine=predictor.network.session.engine,
         seen=photos.seen,
-        failed=tuple((one.path, one.error) for one in predictions if one.error is not None),
+        failed=tuple(
+            (prediction.path, prediction.error)
+            for prediction in predictions
+            if prediction.error is not None
+        ),
         skipped=dict(listing.skipped),
         rows=Rows(
-            paths=tuple(one.path for one, _ in rows),
+            paths=tuple(prediction.path for prediction, _ in rows),
             labels_N=labels_N,
             probs_NK=probs_NK,
-            answers=tuple(one.answer for one, _ in rows),
-            familiarity_N=np.array([one.familiarity for one, _ in rows]),
+            answers=tuple(prediction.answer for prediction, _ in rows),
+            familiarity_N=np.array([prediction.familiarity for prediction, _ in rows]),
             features={
-                row: features[one.path] for row, (one, _) in enumerate(rows) if one.path in features
+                row: features[prediction.path]
+                for row, (prediction, _) in enumerate(rows)
+                if prediction.path in features
             },
         ),
     )

@@ -43,7 +43,7 @@ class Trained:
         )
         cosine_NM = asked_ND @ known_MD.T
         order_NM = np.argsort(-cosine_NM, axis=1)[:, :NEAREST]
-        return [[self.photos[int(one)] for one in row] for row in order_NM]
+        return [[self.photos[int(photo)] for photo in row] for row in order_NM]
 
 
 def galleries(
@@ -78,7 +78,7 @@ def galleries(
         Gallery(
             title=title,
             note=notes[title],
-            pictures=tuple(found for row in some if (found := pictures[row]) is not None),
+            pictures=tuple(picture for row in some if (picture := pictures[row]) is not None),
         )
         for title, some in chosen.items()
         if some
@@ -102,9 +102,9 @@ def disagreements(
         note=f"{counted(len(differ), 'photo')} on which {names[0]} and {names[1]} give different "
         "classes.",
         pictures=tuple(
-            replace(one, other=other)
-            for one, other in zip(pictures, others, strict=True)
-            if one is not None
+            replace(picture, other=other)
+            for picture, other in zip(pictures, others, strict=True)
+            if picture is not None
         ),
     )
 
@@ -115,18 +115,18 @@ def _pictures(
     """Return a picture of each row, with where the network looked and what it resembles."""
     network = Network(open_session(bundle.model), bundle.meta.preprocess)
     pixels = [pixels_of(source, path, network) for path in rows.paths]
-    good = [row for row, one in enumerate(pixels) if one is not None]
+    good = [row for row, square in enumerate(pixels) if square is not None]
     if not good:
         return [None] * len(pixels)
-    outputs = network.session(np.stack([one for one in pixels if one is not None]))
+    outputs = network.session(np.stack([pixel for pixel in pixels if pixel is not None]))
     near = trained.nearest(outputs["features"]) if trained else [[] for _ in good]
-    found: list[Picture | None] = [None] * len(pixels)
+    made: list[Picture | None] = [None] * len(pixels)
     labels = bundle.meta.labels
     for place, row in enumerate(good):
         square = pixels[row]
         assert square is not None  # noqa: S101 - a good row
         top = int(rows.probs_NK[row].argmax())
-        found[row] = Picture(
+        made[row] = Picture(
             path=rows.paths[row],
             truth=labels[int(rows.labels_N[row])],
             answer=rows.answers[row],
@@ -137,7 +137,7 @@ def _pictures(
             heat=glow(outputs["heat"][place]) if "heat" in outputs else None,
             nearest=tuple(_neighbours(near[place], trained, network)),
         )
-    return found
+    return made
 
 
 def _neighbours(
@@ -149,7 +149,7 @@ def _neighbours(
         for photo in photos
         if trained is not None
     ]
-    return [(label, inlined(one, SMALL)) for label, one in squares if one is not None]
+    return [(label, inlined(square, SMALL)) for label, square in squares if square is not None]
 
 
 def pixels_of(source: Source, path: str, network: Network) -> NDArray[np.uint8] | None:
@@ -176,15 +176,15 @@ def trained_on(bundle: Bundle, manifest_path: Path) -> "Trained | str":
         manifest = Manifest.load(manifest_path)
         if manifest.digest != data["digest"]:
             return "the manifest beside the model is of other photos"
-        photos = [one for one in manifest.usable if one.split == "train"]
-        known = cached_features(_caches(bundle), [one.sha256 for one in photos])
-        photos = [one for one in photos if one.sha256 in known]
+        photos = [photo for photo in manifest.usable if photo.split == "train"]
+        known = cached_features(_caches(bundle), [photo.sha256 for photo in photos])
+        photos = [photo for photo in photos if photo.sha256 in known]
         if not photos:
             return "the features of the training photos are no longer cached"
         source = open_source(_root(manifest, photos[0]))
     except (FursureError, OSError, ValueError):
         return "the training photos can no longer be read"
-    features_MD = np.stack([known[one.sha256] for one in photos])
+    features_MD = np.stack([known[photo.sha256] for photo in photos])
     return Trained(source=source, photos=photos, features_MD=features_MD)
 
 

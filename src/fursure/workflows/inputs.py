@@ -95,10 +95,10 @@ def _expanded(written: str) -> Iterator[str]:
     if written == "-" or os.path.lexists(written) or not glob.has_magic(written):
         yield written
         return
-    found = sorted(glob.glob(written, recursive=True))  # noqa: PTH207 - absolute ones too
+    paths = sorted(glob.glob(written, recursive=True))  # noqa: PTH207 - absolute ones too
     if "**" in written:  # it names each folder and then what is in it
-        found = [path for path in found if not os.path.isdir(path)]  # noqa: PTH112 - never raises
-    yield from found or [written]
+        paths = [path for path in paths if not os.path.isdir(path)]  # noqa: PTH112 - never raises
+    yield from paths or [written]
 
 
 def _shown(name: str, source: Source, member: str) -> str:

@@ -35,12 +35,12 @@ class Judged:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
-        found = {"model": self.model, "data": self.data, **self.evaluated.to_json()}
+        values = {"model": self.model, "data": self.data, **self.evaluated.to_json()}
         if self.page is not None:
-            found["report"] = str(self.page)
+            values["report"] = str(self.page)
         if self.comparison is not None:
-            found["comparison"] = self.comparison.to_json()
-        return found
+            values["comparison"] = self.comparison.to_json()
+        return values
 
     def lines(self) -> Iterator[str]:
         """Yield the figures as text."""
@@ -152,6 +152,6 @@ def _training(model: Path) -> dict[str, Any]:
     path = model.with_name(f"{model.stem}.metrics.json")
     try:
         epochs = json.loads(path.read_text())["epochs"]
-        return {"epochs": [{key: float(one[key]) for key in PASS} for one in epochs]}
+        return {"epochs": [{key: float(epoch[key]) for key in PASS} for epoch in epochs]}
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return {}

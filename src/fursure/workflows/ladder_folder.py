@@ -28,16 +28,16 @@ def check_place(folder: Path, data: Path, knobs: Knobs, *, overwrite: bool) -> N
     """
     if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
         raise BadData(f"{folder} lies inside {data}; choose a folder outside of the photos.")
-    nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise BadData(f"{nearest} is no folder that can be written; choose another -o.")
     if not folder.is_dir():
         return
     earlier = _noted(folder)
     names = sorted(
-        one.name
-        for one in folder.iterdir()
-        if not (is_left_by_a_system(one.name) or is_left(one.name))
+        path.name
+        for path in folder.iterdir()
+        if not (is_left_by_a_system(path.name) or is_left(path.name))
     )
     if earlier is None and names:
         raise BadData(
@@ -45,8 +45,8 @@ def check_place(folder: Path, data: Path, knobs: Knobs, *, overwrite: bool) -> N
             "a new folder."
         )
     if earlier is not None and earlier["split"] != knobs and not overwrite:
-        told = ", ".join(f"{knob} {value}" for knob, value in earlier["split"].items())
-        raise OutputExists(folder, f"a ladder of another split: {told}")
+        knobs_of_it = ", ".join(f"{knob} {value}" for knob, value in earlier["split"].items())
+        raise OutputExists(folder, f"a ladder of another split: {knobs_of_it}")
 
 
 def claim(folder: Path, division: Manifest, knobs: Knobs, *, overwrite: bool) -> None:

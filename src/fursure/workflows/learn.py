@@ -80,8 +80,8 @@ def learn(
     if recipe.tune is not None:
         return work.split(collected) if is_divided(collected.usable) else work.crossed(collected)
     photos, labels = collected.usable, collected.manifest.labels
-    found = fit(photos, collected.features_ND, labels, recipe, seen=backbone.seen)
-    return Learned(encoder=backbone, collected=collected, found=found)
+    fitted = fit(photos, collected.features_ND, labels, recipe, seen=backbone.seen)
+    return Learned(encoder=backbone, collected=collected, found=fitted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +99,8 @@ class _Work:
         beside = self._beside(collected)
         member, runs = self._grown(collected, beside, self.recipe, "training")
         collected = self._encoded(collected, member.backbone)
-        found = fit(collected.usable, collected.features_ND, labels, self.recipe, head=member.head)
-        return _learned(self.recipe, member, collected, found, runs, runs)
+        fitted = fit(collected.usable, collected.features_ND, labels, self.recipe, head=member.head)
+        return _learned(self.recipe, member, collected, fitted, runs, runs)
 
     def crossed(self, collected: Collected) -> Learned:
         """Train once a fold on the others, to predict it; and on all, the network that ships.
@@ -130,7 +130,7 @@ class _Work:
                 held = self._encoded(_only(collected, held_N), member.backbone)
                 logits_NK[held_N] = member.head(held.features_ND)
         collected = self._encoded(collected, member.backbone)
-        found = fit(
+        fitted = fit(
             collected.usable,
             collected.features_ND,
             labels,
@@ -142,8 +142,8 @@ class _Work:
         aside = {photo.sha256 for photo in part.usable if photo.split == "val"}
         aside_N = np.array([photo.sha256 in aside for photo in collected.usable])
         # it trained nothing: it tells what is known
-        found = replace(found, held_out_N=aside_N)
-        return _learned(self.recipe, member, collected, found, runs, trained)
+        fitted = replace(fitted, held_out_N=aside_N)
+        return _learned(self.recipe, member, collected, fitted, runs, trained)
 
     def _beside(self, collected: Collected) -> Collected | None:
         """Return the photos as the frozen network beside sees them, where there is one."""
@@ -194,7 +194,7 @@ class _Work:
 
         settings = recipe.tune
         assert settings is not None  # noqa: S101 - the caller looked
-        learned = sum(one.split == "train" for one in collected.usable)
+        learned = sum(photo.split == "train" for photo in collected.usable)
         total = learned * sum(stage.epochs for stage in settings.stages)
         budget = settings.minutes is not None  # then nobody knows how many photos will be seen
         done = 0

@@ -32,8 +32,8 @@ def predict(
         FursureError: the model or the engine cannot be used.
     """
     with ExitStack() as stack:
-        found = photos.opened_on(stack)
-        named = ((name, photo) for name, photo in found if not skip(name))
+        every = photos.opened_on(stack)
+        named = ((name, photo) for name, photo in every if not skip(name))
         head = list(islice(named, BULK))  # enough to know whether this is bulk work
         if not photos.count:
             raise _nothing_in(photos)

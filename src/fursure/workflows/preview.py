@@ -83,20 +83,20 @@ def find_rate(data: Data, recipe: Recipe, run: Run = Run()) -> RateRange:
     tuning.keep_memory()
     preprocess, net = tuning.network_for(recipe)
     larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
-    found = _some(dataset_of(data), larger.min_side, RANGED)
-    labels = sorted({label for _, label in found})
+    photos = _some(dataset_of(data), larger.min_side, RANGED)
+    labels = sorted({label for _, label in photos})
     curve = tuple(
         ranging.rates(
             net,
-            np.stack([larger(photo) for photo, _ in found]),
-            np.array([labels.index(label) for _, label in found]),
+            np.stack([larger(photo) for photo, _ in photos]),
+            np.array([labels.index(label) for _, label in photos]),
             preprocess,
             settings,
             classes=len(labels),
             seed=recipe.seed,
         )
     )
-    return RateRange(curve, min(curve, key=lambda one: one[1])[0] / 10)
+    return RateRange(curve, min(curve, key=lambda point: point[1])[0] / 10)
 
 
 def _settings(recipe: Recipe) -> FineTune:
@@ -110,7 +110,7 @@ def _settings(recipe: Recipe) -> FineTune:
 
 def _some(dataset: Dataset, min_side: int, most: int) -> list[tuple[Image.Image, str]]:
     """Return a few photos that can be read, with their labels, from all over ``dataset``."""
-    found: list[tuple[Image.Image, str]] = []
+    photos: list[tuple[Image.Image, str]] = []
     with dataset.open() as source:
         listed = dataset.listed(source).photos
         apart = max(1, len(listed) // most)
@@ -121,9 +121,9 @@ def _some(dataset: Dataset, min_side: int, most: int) -> list[tuple[Image.Image,
                 photo = decode(content, name=name, min_side=min_side).image
             except BadImage:
                 continue
-            found.append((photo, listed[row].label or ""))
-            if len(found) == most:
+            photos.append((photo, listed[row].label or ""))
+            if len(photos) == most:
                 break
-    if not found:
+    if not photos:
         raise NoPhotos(dataset.name, f"{len(listed)} files, none that can be read")
-    return found
+    return photos

@@ -69,8 +69,8 @@ def against(name: str, mine: Evaluated, other_name: str, other: Evaluated) -> tu
     rows = mine.rows.at(both)
     order = [theirs.index(label) for label in labels]
     probs_NK = other.rows.probs_NK[[places[path] for path in rows.paths]][:, order]
-    found = compare(rows.probs_NK, probs_NK, rows.labels_N, names=(name, other_name))
-    return rows, Other(comparison=found, probs_NK=probs_NK)
+    comparison = compare(rows.probs_NK, probs_NK, rows.labels_N, names=(name, other_name))
+    return rows, Other(comparison=comparison, probs_NK=probs_NK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,7 +174,7 @@ def _passes(training: Mapping[str, Any]) -> list[tuple[str, tuple[float, ...], t
         return []
     numbers = tuple(float(number) for number in range(len(epochs)))
     return [
-        (name, numbers, tuple(float(one[key]) for one in epochs))
+        (name, numbers, tuple(float(epoch[key]) for epoch in epochs))
         for name, key in (
             ("validation log loss", "val_loss"),
             ("validation accuracy", "val_accuracy"),
@@ -214,7 +214,8 @@ def _facts(bundle: Bundle, more: Mapping[str, str]) -> dict[str, str]:
     meta = bundle.meta
     photos = meta.data["photos"]
     counts = {
-        split: sum(one.get(split, 0) for one in photos.values()) for split in ("train", "val")
+        split: sum(counts_of.get(split, 0) for counts_of in photos.values())
+        for split in ("train", "val")
     }
     shape = meta.preprocess
     return {

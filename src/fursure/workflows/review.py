@@ -54,11 +54,11 @@ class _Draft:
 
     def others(self) -> list[str]:
         """Return the paths it is compared with."""
-        for one in self.findings:
-            if len(one.paths) > 1:
-                return [path for path in one.paths if path != self.photo.path][:COPIES]
-            if one.neighbours:
-                return list(one.neighbours)
+        for finding in self.findings:
+            if len(finding.paths) > 1:
+                return [path for path in finding.paths if path != self.photo.path][:COPIES]
+            if finding.neighbours:
+                return list(finding.neighbours)
         return []
 
 
@@ -87,15 +87,23 @@ def write_page(
         counts=_counts(checked.findings, shown),
         sentences=(
             *((checked.doubts.sentence(),) if checked.doubts else ()),
-            *(one.reason for one in checked.findings if one.kind in TEXT_ONLY - {"unreadable"}),
+            *(
+                finding.reason
+                for finding in checked.findings
+                if finding.kind in TEXT_ONLY - {"unreadable"}
+            ),
         ),
         unreadable=_unreadable(checked.findings),
         cards=cards,
         labels=tuple((label, line_of(safe_cell(label))) for label in original.labels),
         carried=tuple(
-            (as_cells(one.path, one.sha256), one.verdict, line_of(safe_cell(one.label or "")))
-            for one in checked.corrections
-            if comparable(one.path) not in {comparable(path) for path in shown}
+            (
+                as_cells(correction.path, correction.sha256),
+                correction.verdict,
+                line_of(safe_cell(correction.label or "")),
+            )
+            for correction in checked.corrections
+            if comparable(correction.path) not in {comparable(path) for path in shown}
         ),
     )
     with replacing(path) as file:
@@ -104,11 +112,14 @@ def write_page(
 
 def _drafts(checked: "Checked", photos: dict[str, Photo], most: int) -> list[_Draft]:
     """Return what is to be shown: what was decided before, and the worst of each kind."""
-    verdicts = {(comparable(one.path), one.sha256): one for one in checked.corrections}
+    verdicts = {
+        (comparable(correction.path), correction.sha256): correction
+        for correction in checked.corrections
+    }
     drafts: dict[str, _Draft] = {}
-    for one in _chosen(checked.findings, most):
-        for path in one.paths[:COPIES]:
-            drafts.setdefault(path, _Draft(photos[path])).findings.append(one)
+    for finding in _chosen(checked.findings, most):
+        for path in finding.paths[:COPIES]:
+            drafts.setdefault(path, _Draft(photos[path])).findings.append(finding)
     for photo in photos.values():
         verdict = verdicts.get((comparable(photo.path), photo.sha256))
         if verdict is not None:
@@ -127,12 +138,12 @@ def _chosen(findings: Sequence[Finding], most: int) -> Iterator[Finding]:
     seen: Counter[str] = Counter()
     early: list[Finding] = []
     late: list[Finding] = []
-    for one in findings:
-        if one.kind not in TEXT_ONLY:
-            seen[one.kind] += 1
-            (early if seen[one.kind] <= max(1, most // SHARE) else late).append(one)
-    taken = {id(one) for one in (*early, *late)[:most]}
-    yield from (one for one in findings if id(one) in taken)
+    for finding in findings:
+        if finding.kind not in TEXT_ONLY:
+            seen[finding.kind] += 1
+            (early if seen[finding.kind] <= max(1, most // SHARE) else late).append(finding)
+    taken = {id(finding) for finding in (*early, *late)[:most]}
+    yield from (finding for finding in findings if id(finding) in taken)
 
 
 def _thumbnails(
@@ -158,12 +169,12 @@ def _thumbnails(
 
 def _card(draft: _Draft, photos: dict[str, Photo], thumbnails: dict[str, str]) -> Card:
     photo, verdict = draft.photo, draft.verdict
-    kinds = dict.fromkeys(KINDS[one.kind] for one in draft.findings)
-    suggestions = [one.suggestion for one in draft.findings if one.suggestion]
+    kinds = dict.fromkeys(KINDS[finding.kind] for finding in draft.findings)
+    suggestions = [finding.suggestion for finding in draft.findings if finding.suggestion]
     return Card(
         picture=_picture(photo, thumbnails),
         titles=tuple(kinds) or ("decided before",),
-        reasons=tuple(one.reason for one in draft.findings),
+        reasons=tuple(finding.reason for finding in draft.findings),
         suggestion=suggestions[0] if suggestions else None,
         neighbours=tuple(_picture(photos[path], thumbnails) for path in draft.others()),
         cells=as_cells(photo.path, photo.sha256),
@@ -179,14 +190,20 @@ def _picture(photo: Photo, thumbnails: dict[str, str]) -> Picture:
 
 def _counts(findings: Sequence[Finding], shown: set[str]) -> tuple[tuple[str, int, int], ...]:
     """Return for each kind its title, how many were found and how many of these are shown."""
-    found: Counter[str] = Counter(one.kind for one in findings)
+    counts: Counter[str] = Counter(finding.kind for finding in findings)
     below: defaultdict[str, int] = defaultdict(int)
-    for one in findings:
-        below[one.kind] += bool(set(one.paths) & shown)
-    return tuple((title, found[kind], below[kind]) for kind, title in KINDS.items() if found[kind])
+    for finding in findings:
+        below[finding.kind] += bool(set(finding.paths) & shown)
+    return tuple(
+        (title, counts[kind], below[kind]) for kind, title in KINDS.items() if counts[kind]
+    )
 
 
 def _unreadable(findings: Sequence[Finding]) -> tuple[str, ...]:
-    bad = [f"{one.paths[0]}: {one.reason}" for one in findings if one.kind == "unreadable"]
+    bad = [
+        f"{finding.paths[0]}: {finding.reason}"
+        for finding in findings
+        if finding.kind == "unreadable"
+    ]
     more = [f"… and {len(bad) - LISTED:,} more"] if len(bad) > LISTED else []
     return tuple(bad[:LISTED] + more)

@@ -158,7 +158,7 @@ class _Note:
             "run": None if self.run is None else self.run.to_json(),
             "curve": None
             if curve is None
-            else [(one.photos, one.answers.to_json()) for one in curve],
+            else [(point.photos, point.answers.to_json()) for point in curve],
         }
         with replacing(place) as file:
             file.write(json.dumps(values).encode())
@@ -240,7 +240,7 @@ def _run(bundle: Bundle, ground: Ground) -> _Run:
         ground.dataset.open() as source,
         ground.run.progress("testing", len(photos)) as advance,
     ):
-        named = [(one.path, partial(source.read, one.path, LIMITS.bytes)) for one in photos]
+        named = [(photo.path, partial(source.read, photo.path, LIMITS.bytes)) for photo in photos]
         began = time.monotonic()
         for answer in predictor.stream(named):
             if answer.error is not None:
@@ -248,7 +248,7 @@ def _run(bundle: Bundle, ground: Ground) -> _Run:
             rows.append([answer.probabilities[label] for label in labels])
             advance(1)
         seconds = time.monotonic() - began
-    labels_N = np.array([labels.index(one.label or "") for one in photos])
+    labels_N = np.array([labels.index(photo.label or "") for photo in photos])
     return _Run(
         answers=Answers.of(np.array(rows), labels_N),
         milliseconds=1000 * seconds / len(photos),

@@ -46,9 +46,9 @@ class Sorter:
         if not self.instead:
             return None
         links, copies = self.instead["hard link"], self.instead["copy"]
-        told = [counted(links, "hard link")] * bool(links)
-        told += [counted(copies, "copy", "copies")] * bool(copies)
-        made = " and ".join(told)
+        parts = [counted(links, "hard link")] * bool(links)
+        parts += [counted(copies, "copy", "copies")] * bool(copies)
+        made = " and ".join(parts)
         return f"no symbolic links in {self.folder} ({self.obstacle}): made {made} instead"
 
     def _put(self, path: Path, place: Path) -> None:

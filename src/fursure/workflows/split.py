@@ -133,14 +133,14 @@ def _settled(
     Raises:
         BadData: it does and something is wanted, or more is than there could be.
     """
-    given = Counter(photo.split for photo in listing.photos if photo.split)
-    if given and wanted:
-        told = ", ".join(f"{given[part]:,} {part}" for part in SPLITS if part in given)
+    photos = Counter(photo.split for photo in listing.photos if photo.split)
+    if photos and wanted:
+        parts = ", ".join(f"{photos[part]:,} {part}" for part in SPLITS if part in photos)
         raise BadData(
-            f"{data} is already split ({told}); leave --train, --val and --test out to "
+            f"{data} is already split ({parts}); leave --train, --val and --test out to "
             "keep that split, or give one of its folders."
         )
-    if given:
+    if photos:
         return {}
     settled = dict(wanted or SHARES)
     quotas(sizes_of(listing.photos), settled)  # as if all were usable: refuse early
@@ -160,8 +160,8 @@ def _as_training_draws(wanted: Mapping[Split, Amount], seed: int) -> Shares | No
 
 def _check(manifest: Manifest, data: str) -> None:
     if not manifest.usable:
-        found = f"{counted(len(manifest.photos), 'file')}, none usable: {manifest.photos[0].reason}"
-        raise NoPhotos(data, found)
+        what = f"{counted(len(manifest.photos), 'file')}, none usable: {manifest.photos[0].reason}"
+        raise NoPhotos(data, what)
     check_classes(manifest.usable, manifest.labels)
 
 
@@ -187,7 +187,7 @@ def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) 
 
 def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
     """Yield where the classes or the near-duplicates did not permit what was wanted."""
-    sizes, found = sizes_of(manifest.photos), manifest.counts()
+    sizes, counts = sizes_of(manifest.photos), manifest.counts()
     table = quotas(sizes, wanted)
     even = sum(amount for amount in wanted.values() if isinstance(amount, int)) // len(sizes)
     if few := [label for label in sizes if sizes[label] < even]:
@@ -197,7 +197,7 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
         )
     for part in (part for part in SPLITS if wanted.get(part)):
         asked = sum(table[label, part] for label in sizes)
-        got = sum(found[label, part] for label in sizes)
+        got = sum(counts[label, part] for label in sizes)
         if got < asked:
             yield (
                 f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
@@ -207,8 +207,8 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
 
 def _lacking(manifest: Manifest, part: Split) -> list[str]:
     """Return the classes of which a part has no photo."""
-    found = manifest.counts()
-    return [label for label in sizes_of(manifest.photos) if not found[label, part]]
+    counts = manifest.counts()
+    return [label for label in sizes_of(manifest.photos) if not counts[label, part]]
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -261,8 +261,12 @@ def _write_folders(
     renamed = sum(not path.endswith(name.rpartition("/")[2]) for path, name in targets.items())
     if renamed:
         named = "another name there"
-        told = counted(renamed, f"photo has {named}: its own", f"photos have {named}: theirs")
-        notes.append(f"{told} is not safe on every system, or not the only one in its class")
+        renamed_photos = counted(
+            renamed, f"photo has {named}: its own", f"photos have {named}: theirs"
+        )
+        notes.append(
+            f"{renamed_photos} is not safe on every system, or not the only one in its class"
+        )
     if place.copied and link != "copy":
         why = f"no {link} links there: {place.obstacle}" if place.obstacle else "from an archive"
         notes.append(f"{counted(place.copied, 'photo was', 'photos were')} copied ({why})")
@@ -296,4 +300,4 @@ def _write_arrays(encoder: Encoder, manifest: Manifest, folder: Path) -> _Writte
 
 def _line(path: str) -> str:
     """Return a path as one line of text; `split.jsonl` has it as it is."""
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in path)
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)

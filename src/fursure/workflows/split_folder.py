@@ -36,7 +36,8 @@ class Note:
     def of(cls, manifest: Manifest, knobs: Mapping[str, Any], prefix: str) -> "Note":
         """Return the note of a division."""
         rows = sorted(
-            json.dumps([one.path, one.sha256, one.label, one.split]) for one in manifest.photos
+            json.dumps([photo.path, photo.sha256, photo.label, photo.split])
+            for photo in manifest.photos
         )
         digest = hashlib.sha256("\n".join(rows).encode()).hexdigest()
         return cls(knobs=json.loads(json.dumps(knobs)), photos=digest, prefix=prefix)
@@ -53,12 +54,14 @@ class Note:
             cells = json.loads(path.read_text("utf-8"))
             if cells["format"] == FORMAT and cells["knobs"]["as"]:
                 return cls(**cells)
-            found = f"the format {str(cells['format'])[:40]!r} instead of {FORMAT!r}"
+            format_ = f"the format {str(cells['format'])[:40]!r} instead of {FORMAT!r}"
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
-            found = f"no note of a split ({error})"
-        raise BadData(f"{path}: found {found}; choose another folder, or delete this one yourself.")
+            format_ = f"no note of a split ({error})"
+        raise BadData(
+            f"{path}: found {format_}; choose another folder, or delete this one yourself."
+        )
 
 
 def check_place(folder: Path, data: Path) -> None:
@@ -72,7 +75,7 @@ def check_place(folder: Path, data: Path) -> None:
             f"{folder} lies inside {data}, which would take its photos for more data the next "
             "time; choose a folder outside of it."
         )
-    nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise BadData(f"{nearest} is no folder that can be written; choose another --out.")
     if Note.read(folder) is None:

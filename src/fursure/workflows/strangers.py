@@ -72,7 +72,7 @@ def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
         if count > 0
     )
     kept = sorted(names)[:MOST]
-    return Listed(path=fspath(path), names={one: names[one] for one in kept}, notes=notes)
+    return Listed(path=fspath(path), names={digest: names[digest] for digest in kept}, notes=notes)
 
 
 def encode_strangers(
@@ -97,5 +97,7 @@ def encode_strangers(
         features_SD=np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
     )
     bad = len(listed.names) - len(strangers.digests)
-    told = counted(bad, "stranger that is no usable photo", "strangers that are no usable photos")
-    return strangers, (f"left out {told}",) if bad else ()
+    left_out = counted(
+        bad, "stranger that is no usable photo", "strangers that are no usable photos"
+    )
+    return strangers, (f"left out {left_out}",) if bad else ()

@@ -69,8 +69,8 @@ def _engines(model: bytes) -> Finding:
 def _caches() -> Finding:
     folder, *named = homes()
     if named:
-        told = f"{named[0]} cannot be written; {folder} stands in for it"
-        return Finding("caches", told, False)
+        why = f"{named[0]} cannot be written; {folder} stands in for it"
+        return Finding("caches", why, False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"
@@ -86,10 +86,12 @@ def _test_photo() -> Finding:
         predictor = Predictor.open(shipped("pets"))
         data = jpeg(draw("cat", seed=3))
         began = time.perf_counter()
-        one = predictor.predict(data)
+        prediction = predictor.predict(data)
     except FursureError as error:
         return Finding("test photo", str(error), False)
     milliseconds = (time.perf_counter() - began) * 1e3
     return Finding(
-        "test photo", f"{one.answer} in {milliseconds:.0f} ms by {one.engine}", not one.error
+        "test photo",
+        f"{prediction.answer} in {milliseconds:.0f} ms by {prediction.engine}",
+        not prediction.error,
     )

@@ -260,7 +260,7 @@ def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, S
     with suppress(FursureError, OSError):  # gone or damaged: the tickets give most of them again
         manifest = Manifest.load(_beside(path, "manifest.jsonl"))
         # Photos beyond the recipe's limit too: another limit may take them tomorrow.
-        return {one.sha256: one.split for one in manifest.photos if one.split is not None}
+        return {photo.sha256: photo.split for photo in manifest.photos if photo.split is not None}
     return None
 
 
@@ -273,8 +273,8 @@ def _check(collected: Collected, data: str) -> None:
     if not collected.usable:
         reasons = [photo.reason for photo in manifest.photos if photo.reason]
         files = counted(len(reasons), "file")
-        found = f"{files}, none usable: {reasons[0]}" if reasons else "no photos"
-        raise NoPhotos(data, found)
+        what = f"{files}, none usable: {reasons[0]}" if reasons else "no photos"
+        raise NoPhotos(data, what)
     check_classes(collected.usable, manifest.labels)
 
 
@@ -317,9 +317,9 @@ def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
 
 def _about_validation(listing: Manifest, collected: Collected) -> Iterator[str]:
     """Yield a word where the user's validation photos became training photos."""
-    given = sum(photo.split == "val" for photo in listing.photos)
-    if given and not any(photo.split == "val" for photo in collected.usable):
-        photos = counted(given, "photo given for validation is", "photos given for validation are")
+    wanted = sum(photo.split == "val" for photo in listing.photos)
+    if wanted and not any(photo.split == "val" for photo in collected.usable):
+        photos = counted(wanted, "photo given for validation is", "photos given for validation are")
         yield f"the {photos} trained on as well: with so few the figures come from cross-validation"
 
 

@@ -30,9 +30,9 @@ def training_report(
     photos, features_ND = learned.collected.usable, learned.collected.features_ND
     rows = _rows(bundle, learned)
     wrong = [
-        given != bundle.meta.labels[label]
-        for given, label in zip(rows.answers, rows.labels_N.tolist(), strict=True)
-        if given not in {"unsure", "stranger"}
+        answer != bundle.meta.labels[label]
+        for answer, label in zip(rows.answers, rows.labels_N.tolist(), strict=True)
+        if answer not in {"unsure", "stranger"}
     ]
     folded = learned.found.basis == "cross-validation"
     evaluated = Evaluated(
@@ -42,10 +42,12 @@ def training_report(
         answered_wrong=proportion(sum(wrong), len(wrong)) if wrong else None,
         strangers=proportion(rows.answers.count("stranger"), len(rows.answers)),
         failed=tuple(
-            (one.path, one.reason) for one in learned.collected.manifest.photos if one.reason
+            (photo.path, photo.reason)
+            for photo in learned.collected.manifest.photos
+            if photo.reason
         ),
     )
-    split = [row for row, one in enumerate(photos) if one.split == "train"]
+    split = [row for row, photo in enumerate(photos) if photo.split == "train"]
     about = About(
         data=f"trained and measured on {named(data)}",
         basis="photos, each judged by a model that had not seen it"
@@ -76,8 +78,8 @@ def _rows(bundle: Bundle, learned: Learned) -> Rows:
     probs_MK = np.asarray(found.tested_MK, np.float64)
     threshold = bundle.threshold()
     return Rows(
-        paths=tuple(one.path for one in photos),
-        labels_N=np.array([labels.index(one.label or "") for one in photos]),
+        paths=tuple(photo.path for photo in photos),
+        labels_N=np.array([labels.index(photo.label or "") for photo in photos]),
         probs_NK=probs_MK,
         answers=tuple(
             bundle.answer(
