@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from fursure.engine.session import BATCH, open_session
+from fursure.engine.runtime import BATCH
+from fursure.engine.session import open_session
 from fursure.run import available_threads
 from fursure.training.backbones import load_backbone
 

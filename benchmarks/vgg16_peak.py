@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from fursure.engine.openvino import OpenVino
-from fursure.engine.session import BATCH
+from fursure.engine.runtime import BATCH
 from fursure.run import available_threads
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # channels, convolutions (table 1, D)

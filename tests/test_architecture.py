@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from graphlib import TopologicalSorter
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
@@ -49,6 +50,34 @@ def test_imports_point_down(path: Path) -> None:
     part = part_of(path)
     upward = {other for other in imported_parts(path) - {part} if RANK[other] >= RANK[part]}
     assert not upward, f"{part} may not import {sorted(upward)}"
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def imported_modules(path: Path, modules: set[str]) -> set[str]:
+    """Return the modules of the package that a file imports, when it is loaded or later."""
+    found: set[str] = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            node.body = [ast.Pass()]  # types alone: nothing is imported
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= names & modules or {node.module} & modules
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & modules
+    return found
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    """Lazy imports count: whoever reads one file of a circle has to read them all."""
+    every = {module_of(path): path for path in PACKAGE.rglob("*.py")}
+    graph = {name: imported_modules(path, set(every)) for name, path in every.items()}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(every)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

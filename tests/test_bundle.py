@@ -13,7 +13,7 @@ import pytest
 from figures import at_figure
 
 from fursure.bundle import Bundle, short_digest, short_digests
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
 from fursure.members import LIMITS
 from fursure.recipe import Recipe

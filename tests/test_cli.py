@@ -13,7 +13,7 @@ from console import Run, fursure
 from figures import at_figure
 
 from fursure.cli import COMMANDS, _run
-from fursure.engine.session import BULK
+from fursure.engine.runtime import BULK
 from fursure.images.drawings import draw, jpeg
 from fursure.workflows.train import Trained
 

@@ -18,7 +18,8 @@ from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, installed_version
 from fursure.engine.parity import check_answers, check_pixels, largest_deviation
 from fursure.engine.predictor import Predictor
-from fursure.engine.session import BATCH, BULK, OnnxRuntime, open_session
+from fursure.engine.runtime import BATCH, BULK, OnnxRuntime
+from fursure.engine.session import open_session
 from fursure.errors import EngineFailed
 from fursure.images.drawings import draw, jpeg
 from fursure.images.preprocess import Preprocess

@@ -27,7 +27,7 @@ import sys, time
 import numpy as np
 from fursure.engine import selftest
 from fursure.engine.openvino import OpenVino, installed_version
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 graph = sys.stdin.buffer.read()
 pixels = np.zeros((1, 16, 16, 3), np.uint8)
 OnnxRuntime(graph, threads=1)(pixels)

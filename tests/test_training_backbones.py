@@ -18,7 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 from samples import FORMAT_1, SIDE, WIDTH
 
 from fursure.bundle import shipped
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone, MissingExtra, UnknownBackbone
 from fursure.images.preprocess import Preprocess
 from fursure.training.backbones import Backbone, at_hand, load_backbone

@@ -12,7 +12,7 @@ from onnx import helper
 from PIL import Image
 from samples import FORMAT_1, SIDE, WIDTH, encoder_graph, network_into
 
-from fursure.engine.session import OnnxRuntime, Outputs
+from fursure.engine.runtime import OnnxRuntime, Outputs
 from fursure.errors import BadBackbone, UnknownBackbone
 from fursure.images.drawings import draw
 from fursure.images.preprocess import RESAMPLING, Interpolation, Preprocess

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from samples import SIDE, WIDTH, encoder_graph
 
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone
 from fursure.images.preprocess import Preprocess
 from fursure.training.backbones import Backbone

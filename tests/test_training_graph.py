@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from samples import SIDE, WIDTH, encoder_graph
 
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone
 from fursure.images.preprocess import Preprocess
 from fursure.sureness.calibration import softmax

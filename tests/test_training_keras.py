@@ -18,9 +18,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone, MissingExtra
-from fursure.training.backbones import load_backbone, preprocess_of
+from fursure.training.backbones import load_backbone
+from fursure.training.configuration import preprocess_of
 
 h5py = pytest.importorskip("h5py")
 torch = pytest.importorskip("torch")

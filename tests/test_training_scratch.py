@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone, UnknownBackbone
-from fursure.training.backbones import preprocess_of
+from fursure.training.configuration import preprocess_of
 
 pytest.importorskip("torch")
 pytest.importorskip("timm")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.engine.openvino import Precision
-from fursure.engine.session import Pixels
+from fursure.engine.runtime import Pixels
 from fursure.images.drawings import Kind, draw
 from fursure.images.textures import KINDS, texture
 from fursure.sureness.calibration import softmax

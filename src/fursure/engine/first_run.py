@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import EngineFailed
 from fursure.files import home, replacing
 from fursure.run import available_threads

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.data.parallel import chunked
-from fursure.engine.session import BATCH, Outputs, Pixels, Session
+from fursure.engine.runtime import BATCH, Outputs, Pixels, Session
 from fursure.images.preprocess import Preprocess
 
 _memory = threading.local()  # fresh megabytes for each batch cost as much as decoding does

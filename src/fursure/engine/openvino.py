@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from fursure.engine.libraries import openvino
-from fursure.engine.session import BATCH, Outputs, Pixels
+from fursure.engine.runtime import BATCH, Outputs, Pixels
 
 Precision = Literal["bf16", "f32"]
 NAMES = {"bf16": "bf16", "f32": "fp32"}  # OpenVINO's word -> the one in every answer

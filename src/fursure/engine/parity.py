@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 
 from fursure.bundle import Bundle
-from fursure.engine.session import Session
+from fursure.engine.runtime import Session
 from fursure.errors import EngineFailed
 from fursure.images.decode import decode
 

@@ -19,7 +19,8 @@ from fursure.engine.first_run import check_first_run
 from fursure.engine.network import Network
 from fursure.engine.parity import check_answers, check_pixels
 from fursure.engine.pictures import is_several, named, named_photo
-from fursure.engine.session import BULK, Outputs, Session, sessions
+from fursure.engine.runtime import BULK, Outputs, Session
+from fursure.engine.session import sessions
 from fursure.errors import BadImage, EngineFailed
 from fursure.images.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine

@@ -1,59 +1,11 @@
-"""A network ready to run: ONNX bytes → a function from pixels to named outputs.
+"""A network and what is to be done → the engine that runs it: ONNX bytes → a session."""
 
-Dimension key: N photos, H W height and width (pixels), C colour (RGB).
-"""
+from collections.abc import Iterator
 
-from collections.abc import Iterator, Mapping
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
-
-from fursure.engine.libraries import onnxruntime
+from fursure.engine.runtime import BULK, OnnxRuntime, Session
 from fursure.errors import EngineFailed
 from fursure.recipe import Engine
 from fursure.run import available_threads
-
-Pixels = NDArray[np.uint8]  # (N, H, W, 3)
-Outputs = Mapping[str, NDArray[np.float32]]  # name -> (N, ...)
-
-BATCH = 8  # photos a call; batches of 8 on one stream a core were the fastest of those measured
-BULK = 200  # photos from which OpenVINO's slower start has paid for itself
-
-
-class Session(Protocol):
-    """A loaded network, safe to call from several threads at once."""
-
-    engine: str  # name, version and precision, as each answer reports it
-    bulk: bool  # many threads each run whole batches; otherwise one call at a time is quickest
-
-    def __call__(self, pixels_NHWC: Pixels) -> Outputs:
-        """Return every output of the network for ``pixels_NHWC``, in order."""
-
-
-class OnnxRuntime:
-    """ONNX Runtime on the CPU in fp32: the default, and the quickest to start."""
-
-    def __init__(self, model: bytes, *, threads: int, bulk: bool = False) -> None:
-        ort = onnxruntime()
-        self.bulk = bulk
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1 if bulk else threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 4  # only what is fatal; errors reach us as exceptions
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Without this the wrapper prints its fallback notice to stdout, amid the results.
-        self._session = ort.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )
-        self._names = [output.name for output in self._session.get_outputs()]
-        self.engine = f"onnxruntime {ort.__version__} fp32"
-        self.side = int(self._session.get_inputs()[0].shape[1])  # pixels
-
-    def __call__(self, pixels_NHWC: Pixels) -> Outputs:
-        """Return every output of the network for ``pixels_NHWC``, in order."""
-        values = self._session.run(self._names, {"pixels": pixels_NHWC})
-        return dict(zip(self._names, values, strict=True))
 
 
 def open_session(
@@ -82,7 +34,7 @@ def sessions(
     """
     threads = threads or available_threads()
     if engine == "openvino" or (engine == "auto" and photos >= BULK):
-        from fursure.engine import openvino, selftest
+        from fursure.engine import openvino, selftest  # they load what many never use
 
         verdict = selftest.verdict(model)
         for precision in selftest.trusted(verdict.precision):

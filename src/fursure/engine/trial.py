@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fursure.engine.agreement import compare, pictures
 from fursure.engine.openvino import OpenVino, Precision, has_bf16
-from fursure.engine.session import BATCH, OnnxRuntime, Pixels, Session
+from fursure.engine.runtime import BATCH, OnnxRuntime, Pixels, Session
 from fursure.run import available_threads
 
 

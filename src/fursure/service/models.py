@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from fursure.bundle import Bundle, shipped, shipped_names
 from fursure.engine.predictor import Prediction, Predictor
-from fursure.engine.session import BATCH, BULK, Pixels
+from fursure.engine.runtime import BATCH, BULK, Pixels
 from fursure.errors import BadData
 from fursure.images.cost import cost
 from fursure.recipe import Engine

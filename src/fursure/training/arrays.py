@@ -20,7 +20,7 @@ from fursure.data.parallel import chunked, in_order
 from fursure.data.placing import content
 from fursure.data.scan import CHUNK
 from fursure.engine.network import Network
-from fursure.engine.session import Outputs
+from fursure.engine.runtime import Outputs
 from fursure.errors import BadBackbone
 from fursure.files import replacing
 from fursure.images.decode import decode

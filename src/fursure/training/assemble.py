@@ -20,7 +20,7 @@ from fursure.data.split import spare
 from fursure.engine import first_run, selftest
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, Precision
-from fursure.engine.session import BULK, OnnxRuntime
+from fursure.engine.runtime import BULK, OnnxRuntime
 from fursure.errors import BadBackbone
 from fursure.images.decode import decode
 from fursure.images.drawings import draw, jpeg

@@ -28,13 +28,18 @@ from fursure.files import home, homes, replacing
 from fursure.images.preprocess import Preprocess
 from fursure.splice import PUBLISHED
 from fursure.training import lite
+from fursure.training.configuration import (
+    KERAS,
+    REFUSED,
+    licence_of,
+    preprocess_of,
+    read_config,
+)
 from fursure.training.lite import LITE
 
 Precision = Literal["fp32", "fp16"]
 Resize = Literal["crop", "squash", "pad"]
 CONVERSION = 1  # raised when the same weights would convert to another graph
-KERAS = {".h5", ".hdf5", ".keras"}
-REFUSED = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}  # pickles run code when they are read
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,14 +229,14 @@ def _from_onnx(
         name=path.stem,
         onnx=encoder,
         preprocess=preprocess,
-        licence=_licence(config),
+        licence=licence_of(config),
     )
 
 
 def _check_runs(encoder: bytes, size: int, name: str) -> None:
     """Refuse a network that asks for too much, for another size, or for one photo at a time."""
     from fursure.engine.first_run import check_first_run
-    from fursure.engine.session import OnnxRuntime
+    from fursure.engine.runtime import OnnxRuntime
 
     check_first_run(encoder)
     two_NHWC = np.random.default_rng(0).integers(0, 256, (2, size, size, 3), dtype=np.uint8)
@@ -272,58 +277,10 @@ def _convert(
         name=name,
         onnx=half_precision(graph) if precision == "fp16" else graph,
         preprocess=preprocess,
-        licence=_licence(config),
+        licence=licence_of(config),
     )
     _keep(backbone, key)
     return backbone
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the `config.json` of the Hugging Face / timm layout.
-
-    Raises:
-        BadBackbone: there is none, or it is not one.
-    """
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise BadBackbone(
-            f"{folder} has no config.json; it needs one in the timm layout (architecture, "
-            "pretrained_cfg) beside the weights, as the hub's repositories have it."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise BadBackbone(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict) or not isinstance(config.get("pretrained_cfg"), dict):
-        raise BadBackbone(f"{path} has no pretrained_cfg, which says how to prepare a photo.")
-    return config
-
-
-def preprocess_of(config: Mapping[str, Any], image_size: int | None) -> Preprocess:
-    """Return the preprocessing that a timm configuration describes.
-
-    Raises:
-        BadBackbone: it describes one we do not have.
-    """
-    cfg = config["pretrained_cfg"]
-    modes = {"center": "crop", "squash": "squash", "border": "pad"}
-    try:
-        return Preprocess(
-            size=image_size or int(cfg["input_size"][-1]),
-            mode=modes[cfg.get("crop_mode", "center")],  # type: ignore[arg-type]
-            crop=float(cfg.get("crop_pct", 0.875)),
-            interpolation=cfg.get("interpolation", "bicubic"),
-            mean=tuple(cfg["mean"]),
-            std=tuple(cfg["std"]),
-        )
-    except (LookupError, TypeError, ValueError) as error:
-        raise BadBackbone(
-            f"its pretrained_cfg does not say how to prepare a photo: {error}"
-        ) from None
-
-
-def _licence(config: Mapping[str, Any]) -> str:
-    return str(config["pretrained_cfg"].get("license", "unknown"))[:100]
 
 
 def _digest(path: Path) -> str:

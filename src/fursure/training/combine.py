@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 from PIL import Image
 
-from fursure.engine.session import OnnxRuntime
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone
 from fursure.images.preprocess import RESAMPLING, Preprocess
 from fursure.recipe import Recipe

@@ -102,7 +102,7 @@ def _verify(encoder: Encoder, graph: bytes, size: int, name: str) -> None:
     The exporter has produced wrong networks without a word (pytorch/pytorch#166797) and frozen
     batch dimensions (pytorch/pytorch#148886).
     """
-    from fursure.engine.session import OnnxRuntime
+    from fursure.engine.runtime import OnnxRuntime
 
     session = None
     generator = np.random.default_rng(0)

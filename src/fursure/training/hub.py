@@ -13,7 +13,7 @@ from typing import Any
 
 from fursure.errors import BadBackbone, FursureError, MissingExtra, UnknownBackbone
 from fursure.files import offline, replacing
-from fursure.training.backbones import REFUSED, read_config
+from fursure.training.configuration import REFUSED, read_config
 from fursure.training.transfer import folder_of, sound, stored
 
 try:
@@ -58,10 +58,38 @@ def located(source: str) -> Path:
     """
     kind, _, name = source.partition(":")
     if kind == "timm":
-        from fursure.training.networks import repository
-
-        name = repository(source)
+        name = _of_timm(source)
     return _fetched(_parsed(name, source))
+
+
+def _of_timm(source: str) -> str:
+    """Return the hub's repository (`ORG/REPO`) with the weights of a network `timm:NAME`.
+
+    Raises:
+        UnknownBackbone: timm has no such network, or no weights of it that are safe to read.
+    """
+    import timm
+
+    model = source.removeprefix("timm:")
+    if not timm.is_model(model):
+        near = ", ".join(timm.list_models(f"*{model.split('_')[0]}*")[:3])
+        raise UnknownBackbone(source, f"timm has {near}." if near else "")
+    try:
+        cfg = timm.get_pretrained_cfg(model)
+    except RuntimeError:  # the network exists and the tag behind its dot does not
+        tags = ", ".join(timm.list_pretrained(f"{model.partition('.')[0]}.*")[:5])
+        raise UnknownBackbone(source, f"timm has {tags}.") from None
+    if cfg is not None and cfg.hf_hub_id:
+        return str(cfg.hf_hub_id)
+    if cfg is None or not cfg.url:
+        raise UnknownBackbone(source, f"timm has no weights of {model}: nobody trained it.")
+    url = cfg.url if isinstance(cfg.url, str) else cfg.url[0]
+    raise UnknownBackbone(
+        source,
+        f"timm has no weights of {model} on the hub, only {url}, which may hold a pickle. Where "
+        f"you trust it, download it, convert it (--backbone {url.rpartition('/')[2]} says how) and "
+        "pass the folder of model.safetensors with a config.json in the timm layout beside it.",
+    )
 
 
 def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:

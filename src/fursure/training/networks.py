@@ -8,8 +8,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from fursure.errors import BadBackbone, MissingExtra, UnknownBackbone
-from fursure.training.backbones import KERAS, read_config
+from fursure.errors import BadBackbone, MissingExtra
+from fursure.training.configuration import KERAS, read_config
+from fursure.training.hub import exported, located
 from fursure.training.lite import LITE, encoder
 
 try:
@@ -200,8 +201,6 @@ def _check_shapes(net: Any, weights: dict[str, Tensor], folder: Path, architectu
 
 
 def _on_the_hub(name: str) -> Path:
-    from fursure.training.hub import exported, located
-
     folder = located(name)
     if exported(folder) is not None:
         raise BadBackbone(
@@ -209,34 +208,6 @@ def _on_the_hub(name: str) -> Path:
             "repository with model.safetensors in the timm layout."
         )
     return folder
-
-
-def repository(source: str) -> str:
-    """Return the hub's repository (`ORG/REPO`) with the weights of a network `timm:NAME`.
-
-    Raises:
-        UnknownBackbone: timm has no such network, or no weights of it that are safe to read.
-    """
-    model = source.removeprefix("timm:")
-    if not timm.is_model(model):
-        near = ", ".join(timm.list_models(f"*{model.split('_')[0]}*")[:3])
-        raise UnknownBackbone(source, f"timm has {near}." if near else "")
-    try:
-        cfg = timm.get_pretrained_cfg(model)
-    except RuntimeError:  # the network exists and the tag behind its dot does not
-        tags = ", ".join(timm.list_pretrained(f"{model.partition('.')[0]}.*")[:5])
-        raise UnknownBackbone(source, f"timm has {tags}.") from None
-    if cfg is not None and cfg.hf_hub_id:
-        return str(cfg.hf_hub_id)
-    if cfg is None or not cfg.url:
-        raise UnknownBackbone(source, f"timm has no weights of {model}: nobody trained it.")
-    url = cfg.url if isinstance(cfg.url, str) else cfg.url[0]
-    raise UnknownBackbone(
-        source,
-        f"timm has no weights of {model} on the hub, only {url}, which may hold a pickle. Where "
-        f"you trust it, download it, convert it (--backbone {url.rpartition('/')[2]} says how) and "
-        "pass the folder of model.safetensors with a config.json in the timm layout beside it.",
-    )
 
 
 def _with_licence(config: dict[str, Any], name: str) -> dict[str, Any]:

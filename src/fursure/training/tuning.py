@@ -23,10 +23,11 @@ from fursure.files import home
 from fursure.images.preprocess import Preprocess
 from fursure.recipe import Mlp, Recipe
 from fursure.training.augment import square_side
-from fursure.training.backbones import Backbone, preprocess_of
+from fursure.training.backbones import Backbone
 from fursure.training.checkpoint import load_checkpoint, save_checkpoint
 from fursure.training.classifier import Classifier, random_head
 from fursure.training.collect import Collected
+from fursure.training.configuration import preprocess_of
 from fursure.training.export import export
 from fursure.training.finetune import Photos, Step, Trainer
 from fursure.training.fold import folded, hurry, unhurry

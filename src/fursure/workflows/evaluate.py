@@ -17,7 +17,7 @@ from fursure.data.dataset import Data, dataset_of
 from fursure.data.listing import Source
 from fursure.data.manifest import Manifest
 from fursure.engine.predictor import Prediction, Predictor
-from fursure.engine.session import Outputs
+from fursure.engine.runtime import Outputs
 from fursure.errors import BadData, BadImage, some
 from fursure.images.decode import LIMITS
 from fursure.metrics.classification import Evaluation, evaluate

@@ -6,7 +6,7 @@ from fursure.data.corrections import DROPPED
 from fursure.data.manifest import Manifest, Photo
 from fursure.data.split import leaks, spare
 from fursure.engine import selftest
-from fursure.engine.session import BULK
+from fursure.engine.runtime import BULK
 from fursure.errors import counted
 from fursure.recipe import Engine
 from fursure.training.seen import SEEN

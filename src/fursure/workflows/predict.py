@@ -7,7 +7,7 @@ from pathlib import Path
 
 from fursure.bundle import Bundle
 from fursure.engine.predictor import Prediction, Predictor
-from fursure.engine.session import BULK
+from fursure.engine.runtime import BULK
 from fursure.errors import NoPhotos, some
 from fursure.run import Run
 from fursure.workflows.inputs import Photos

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fursure.engine.session import BULK
+from fursure.engine.runtime import BULK
 from fursure.errors import BadData, MissingExtra
 from fursure.recipe import Engine
 from fursure.run import available_threads

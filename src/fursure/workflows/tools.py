@@ -12,7 +12,7 @@ from fursure.bundle import shipped
 from fursure.engine import selftest
 from fursure.engine.openvino import installed_version
 from fursure.engine.predictor import Predictor
-from fursure.engine.session import BULK
+from fursure.engine.runtime import BULK
 from fursure.errors import FursureError
 from fursure.files import homes, offline
 from fursure.images.decode import jpeg_decoder
