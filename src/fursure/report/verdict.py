@@ -76,8 +76,8 @@ def _skill(evaluation: Evaluation) -> Reason:
     level: Literal["good", "fair"] = "good" if most < CHANCE / 2 else "fair"
     return Reason(
         level,
-        f"It makes {share:.0%} of the mistakes that always naming the commonest class would make, "
-        f"on more photos up to {most:.0%}.",
+        f"It is wrong {share:.0%} as often as always guessing the largest class would be; on more "
+        f"photos, up to {most:.0%}.",
     )
 
 

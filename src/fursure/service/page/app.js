@@ -220,7 +220,7 @@ by("clear").onclick = () => {
   by("bar").hidden = true;
   drop.classList.remove("small");
   count = 0;
-  said("They are looked at, answered and forgotten.");
+  said("Photos are never stored.");
 };
 by("door").onsubmit = (event) => {
   event.preventDefault();
