@@ -401,6 +401,11 @@ def test_a_map_has_keras_axes_and_the_features_as_its_mean(drawings: Path, tmp_p
     assert np.allclose(map_NhwD.mean(axis=(1, 2)), features_ND, rtol=1e-2, atol=1e-2)
 
 
+def test_a_class_that_gets_another_name_has_its_folder(drawings: Path, tmp_path: Path) -> None:
+    split(Dataset(drawings, rename={"cat": "puss"}), tmp_path / "out", {"train": 10})
+    assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == ["dog", "puss"]
+
+
 def test_arrays_that_are_there_are_not_made_again(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

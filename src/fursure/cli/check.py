@@ -31,13 +31,8 @@ LONGEST = 40  # characters of a path in the table
     help="Whose features tell what photos show; as for train.",
 )  # fmt: skip
 @options.corrections
-@options.label_regex
-@options.zip_encoding
-@options.engine
-@options.threads
-@options.overwrite
-@options.as_json
-@options.quiet
+@options.labelled
+@options.working
 @click.pass_context
 def check(
     ctx: click.Context,

@@ -54,14 +54,8 @@ if TYPE_CHECKING:
     "--strangers", type=click.Path(path_type=Path), metavar="DATA",
     help="Photos of none of the classes, to ask every recipe about; 20 at least.",
 )  # fmt: skip
-@options.label_regex
-@options.rename
-@options.zip_encoding
-@options.engine
-@options.threads
-@options.overwrite
-@options.as_json
-@options.quiet
+@options.labelled
+@options.working
 @click.pass_context
 def compare(
     ctx: click.Context,

@@ -24,14 +24,8 @@ from fursure.report.text import printable
     "--compare", metavar="OTHER", help="Another model, measured on the same photos and compared."
 )
 @options.max_error
-@options.label_regex
-@options.rename
-@options.zip_encoding
-@options.engine
-@options.threads
-@options.overwrite
-@options.as_json
-@options.quiet
+@options.labelled
+@options.working
 @click.pass_context
 def evaluate(
     ctx: click.Context,

@@ -90,6 +90,21 @@ rename: Decorator = click.option(
 )
 
 
+def _together(*decorators: Decorator) -> Decorator:
+    """Return what gives a command several options, in this order."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+labelled = _together(label_regex, rename, zip_encoding)  # how labelled photos are read
+working = _together(engine, threads, overwrite, as_json, quiet)  # how the work is done, and told
+
+
 def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
     """Return how a command works that has these ``options``."""
     return Run(
@@ -107,7 +122,7 @@ def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
     return Dataset(
         path,
         label_regex=options["label_regex"],
-        rename=options.get("rename") or {},
+        rename=options["rename"],
         corrections=options.get("corrections"),
     )
 

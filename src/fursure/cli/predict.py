@@ -33,11 +33,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 )  # fmt: skip
 @options.zip_encoding
 @options.max_error
-@options.engine
-@options.threads
-@options.overwrite
-@options.as_json
-@options.quiet
+@options.working
 @click.pass_context
 def predict(
     ctx: click.Context,

@@ -72,13 +72,8 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
     "--map", "maps", is_flag=True,
     help="For npy: the last feature map (N, h, w, D), not its mean (N, D).",
 )  # fmt: skip
-@options.label_regex
-@options.zip_encoding
-@options.engine
-@options.threads
-@options.overwrite
-@options.as_json
-@options.quiet
+@options.labelled
+@options.working
 def split(
     data: Path,
     out: Path,

@@ -35,14 +35,8 @@ if TYPE_CHECKING:
     help="Measure which learning rates help and which harm, and do not train.",
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
-@options.label_regex
-@options.rename
-@options.zip_encoding
-@options.engine
-@options.threads
-@options.overwrite
-@options.as_json
-@options.quiet
+@options.labelled
+@options.working
 def train(
     data: Path,
     output: Path | None,
