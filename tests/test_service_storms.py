@@ -499,10 +499,23 @@ SURROUNDINGS = {
     ),
     "no place for temporary files": "import os, sys\nos.environ['TMPDIR'] = '/proc'\n",
     "one processor": ("import os, sys\nos.sched_setaffinity(0, [min(os.sched_getaffinity(0))])\n"),
-    "a memory of 300 MB": (
-        "import resource, sys\nresource.setrlimit(resource.RLIMIT_DATA, (300 << 20, 300 << 20))\n"
-    ),
 }
+
+
+@pytest.mark.long
+def test_where_memory_is_too_short_for_its_batches_it_says_so_and_does_not_begin(
+    tmp_path: Path,
+) -> None:
+    """RLIMIT_DATA counts what is reserved too: 300 MB of that are less than a container's."""
+    script = surrounded(
+        "import resource, sys\nresource.setrlimit(resource.RLIMIT_DATA, (300 << 20, 300 << 20))\n",
+        tmp_path,
+    )
+    command = [sys.executable, *script, "serve", "pets", *OPEN, "--port", "0"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "memory" in run.stderr
 
 
 @pytest.mark.long

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fursure.bundle import Bundle, shipped, shipped_names
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.runtime import BATCH, BULK, Pixels
-from fursure.errors import BadData
+from fursure.errors import BadData, EngineFailed
 from fursure.images.cost import cost
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
@@ -128,12 +128,21 @@ def _beside(predictor: Predictor) -> int:
     """Return how many photos the network takes in half as long again as it takes for one.
 
     An engine that fills up its batches takes eight; one that counts photos takes one.
+
+    Raises:
+        EngineFailed: it cannot run full batches here.
     """
     size = predictor.network.preprocess.size
     pixels_NHWC = np.zeros((BATCH, size, size, 3), np.uint8)
     session = predictor.network.session
-    with ThreadPoolExecutor(predictor.threads) as pool:  # what full batches take is taken now
-        list(pool.map(session, [pixels_NHWC] * predictor.threads))
+    try:
+        with ThreadPoolExecutor(predictor.threads) as pool:  # what full batches take is taken now
+            list(pool.map(session, [pixels_NHWC] * predictor.threads))
+    except Exception as error:  # engines have errors of their own
+        raise EngineFailed(
+            f"{predictor.threads} batches of {BATCH} photos at once cannot be run here "
+            f"({str(error).splitlines()[0][:100]}); is memory short? --threads 1 takes less."
+        ) from error
     moments = [time.monotonic()]
     for count in (1, BATCH):
         session(pixels_NHWC[:count])
@@ -180,9 +189,19 @@ class Models:
         return not self.stopping and all(model.batcher.healthy for model in self.by_name.values())
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Start the workers of every model."""
-        for model in self.by_name.values():
-            model.batcher.start(loop)
+        """Start the workers of every model.
+
+        Raises:
+            EngineFailed: this process may have no more threads.
+        """
+        for name, model in self.by_name.items():
+            try:
+                model.batcher.start(loop)
+            except RuntimeError as error:
+                raise EngineFailed(
+                    f"no worker can be started for {name} ({error}); is memory short, or the number "
+                    "of processes (ulimit -u)?"
+                ) from error
 
     def close(self) -> None:
         """Stop the workers, once they have answered what waits."""
