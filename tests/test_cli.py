@@ -272,6 +272,7 @@ def test_evaluation_says_how_many_answers_are_given(trained: Trained, drawings: 
     assert values["engine"].startswith("onnxruntime")
 
 
+@pytest.mark.long
 def test_the_doctor_finds_this_machine_well(tmp_path: Path) -> None:
     run = fursure("doctor", "--json", env={"FURSURE_HOME": str(tmp_path / "home")})
     assert run.returncode == 0

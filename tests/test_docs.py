@@ -130,6 +130,7 @@ def test_every_command_that_trains_a_network_works_as_printed(desk: Path, tmp_pa
 FLAGS, *OTHERS = sorted(set(map(on_this_machine, SERVES)))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "flags", [FLAGS, *(pytest.param(others, marks=pytest.mark.long) for others in OTHERS)]
 )

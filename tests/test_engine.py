@@ -79,6 +79,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(bundle: Bundle) -> None:
     assert np.array_equal(together, alone)
 
 
+@pytest.mark.long
 def test_features_are_the_same_bits_in_any_company(bundle: Bundle) -> None:
     pictures = [draw("dog", seed, size=96) for seed in range(BATCH + 3)]
     session = OnnxRuntime(bundle.model, threads=1, bulk=True)
@@ -155,6 +156,7 @@ def test_threads_share_a_predictor(bundle: Bundle, drawings: Path) -> None:
     assert list(in_order(predictor.predict, paths, threads=8)) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("engine", ["onnxruntime", pytest.param("openvino", marks=needs_openvino)])
 def test_sixteen_threads_share_a_predictor(bundle: Bundle, drawings: Path, engine: Engine) -> None:
     paths = sorted((drawings / "cat").iterdir())[:32]

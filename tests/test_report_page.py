@@ -153,6 +153,7 @@ def test_another_file_is_not_overwritten_but_a_report_is(
     judge(str(model.path), fresh, report=path)
 
 
+@pytest.mark.long
 def test_names_that_are_code_are_shown_and_do_not_run(
     fresh: Path, tmp_path: Path, model: Trained
 ) -> None:
@@ -248,6 +249,7 @@ def test_a_browser_shows_the_page_without_script_network_or_complaint(
     assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
 
 
+@pytest.mark.long
 def test_a_browser_never_scrolls_the_page_sideways(browser: Any, page: Path) -> None:
     tab = browser.new_page()
     tab.goto(page.as_uri())

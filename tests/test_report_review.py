@@ -109,6 +109,7 @@ def page_of(name: str) -> Page:
     )
 
 
+@pytest.mark.long
 def test_nothing_in_a_name_runs(tmp_path: Path) -> None:
     path = tmp_path / "review.html"
     path.write_text(render(page_of(HOSTILE)), "utf-8")
@@ -122,6 +123,7 @@ def test_nothing_in_a_name_runs(tmp_path: Path) -> None:
         assert "alert(1)" in (tab.text_content("figcaption") or "")
 
 
+@pytest.mark.long
 def test_the_policy_names_the_one_script_that_may_run(tmp_path: Path) -> None:
     text = render(page_of("x"))
     assert "default-src 'none'" in text

@@ -45,7 +45,7 @@ def test_48_photos_without_a_mistake_make_nothing_good() -> None:
     found = said(calibrated(48))
     skill, _, sureness, promise, familiarity, weakest = found
     assert skill.level == "good"  # so many right answers are no chance
-    assert "on more photos up to 15%" in skill.text
+    assert "on more photos, up to 15%" in skill.text
     assert (
         "48 photos are too few to tell whether its confidence means what it says" in sureness.text
     )

@@ -365,6 +365,7 @@ def test_the_usual_name_of_a_health_check_is_answered_without_a_token(tmp_path: 
     assert (health.status, health.body) == (ready.status, ready.body) == (200, b'{"ready":true}')
 
 
+@pytest.mark.long
 def test_the_access_log_has_a_line_a_request_and_nothing_of_what_was_sent(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serving(log, "pets", *FAST) as running:

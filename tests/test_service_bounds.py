@@ -387,6 +387,7 @@ def test_bodies_are_charged_as_they_come_and_given_back(service: Service) -> Non
     assert 'reason="memory"' in metrics
 
 
+@pytest.mark.long
 def test_what_is_sent_counts_until_it_is_read(tmp_path: Path) -> None:
     shipped("pets").write(tmp_path / "mine.fursure")
     (tmp_path / "mine.report.html").write_bytes(b"x" * 16 * MEGABYTE)
@@ -450,6 +451,7 @@ def test_health_is_told_whatever_holds_the_connections(tmp_path: Path) -> None:
         assert until(lambda: service("POST", "/v1/predict", CAT).status == 200, seconds=15)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform == "win32", reason="has no such limit")
 def test_it_serves_within_its_descriptors_and_says_so_once(tmp_path: Path) -> None:
     script = tmp_path / "limited.py"

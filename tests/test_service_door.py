@@ -171,6 +171,7 @@ def test_a_files_name_is_only_ever_a_name(door: Service, name: str) -> None:
 # Slow clients, and clients that go away
 
 
+@pytest.mark.long
 def test_a_request_that_drips_is_closed_by_its_deadline(door: Service) -> None:
     with ExitStack() as stack:
         links = [
@@ -242,6 +243,7 @@ def test_pipelined_and_kept_connections_answer_in_order(door: Service) -> None:
 # Many at once
 
 
+@pytest.mark.long
 def test_too_much_is_refused_at_once_and_what_is_accepted_is_answered(tmp_path: Path) -> None:
     options = [*FAST, "--lift-address-limits", "--deadline", "0.5"]
     with serving(tmp_path / "log", "pets", *options) as service:
@@ -264,6 +266,7 @@ def test_too_much_is_refused_at_once_and_what_is_accepted_is_answered(tmp_path: 
         assert service("POST", "/v1/predict", CAT).status == 200  # and it is well again
 
 
+@pytest.mark.long
 def test_one_address_is_held_to_its_rate(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "pets", *FAST, "--rate", "2") as service:
         statuses = [service("POST", "/v1/predict", CAT).status for _ in range(8)]
@@ -274,6 +277,7 @@ def test_one_address_is_held_to_its_rate(tmp_path: Path) -> None:
         assert service("POST", "/v1/predict", CAT).status == 200
 
 
+@pytest.mark.long
 def test_one_address_holds_no_more_than_its_connections(tmp_path: Path) -> None:
     with serving(tmp_path / "log", "pets", *FAST) as service, ExitStack() as stack:
         files = service.state()[1]
@@ -298,6 +302,7 @@ def test_another_sites_name_for_this_machine_is_turned_away(door: Service) -> No
         assert door("GET", "/v1/models", headers={"Host": host}).status == 200
 
 
+@pytest.mark.long
 def test_where_others_come_in_it_goes_by_addresses_and_the_names_it_was_given(
     tmp_path: Path,
 ) -> None:
@@ -445,6 +450,7 @@ main(sys.argv[1:])
 """
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_starts_and_stops_where_the_loop_handles_no_signals(
     tmp_path: Path, number: signal.Signals

@@ -84,6 +84,7 @@ def test_a_picture_is_dropped_and_its_answer_read(
     assert all(url.startswith((here, "blob:", "data:")) for url in tab.asked)
 
 
+@pytest.mark.long
 def test_the_page_works_under_the_prefix_of_a_proxy(
     browser: Any, service: Service, photos: list[Path]
 ) -> None:
@@ -152,6 +153,7 @@ def test_another_model_is_chosen_on_the_page(tab: Any) -> None:
     assert "right" in tab.locator("#facts").inner_text()
 
 
+@pytest.mark.long
 def test_the_page_asks_for_the_token_it_needs(
     browser: Any, tmp_path: Path, trained: Trained
 ) -> None:

@@ -30,6 +30,7 @@ def signs(link: socket.socket) -> bytes:
         return b""
 
 
+@pytest.mark.long
 def test_a_service_says_that_it_is_ready_and_lives_and_stops(tmp_path: Path) -> None:
     with listening(tmp_path / "notify") as link:
         patience = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"}

@@ -111,6 +111,7 @@ def test_the_promise_holds_with_wrong_labels_and_ties(noise: float) -> None:
     assert certified[0.05] > 0.9 * runs
 
 
+@pytest.mark.long
 def test_the_promise_holds_where_more_confidence_means_more_errors() -> None:
     rng, broken = np.random.default_rng(0), 0
     for _ in range(250):

@@ -228,6 +228,7 @@ def test_the_lock_of_a_killed_trainer_is_taken_over(
 # Threads, clocks
 
 
+@pytest.mark.long
 def test_one_thread_and_two_make_the_same_file(data: Path, tmp_path: Path) -> None:
     (tmp_path / "again").mkdir()
     made = [

@@ -437,6 +437,7 @@ def test_another_image_size_is_another_conversion(weights: Path, kept_home: Path
 FIXED: dict[str, Any] = {"depth": 1, "embed_dim": 32, "num_heads": 2, "dynamic_img_size": False}
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("size", [96, 32])
 def test_a_transformer_of_one_size_takes_another_one(
     size: int, timm: Any, tmp_path: Path, home: Path

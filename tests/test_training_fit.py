@@ -77,6 +77,7 @@ def test_folds_share_photos_so_their_intervals_are_wider() -> None:
     assert folded.high - folded.low > 1.1 * (wilson.high - wilson.low)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("count", [60, pytest.param(200, marks=pytest.mark.long)])
 def test_what_is_promised_of_few_photos_holds_on_others(count: int) -> None:
     others = photos(4000, start=10_000)

@@ -210,6 +210,7 @@ def test_hostile_names_break_neither_table_nor_page(tmp_path: Path) -> None:
     assert {len(row["paths"]) for row in rows if row["kind"] == "conflict"} == {5}
 
 
+@pytest.mark.long
 def test_the_page_stays_bounded(drawings: Path, tmp_path: Path) -> None:
     for number in range(60):
         place = tmp_path / "photos" / ("cat" if number % 2 else "dog")

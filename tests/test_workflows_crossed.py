@@ -100,6 +100,7 @@ def test_a_network_is_trained_once_a_fold_on_the_others_and_once_on_all(
     ]
 
 
+@pytest.mark.long
 def test_a_frozen_recipe_and_a_tuned_one_are_measured_on_the_same_photos(
     folder: Path, tmp_path: Path, calls: Calls
 ) -> None:

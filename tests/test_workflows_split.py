@@ -406,6 +406,7 @@ def test_a_class_that_gets_another_name_has_its_folder(drawings: Path, tmp_path:
     assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == ["dog", "puss"]
 
 
+@pytest.mark.long
 def test_arrays_that_are_there_are_not_made_again(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

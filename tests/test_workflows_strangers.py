@@ -141,6 +141,7 @@ def test_an_odd_draw_of_few_strangers_still_leaves_both_halves() -> None:
         assert 5 <= taught.taught(0).sum() <= 15
 
 
+@pytest.mark.long
 def test_the_command_line_takes_strangers(drawings: Path, things: Path, tmp_path: Path) -> None:
     output = tmp_path / "m.fursure"
     args = ["train", str(drawings), "-o", str(output), "--strangers", str(things), "--json", "-q"]

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from samples import WIDTH, draw_into, network_into
@@ -328,6 +329,23 @@ def test_photos_without_labels_cannot_be_evaluated(trained: Trained, tmp_path: P
         evaluate_model(trained.bundle, tmp_path)
 
 
+def test_a_graph_that_rounds_a_single_photo_otherwise_is_accepted(
+    drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bf16 a joint of two networks moved one photo of a hard task by 0.023."""
+    from fursure.training import assemble
+
+    probs = assemble._probs
+
+    def rounded(*args: Any) -> Any:
+        answers_NK = probs(*args)
+        answers_NK[0] += np.array([-0.05, 0.05]) if answers_NK[0, 0] > 0.5 else [0.05, -0.05]
+        return answers_NK
+
+    monkeypatch.setattr(assemble, "_probs", rounded)
+    assert train(drawings, tmp_path / "m.fursure", LIGHT).new
+
+
 def test_a_graph_that_answers_otherwise_than_its_features_is_refused(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -366,6 +384,7 @@ def test_two_backbones_with_flips_make_one_model(tmp_path: Path) -> None:
     assert figures(joint).log_loss.value == pytest.approx(figures(made).log_loss.value, abs=1e-2)
 
 
+@pytest.mark.long
 def test_a_limit_of_training_photos_leaves_the_test_photos_alone(
     drawings: Path, tmp_path: Path
 ) -> None:

@@ -199,8 +199,8 @@ class Models:
                 model.batcher.start(loop)
             except RuntimeError as error:
                 raise EngineFailed(
-                    f"no worker can be started for {name} ({error}); is memory short, or the number "
-                    "of processes (ulimit -u)?"
+                    f"no worker can be started for {name} ({error}); is memory short, or the "
+                    "number of processes (ulimit -u)?"
                 ) from error
 
     def close(self) -> None:

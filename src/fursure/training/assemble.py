@@ -41,7 +41,9 @@ from fursure.training.seen import seen_among, unmeasured
 from fursure.training.strangers import Strangers, Worth, direction, set_aside
 
 PROOF = 64  # photos that run through the whole graph before a bundle is accepted
-AGREEMENT = 0.02  # largest |difference| of a probability to the cached features' answer
+AGREEMENT = 0.02
+# mean over photos of the largest |difference| of a probability to the cached features' answer:
+# rounding in bf16 moves single photos of a hard task by 0.05, stale features move most of them
 MARGIN = 1.5  # another machine's bf16 may round worse than this one's
 UNMEASURED = 0.02  # bound between engines where only one is installed (architecture.md)
 
@@ -234,11 +236,11 @@ def _prove(
         own = OpenVino(model, threads=available_threads(), precision=precision)
         own_NK = _probs(Network(own, preprocess), photos, golden)
     computed_NK = default_NK if own_NK is None or "openvino" not in engine else own_NK
-    gap = float(np.abs(computed_NK[: len(photos)] - expected_NK).max())
+    gap = float(np.abs(computed_NK[: len(photos)] - expected_NK).max(axis=1).mean())
     if not gap <= AGREEMENT:
         raise BadBackbone(
             f"the finished network differs from the features it was trained on by {gap:.3f} in a "
-            "probability. `fursure cache clear` removes features that may be stale."
+            "probability on average. `fursure cache clear` removes features that may be stale."
         )
     if own_NK is None:
         return UNMEASURED
