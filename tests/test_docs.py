@@ -39,6 +39,10 @@ CANNOT_RUN = {
     "fursure compare PHOTOS scratch-cnn vgg-transfer -o ladder": NEEDS_VGG16,
     "fursure compare cats-vs-dogs-12000.zip scratch-12-minutes.toml linear-probe best "
     "--backbone NET -o ladder": NEEDS_PHOTOS,
+    "fursure compare cats-vs-dogs-12000.zip linear-probe LITE2.toml BOTH.toml fine-tune -o ladder "
+    "--test 0.1 --validation 0.1 --elsewhere elsewhere-300.zip --strangers strangers-200.zip": (
+        NEEDS_PHOTOS
+    ),
     "fursure train cats-vs-dogs-12000.zip --recipe scratch-resnet --test 0.2": NEEDS_PHOTOS,
     "fursure train cats-vs-dogs-12000.zip": NEEDS_PHOTOS,
     "docker build -f deploy/Dockerfile -t fursure .": NEEDS_DOCKER,
