@@ -365,7 +365,7 @@ def test_a_graph_that_answers_otherwise_than_its_features_is_refused(
 def test_two_backbones_with_flips_make_one_model(tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=15)
     network = network_into(tmp_path / "net", license="cc0", input_size=[3, 256, 256])
-    recipe = replace(DIVIDED, backbone=("lite0", network), flips=True)
+    recipe = replace(DIVIDED, backbone=("lite0", network), flips=True, image_size=None)
     made = train(photos, tmp_path / "m.fursure", recipe)
     meta = made.bundle.meta
     assert (meta.backbone, meta.licence) == ("lite0 + net", "apache-2.0 and cc0")

@@ -184,6 +184,7 @@ class Batcher(Generic[Item, Answer]):
     def _work(self) -> None:
         while (batch := self._take(self._waiting, self._most())) is not None:
             self._finish(self._light(batch))
+            del batch  # its photos would stay until the next batch comes
 
     def _most(self) -> int:
         """Return how many items a batch may have: a slow model's are smaller."""
@@ -195,6 +196,7 @@ class Batcher(Generic[Item, Answer]):
             os.nice(NICER)
         while (batch := self._take(self._heavy, 1)) is not None:
             self._finish(batch)
+            del batch
 
     def _take(
         self, turns: Turns[_Ticket[Item, Answer]], most: int
