@@ -210,11 +210,18 @@ async def _watch(note: Path) -> None:
     """Watch how late the loop comes back; SIGUSR1 begins anew, SIGUSR2 writes the longest down."""
     loop, worst = asyncio.get_running_loop(), [0.0]
     loop.add_signal_handler(signal.SIGUSR1, worst.clear)
-    loop.add_signal_handler(signal.SIGUSR2, lambda: note.write_text(json.dumps(worst[::-1])))
+    loop.add_signal_handler(signal.SIGUSR2, lambda: _put(note, json.dumps(worst[::-1])))
     while True:
         began = time.monotonic()
         await asyncio.sleep(TICK)
         worst[:] = sorted([*worst, time.monotonic() - began - TICK])[-10:]
+
+
+def _put(note: Path, text: str) -> None:
+    """Write the note at once: whoever sees it can read it."""
+    part = note.with_suffix(".part")
+    part.write_text(text)
+    part.replace(note)
 
 
 @contextmanager
