@@ -80,7 +80,9 @@ class Batcher(Generic[Item, Answer]):
         self._weigh, self._charge = weigh, charge
         self.call = call  # replaced whole when a model is swapped
         self.size, self.deadline = size, deadline
-        self.beside = size  # items of a batch where several owners are about
+        self.beside = (
+            1  # items that take hardly longer than one; the most where several owners are about
+        )
         self._last = "", -COMPANY  # who submitted items, and when
         self._company_until = 0.0
         self._queued, self._least, self._workers = queued, least, workers
@@ -187,9 +189,13 @@ class Batcher(Generic[Item, Answer]):
             del batch  # its photos would stay until the next batch comes
 
     def _most(self) -> int:
-        """Return how many items a batch may have: a slow model's are smaller."""
+        """Return how many items a batch may have: a slow model's are smaller.
+
+        Never fewer than take hardly longer than one: an engine that fills up its batches would be
+        the slower, and its batches the smaller, the slower it looked.
+        """
         rate, size = self.figures.rate, self.beside if self.crowded else self.size
-        return max(1, min(size, int(rate * LASTS))) if rate else size
+        return max(self.beside, min(size, int(rate * LASTS))) if rate else size
 
     def _work_heavy(self) -> None:
         if sys.platform == "linux":  # elsewhere that is the whole process's
