@@ -146,7 +146,7 @@ def test_a_slow_models_batches_are_small_so_that_nobody_waits_long_for_one() -> 
     for rate, most in ((1_000.0, 8), (60.0, 3), (0.5, 1)):
         one.figures.rate = rate
         assert one._most() == most
-    one.beside = 8  # an engine that fills up its batches gains nothing by smaller ones
+    one.floor = 8  # an engine that fills up its batches gains nothing by smaller ones
     assert one._most() == 8
 
 

@@ -80,9 +80,8 @@ class Batcher(Generic[Item, Answer]):
         self._weigh, self._charge = weigh, charge
         self.call = call  # replaced whole when a model is swapped
         self.size, self.deadline = size, deadline
-        self.beside = (
-            1  # items that take hardly longer than one; the most where several owners are about
-        )
+        self.beside = size  # items of a batch where several owners are about
+        self.floor = 1  # items that take hardly longer than one: no batch is kept smaller
         self._last = "", -COMPANY  # who submitted items, and when
         self._company_until = 0.0
         self._queued, self._least, self._workers = queued, least, workers
@@ -195,7 +194,7 @@ class Batcher(Generic[Item, Answer]):
         the slower, and its batches the smaller, the slower it looked.
         """
         rate, size = self.figures.rate, self.beside if self.crowded else self.size
-        return max(self.beside, min(size, int(rate * LASTS))) if rate else size
+        return max(self.floor, min(size, int(rate * LASTS))) if rate else size
 
     def _work_heavy(self) -> None:
         if sys.platform == "linux":  # elsewhere that is the whole process's

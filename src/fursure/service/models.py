@@ -97,7 +97,7 @@ class Model:
         # the digest is of megabytes: computed here once, and not for each who asks for the facts
         digest = predictor.bundle.digest
         self.predictor, self.digest = predictor, digest
-        self.batcher.beside = _beside(predictor)
+        self.batcher.beside = self.batcher.floor = _beside(predictor)
 
     def _weight(self, item: Work) -> int:
         if not isinstance(item, bytes):
