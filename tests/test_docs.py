@@ -89,7 +89,11 @@ def on_this_machine(line: str) -> str:
 
 
 SERVES = [line for line in commands() if " serve " in line and not line.endswith("--help")]
-OURS = [line for line in commands() if line.startswith(("make ", "python -m benchmarks."))]
+OURS = [
+    line
+    for line in commands()
+    if line.startswith(("make ", "python -m benchmarks.", "python -m fuzzing"))
+]
 RUN = [
     line
     for line in commands()
@@ -150,4 +154,5 @@ def test_what_measures_and_builds_is_there(line: str) -> None:
     if line.startswith("make "):
         assert re.search(rf"^{words[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
     else:
-        assert (ROOT / words[1].replace(".", "/")).with_suffix(".py").is_file()
+        module = ROOT / words[1].replace(".", "/")
+        assert module.with_suffix(".py").is_file() or (module / "__main__.py").is_file()
