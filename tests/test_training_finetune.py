@@ -456,6 +456,14 @@ def test_the_last_pass_is_kept_unless_it_is_worse_than_chance_explains(
     assert trainer.state.place.best_loss == pytest.approx(0.2)  # later stages have to beat the best
 
 
+def test_a_pass_that_is_right_but_unsure_beats_one_that_is_sure_and_wrong() -> None:
+    trainer = trainer_of(photos_of((16, 16), validation=100))
+    assert judged(trainer, [0.05] * 190 + [2.0] * 10, last=False).best
+    blended = judged(trainer, [0.4] * 198 + [1.2] * 2, last=False)  # as MixUp leaves a network
+    assert blended.best
+    assert blended.val_loss < 0.1475 < 0.4 < np.mean([0.4] * 198 + [1.2] * 2)
+
+
 def test_what_the_best_pass_had_of_each_photo_outlives_a_kill() -> None:
     trainer = trainer_of()
     list(trainer)

@@ -34,18 +34,20 @@ SCRATCH_RESNET = Recipe(
     name="scratch-resnet",
     backbone="scratch:resnet",
     tune=FineTune(
-        stages=(Stage(epochs=60, rate=1e-3),),
+        stages=(Stage(epochs=55, rate=2e-3),),
         start="random",
+        train_size=112,
         augment="strong",
         batch=64,
         layer_decay=1.0,
         weight_decay=0.05,
-        label_smoothing=0.1,
+        mixup=0.2,
+        cutmix=1.0,
         ema=0.999,
         batch_norm="live",
         patience=20,
     ),
-    image_size=128,
+    image_size=144,
     resize="squash",
 )
 VGG_TRANSFER = Recipe(

@@ -24,6 +24,7 @@ from torch.nn import functional
 from fursure.errors import TrainingDiverged
 from fursure.images.preprocess import Preprocess
 from fursure.recipe import FineTune
+from fursure.sureness.calibration import fit_temperature
 from fursure.training.augment import Augment, normalised
 from fursure.training.classifier import arithmetic, groups, unfreeze
 from fursure.training.heads import class_weights
@@ -299,7 +300,8 @@ class Trainer:
             logits_VK = self._logits()
         state.model.train()
         labels_V = torch.from_numpy(self.photos.labels_V)
-        losses_V = functional.cross_entropy(logits_VK, labels_V, reduction="none")
+        sharpness = 1 / self._temperature(logits_VK)
+        losses_V = functional.cross_entropy(sharpness * logits_VK, labels_V, reduction="none")
         val_loss = float(losses_V.mean())
         lowest = val_loss < place.best_loss
         kept = lowest or (self._progress() >= 1 and state.as_good(losses_V))
@@ -323,6 +325,16 @@ class Trainer:
         )
         state.epochs.append(epoch)
         return epoch
+
+    def _temperature(self, logits_VK: Tensor) -> float:
+        """Return what the answers are divided by before they are judged, as in the finished model.
+
+        Blended photos and smoothed labels leave a network less sure than it is right. Judged
+        without a temperature it never beats the head it began with.
+        """
+        if not bool(logits_VK.isfinite().all()):
+            return 1.0
+        return fit_temperature(logits_VK.numpy(), self.photos.labels_V)
 
     @torch.inference_mode()
     def _logits(self) -> Tensor:

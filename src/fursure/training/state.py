@@ -23,7 +23,7 @@ class Epoch:
     stage: int  # from 1
     number: int  # of the pass within the stage, from 1; 0 is before the first
     train_loss: float  # nats per photo, on augmented photos
-    val_loss: float  # nats per photo
+    val_loss: float  # nats per photo, at the temperature that suits these answers
     val_accuracy: float
     best: bool  # whether these weights were kept
     seconds: float  # since the training began, interruptions left out
