@@ -461,7 +461,7 @@ def test_a_pass_that_is_right_but_unsure_beats_one_that_is_sure_and_wrong() -> N
     assert judged(trainer, [0.05] * 190 + [2.0] * 10, last=False).best
     blended = judged(trainer, [0.4] * 198 + [1.2] * 2, last=False)  # as MixUp leaves a network
     assert blended.best
-    assert blended.val_loss < 0.1475 < 0.4 < np.mean([0.4] * 198 + [1.2] * 2)
+    assert blended.val_loss < 0.1475  # the mean of the first; of the second it is 0.408
 
 
 def test_what_the_best_pass_had_of_each_photo_outlives_a_kill() -> None:
