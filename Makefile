@@ -56,8 +56,8 @@ test-slow: .venv/dev-installed
 
 # Round trips and invariants, each on so many examples of Hypothesis.
 EXAMPLES ?= 1000
-PROPERTIES := tests/test_recipes.py tests/test_data_manifest.py tests/test_data_split.py \
-  tests/test_images_preprocess.py tests/test_metrics_classification.py
+PROPERTIES := tests/test_recipes.py tests/test_dataset_manifest.py tests/test_splitting_split.py \
+  tests/test_photos_preprocess.py tests/test_metrics_classification.py
 
 test-properties: .venv/dev-installed
 	FURSURE_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PROPERTIES) -m "not slow"

@@ -80,7 +80,7 @@ def pixels_tensor(data: Any, shape: Sequence[int]) -> dict[str, Any]:
 
 def photo(size: int = 200) -> bytes:
     """Return a drawn photo."""
-    from fursure.images.drawings import draw, jpeg
+    from fursure.drawings.draw import draw, jpeg
 
     return jpeg(draw("cat", 1, size=size))
 
@@ -193,7 +193,7 @@ def main() -> None:
 def watched(note: Path, arguments: Sequence[str]) -> None:
     """Run the service, and keep the longest stalls of its loop in a file."""
     from fursure.cli import main as fursure
-    from fursure.service import watchdog
+    from fursure.connections import watchdog
 
     live = watchdog.live
 

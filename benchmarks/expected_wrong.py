@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.known_flaws import Seen, see
+from fursure.check.label_errors import PROBABLE, worth_a_look
+from fursure.check.label_noise import fitted
+from fursure.check.neighbours import Neighbours, alike, familiar, nearest
+from fursure.check.suspects import FAR, FARTHER, TENTH, VOTERS, opinions, strangeness
+from fursure.heads.ridge import Rows
 from fursure.metrics.intervals import proportion
-from fursure.training.neighbours import Neighbours, alike, familiar, nearest
-from fursure.training.noise import fitted
-from fursure.training.ridge import Rows
-from fursure.training.suspects import FAR, FARTHER, TENTH, VOTERS, opinions, strangeness
-from fursure.workflows.doubts import PROBABLE, worth_a_look
 
 SIZES = (100, 300, 600, 2000, 12000)  # photos; the last: all there are
 RATES = (0.0, 0.01, 0.03, 0.1)  # shares of the labels turned round

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import described
 from benchmarks.origins import origins
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
 from fursure.metrics.figures import roc_auc
 from fursure.sureness.familiarity import fit_familiar
 

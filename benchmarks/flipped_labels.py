@@ -15,19 +15,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.data.layout import list_photos
-from fursure.data.manifest import Photo
-from fursure.data.sources import open_source
-from fursure.data.split import folds
+from fursure.backbones.backbone import load_backbone
+from fursure.check.reading import gather
+from fursure.check.suspects import judge
+from fursure.dataset.layout import list_photos
+from fursure.dataset.manifest import Photo
+from fursure.dataset.sources import open_source
+from fursure.features.collect import grouped
+from fursure.heads.heads import candidates
 from fursure.metrics.intervals import proportion
 from fursure.recipe import LogisticRegression
 from fursure.run import Run
+from fursure.splitting.split import folds
 from fursure.sureness.calibration import softmax
-from fursure.training.backbones import load_backbone
-from fursure.training.collect import grouped
-from fursure.training.gather import gather
-from fursure.training.heads import candidates
-from fursure.training.suspects import judge
 
 SHARED = Path(os.environ.get("FURSURE_DATA", "../shared"))
 PHOTOS = SHARED / "data" / "cats-vs-dogs-12000.zip"

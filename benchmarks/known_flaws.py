@@ -12,16 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.flipped_labels import PHOTOS
-from fursure.data.layout import list_photos
-from fursure.data.manifest import Photo
-from fursure.data.sources import open_source
-from fursure.data.split import folds
+from fursure.backbones.backbone import load_backbone
+from fursure.check.label_errors import doubts
+from fursure.check.reading import gather
+from fursure.check.suspects import Judged, judge
+from fursure.dataset.layout import list_photos
+from fursure.dataset.manifest import Photo
+from fursure.dataset.sources import open_source
+from fursure.features.collect import grouped
 from fursure.run import Run
-from fursure.training.backbones import load_backbone
-from fursure.training.collect import grouped
-from fursure.training.gather import gather
-from fursure.training.suspects import Judged, judge
-from fursure.workflows.doubts import doubts
+from fursure.splitting.split import folds
 
 LOOKED = 0.021  # share of the photos
 NAMES = """

@@ -29,7 +29,7 @@ PEAK = """
 import sys, time
 import numpy as np
 from pathlib import Path
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
 from fursure.engine.predictor import Predictor
 predictor = Predictor.open(Bundle.read(Path(sys.argv[1])), photos=1000, threads=1)
 photos = [Path(one).read_bytes() for one in sys.argv[2:]]
@@ -68,7 +68,7 @@ def main() -> None:
 
 def _photos(path: Path | None) -> list[bytes]:
     if path is None:
-        from fursure.images.drawings import draw, jpeg
+        from fursure.drawings.draw import draw, jpeg
 
         return [jpeg(draw("cat", seed, size=200)) for seed in range(200)]
     with zipfile.ZipFile(path) as archive:

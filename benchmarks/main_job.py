@@ -113,7 +113,7 @@ def _peer(table: Table, cold: Timed) -> None:
 
 
 def _quality(table: Table, model: Path, env: dict[str, str]) -> None:
-    from fursure.bundle import Bundle
+    from fursure.bundle.bundle import Bundle
     from fursure.metrics.classification import Evaluation
 
     figures = {k: v for k, v in Bundle.read(model).meta.figures.items() if k != "basis"}
@@ -151,7 +151,7 @@ def _cold_starts(table: Table, folder: Path, model: Path, env: dict[str, str]) -
 
 def _bare_start(folder: Path) -> float:
     """Return the seconds in which Python, NumPy and ONNX Runtime load the graph of `pets`."""
-    from fursure.bundle import shipped
+    from fursure.bundle.named import shipped
 
     graph = folder / "pets.onnx"
     graph.write_bytes(shipped("pets").model)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from fursure.errors import BadImage
-from fursure.images.decode import decode
+from fursure.photos.decode import decode
 from fuzzing.mutate import Mutator
 
 CLOSE = 0.012  # mean difference; 0.05 for lossy formats

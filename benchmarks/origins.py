@@ -23,12 +23,12 @@ from PIL import Image
 from benchmarks import other_strangers, patterns
 from benchmarks.other_strangers import NEAR, blurred, dark, pictures
 from benchmarks.other_strangers import STRANGERS as DRAWN
-from fursure.bundle import Bundle
-from fursure.data.parallel import chunked, in_order
+from fursure.bundle.bundle import Bundle
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.files import home, replacing
-from fursure.images.decode import decode
+from fursure.parallel import chunked, in_order
+from fursure.photos.decode import decode
 from fursure.run import available_threads
 
 ROOT = Path(__file__).parents[1]

@@ -28,18 +28,18 @@ from PIL import Image
 
 from benchmarks.machine import described
 from benchmarks.origins import CHUNK, PHOTOS, ROOT, STRANGERS
-from fursure.data.fingerprint import crops, phash, thumbnail
-from fursure.data.groups import group
-from fursure.data.manifest import Photo, Split
-from fursure.data.parallel import chunked, in_order
+from fursure.backbones.backbone import load_backbone
+from fursure.dataset.manifest import Photo, Split
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
-from fursure.images.decode import decode
+from fursure.heads.fit import fit
 from fursure.metrics.intervals import proportion
+from fursure.parallel import chunked, in_order
+from fursure.photos.decode import decode
 from fursure.recipe import Recipe
 from fursure.run import available_threads
-from fursure.training.backbones import load_backbone
-from fursure.training.fit import fit
+from fursure.splitting.fingerprint import crops, phash, thumbnail
+from fursure.splitting.groups import group
 
 BACKBONES = {"lite0": "lite0", "tiny": str(ROOT / "tests" / "data" / "format-1.fursure")}
 LEARNED, DRAWS = {5: 10, 20: 26}, 50  # photos a class learned -> those a class must have

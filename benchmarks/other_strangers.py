@@ -14,10 +14,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageFont
 
 from benchmarks import patterns
-from fursure.images.brush import BLACK, INK, WHITE, Brush, Dice, closed, mix
-from fursure.images.drawings import draw
-from fursure.images.scenes import backdrop, box
-from fursure.images.things import BRIGHT
+from fursure.drawings.brush import BLACK, INK, WHITE, Brush, Dice, closed, mix
+from fursure.drawings.draw import draw
+from fursure.drawings.others import BRIGHT
+from fursure.drawings.scenes import backdrop, box
 
 COUNT = 60  # pictures of a group
 SIDE = 448  # pixels

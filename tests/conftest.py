@@ -9,9 +9,9 @@ from filelock import FileLock
 from hypothesis import HealthCheck, settings
 from samples import draw_into
 
+from fursure.commands.api import train
 from fursure.recipe import Recipe
-from fursure.workflows.api import train
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 # A busy machine is slow now and then, and that is no fault of what is tested.
 settings.register_profile(

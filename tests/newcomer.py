@@ -9,7 +9,7 @@ from pathlib import Path
 
 from samples import draw_into
 
-from fursure.images.drawings import draw, jpeg
+from fursure.drawings.draw import draw, jpeg
 
 PHOTOS = (
     "cat.jpg", "dog.jpg", "caged.jpg", "wolf.jpg", "pizza.jpg",

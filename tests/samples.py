@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from fursure.images.drawings import draw, jpeg
+from fursure.drawings.draw import draw, jpeg
 
 FORMAT_1 = Path(__file__).parent / "data" / "format-1.fursure"  # as the first fursure wrote it
 SIDE, WIDTH = 16, 6  # pixels and features of the hand-built encoder

@@ -12,15 +12,15 @@ import numpy as np
 import pytest
 from figures import at_figure
 
-from fursure.bundle import Bundle, short_digest, short_digests
+from fursure.bundle.bundle import Bundle, short_digest, short_digests
+from fursure.bundle.members import LIMITS
+from fursure.commands.api import train
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
-from fursure.members import LIMITS
+from fursure.heads.card import card
 from fursure.recipe import Recipe
 from fursure.sureness.risk import RiskTable, risk_table
-from fursure.training.card import card
-from fursure.workflows.api import train
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 Members = dict[str, bytes]
 

@@ -17,14 +17,14 @@ import pytest
 from onnx import TensorProto, helper
 from samples import draw_into, network_into
 
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
 from fursure.cli import _run
+from fursure.commands.api import train
+from fursure.connections.limits import Limits
 from fursure.errors import BadBackbone, BadBundle, FursureError
+from fursure.graphs.graph import parsed
 from fursure.recipe import Recipe
-from fursure.service.limits import Limits
 from fursure.service.models import Models, Opening, described
-from fursure.training.graph import parsed
-from fursure.workflows.api import train
 from fuzzing.shapes import TEXTS, summed, zipped
 from fuzzing.targets import opened
 

@@ -13,9 +13,9 @@ from console import Run, fursure
 from figures import at_figure
 
 from fursure.cli import COMMANDS, _run
+from fursure.drawings.draw import draw, jpeg
 from fursure.engine.runtime import BULK
-from fursure.images.drawings import draw, jpeg
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 
 def started(*args: object, cwd: Path | None = None, **env: str) -> Run:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from test_cli import started
 
-from fursure.images.drawings import draw, jpeg
+from fursure.drawings.draw import draw, jpeg
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="a POSIX shell closes the streams")
 NAMES = ("кот.jpg", "naïve 猫.jpg", "z.jpg")

@@ -14,7 +14,7 @@ import pytest
 from newcomer import furnished, run
 from serving import serving
 
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from samples import SIDE, encoder_graph
 
-from fursure.bundle import Bundle, shipped
-from fursure.data.parallel import chunked, in_order
+from fursure.bundle.bundle import Bundle
+from fursure.bundle.named import shipped
+from fursure.drawings.draw import draw, jpeg
 from fursure.engine import selftest
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, installed_version
@@ -21,12 +22,12 @@ from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BATCH, BULK, OnnxRuntime
 from fursure.engine.session import open_session
 from fursure.errors import EngineFailed
-from fursure.images.drawings import draw, jpeg
-from fursure.images.preprocess import Preprocess
+from fursure.features.remarks import about_engine
+from fursure.parallel import chunked, in_order
+from fursure.photos.preprocess import Preprocess
 from fursure.recipe import Engine
 from fursure.run import available_threads
-from fursure.workflows.notes import about_engine
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 needs_openvino = pytest.mark.skipif(
     installed_version() is None, reason="OpenVINO is not installed (extra fast)"
@@ -170,7 +171,7 @@ def test_sixteen_threads_share_a_predictor(bundle: Bundle, drawings: Path, engin
 FORKED = """
 import os, sys
 import fursure
-from fursure.images.drawings import draw, jpeg
+from fursure.drawings.draw import draw, jpeg
 photo = jpeg(draw("cat", 1))
 model = fursure.load("pets", engine="onnxruntime", threads=2)
 expected = model.predict(photo).confidence

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from samples import encoder_graph
 
+from fursure.drawings.textures import KINDS, texture
 from fursure.engine.agreement import EACH, compare, pictures
 from fursure.engine.openvino import installed_version
 from fursure.engine.trial import problems
-from fursure.images.textures import KINDS, texture
 
 SIZE = 32
 

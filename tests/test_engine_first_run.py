@@ -11,12 +11,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from samples import network_into
 
+from fursure.backbones.backbone import load_backbone
 from fursure.engine import first_run
 from fursure.engine.first_run import check_first_run
 from fursure.engine.predictor import Predictor
 from fursure.errors import EngineFailed
-from fursure.training.backbones import load_backbone
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 
 @pytest.fixture(autouse=True)
@@ -116,7 +116,7 @@ def test_what_ships_with_fursure_and_what_was_trained_here_starts_no_child(
 ) -> None:
     first_run.vouch(trained.bundle.model)  # into the home of this test, as `train` did into its own
     monkeypatch.setattr("subprocess.run", no_child)
-    from fursure.bundle import shipped
+    from fursure.bundle.named import shipped
 
     Predictor.open(trained.bundle, engine="onnxruntime")
     Predictor.open(shipped("pets"), engine="onnxruntime")

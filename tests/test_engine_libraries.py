@@ -11,9 +11,9 @@ import pytest
 from samples import encoder_graph
 from serving import serving
 
+from fursure.drawings.draw import draw, jpeg
 from fursure.engine.openvino import installed_version
-from fursure.images.drawings import draw, jpeg
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 ROOT = Path(__file__).parents[1]
 OURS = sorted(

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import fursure
+from fursure.drawings.draw import draw, jpeg
 from fursure.engine.predictor import Predictor
-from fursure.images.drawings import draw, jpeg
 
 PICTURE = draw("cat", seed=5, size=120)
 PIXELS = np.asarray(PICTURE)

@@ -12,10 +12,10 @@ from samples import draw_into, network_into
 
 from fursure import files
 from fursure.cli import cli
+from fursure.commands.api import train
 from fursure.errors import OutputBusy
 from fursure.files import alone, home, homes, offline, replacing
 from fursure.recipe import Recipe
-from fursure.workflows.api import train
 
 
 def test_a_write_replaces_the_old_file_only_when_it_is_complete(tmp_path: Path) -> None:

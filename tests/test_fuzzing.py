@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
 from fuzzing.mutate import Mutator
 from fuzzing.shapes import json_changed, png, summed, tar, zipped
 from fuzzing.targets import PLANTED, SEEDS, TARGETS, kept, opened

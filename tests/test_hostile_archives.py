@@ -15,15 +15,16 @@ from typing import Any
 
 import pytest
 from samples import draw_into, network_into
-from test_images_bombs import no_more_memory_than
+from test_photos_bombs import no_more_memory_than
 from watching import RUNNING, watched
 
-from fursure.bundle import Bundle, shipped
+from fursure.bundle.bundle import Bundle
+from fursure.bundle.named import shipped
 from fursure.cli import _run
-from fursure.data.layout import iter_photos
-from fursure.data.sources import open_source
+from fursure.dataset.layout import iter_photos
+from fursure.dataset.sources import open_source
+from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadBundle, BadData, BadImage
-from fursure.images.drawings import draw, jpeg
 
 MEGABYTE = 2**20
 PHOTO = jpeg(draw("cat", 1, size=64))

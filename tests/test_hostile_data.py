@@ -22,8 +22,8 @@ from onnx import numpy_helper
 from samples import draw_into
 
 import fursure
-from fursure.images.drawings import draw, jpeg
-from fursure.splice import spliced
+from fursure.drawings.draw import draw, jpeg
+from fursure.graphs.splice import spliced
 
 Members = dict[str, bytes]
 LIGHT = ("--engine", "onnxruntime", "--image-size", "96")  # which the drawings have
@@ -45,7 +45,7 @@ def run(*args: object, largest: int | None = None, **env: str) -> Run:
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"PYTHONWARNINGS": "error"} | env,
+        env=os.environ | {"PYTHONWARNINGS": "error", "PYTHONDONTWRITEBYTECODE": "1"} | env,
         preexec_fn=full_disk,
     )
 

@@ -15,8 +15,8 @@ from test_bundle_hostile import Members, written
 from watching import RUNNING, watched
 
 from fursure.cli import _run
+from fursure.commands.api import train
 from fursure.recipe import Recipe
-from fursure.workflows.api import train
 
 
 @pytest.fixture(scope="module")

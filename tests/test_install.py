@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fursure.images.drawings import draw, jpeg
+from fursure.drawings.draw import draw, jpeg
 
 ROOT = Path(__file__).parents[1]
 Run = subprocess.CompletedProcess[str]

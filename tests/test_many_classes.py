@@ -10,17 +10,18 @@ import pytest
 from console import fursure
 from samples import draw_into
 
-from fursure.bundle import Bundle, Seen, shipped
-from fursure.data.dataset import Dataset
-from fursure.data.manifest import Manifest, Photo
+from fursure.bundle.bundle import Bundle, Seen
+from fursure.bundle.members import LIMITS
+from fursure.bundle.named import shipped
+from fursure.commands.api import train
+from fursure.dataset.labelled import Dataset
+from fursure.dataset.manifest import Manifest, Photo
 from fursure.errors import BadBundle, BadData
-from fursure.members import LIMITS
+from fursure.evaluation.evaluate import evaluate_model
+from fursure.heads.classes import refuse_reserved
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.recipe import Recipe
-from fursure.training.classes import refuse_reserved
-from fursure.workflows.api import train
-from fursure.workflows.evaluate import evaluate_model
 
 
 def guesses(classes: int, photos: int, *, right: float = 0.8) -> tuple[np.ndarray, np.ndarray]:

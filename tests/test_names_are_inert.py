@@ -8,10 +8,10 @@ from browser import opened
 from samples import network_into
 
 from fursure.cli import _run
-from fursure.images.drawings import draw, jpeg
+from fursure.commands.api import train
+from fursure.drawings.draw import draw, jpeg
 from fursure.recipe import Recipe
-from fursure.workflows.api import train
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 NAMES = (
     "<script>alert(1)<\N{DIVISION SLASH}script>",

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from console import fursure
 
+from fursure.commands.inputs import Photos
+from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadImage
-from fursure.images.drawings import draw, jpeg
 from fursure.report.table import CsvTable
-from fursure.workflows.inputs import Photos
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links and modes as POSIX has them")
 CAT = jpeg(draw("cat", 1))

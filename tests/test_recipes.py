@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fursure.bundle import shipped
+from fursure.bundle.named import shipped
 from fursure.errors import BadRecipe, UnknownRecipe
 from fursure.recipe import FineTune, LogisticRegression, Mlp, Recipe, Stage
 from fursure.recipes import ENTRIES, LINEAR_PROBE, RECIPES, find

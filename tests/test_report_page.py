@@ -13,17 +13,17 @@ import numpy as np
 import pytest
 from samples import draw_into
 
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
+from fursure.commands.api import train
+from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadData, OutputExists
-from fursure.images.drawings import draw, jpeg
+from fursure.evaluation.assess import judge
 from fursure.metrics.classification import evaluate
 from fursure.recipe import Recipe
 from fursure.report.charts import Axis, Line, bounds, chart
 from fursure.report.pictures import glow
 from fursure.report.verdict import headline
-from fursure.workflows.api import train
-from fursure.workflows.judge import judge
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 
 HOSTILE = "<script>alert(1)</script> & \u202egod"
 

@@ -9,13 +9,13 @@ import pytest
 from browser import opened
 from PIL import Image
 
-from fursure.data.corrections import read_corrections
-from fursure.data.dataset import Dataset
-from fursure.data.manifest import Manifest
-from fursure.images.drawings import draw, jpeg
+from fursure.check.check import check
+from fursure.commands.api import train
+from fursure.dataset.corrections import read_corrections
+from fursure.dataset.labelled import Dataset
+from fursure.dataset.manifest import Manifest
+from fursure.drawings.draw import draw, jpeg
 from fursure.report.review import Card, Page, Picture, render
-from fursure.workflows.api import train
-from fursure.workflows.check import check
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.exe\n</script><script>alert(2)</script>"
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fursure.bundle import shipped
+from fursure.bundle.named import shipped
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.report.verdict import Reason, headline, reasons

@@ -14,12 +14,12 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.data.manifest import Photo
-from fursure.data.scan import CHUNK, Encoding, Fingerprint, Scanned, Vector, scan
-from fursure.data.sources import open_source
-from fursure.images.decode import Decoded, decode
-from fursure.images.drawings import draw, jpeg
-from fursure.images.facts import Facts
+from fursure.dataset.manifest import Photo
+from fursure.dataset.sources import open_source
+from fursure.drawings.draw import draw, jpeg
+from fursure.photos.decode import Decoded, decode
+from fursure.photos.statistics import Facts
+from fursure.splitting.scan import CHUNK, Encoding, Fingerprint, Scanned, Vector, scan
 
 Value = TypeVar("Value")
 
@@ -112,7 +112,7 @@ def test_what_is_known_is_not_decoded_again(photos: Scan, monkeypatch: pytest.Mo
         decoded.append(name)
         return decode(data, name=name, min_side=min_side)
 
-    monkeypatch.setattr("fursure.data.scan.decode", counted)
+    monkeypatch.setattr("fursure.splitting.scan.decode", counted)
     after = photos(names)
     assert sorted(decoded) == ["3.jpg", "4.jpg"]
     for one, other in zip(before, after, strict=False):
@@ -216,7 +216,7 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         return decode(data, name=name, min_side=min_side)
 
-    monkeypatch.setattr("fursure.data.scan.decode", counting)
+    monkeypatch.setattr("fursure.splitting.scan.decode", counting)
     return names
 
 

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import fursure
+from fursure.commands.api import train
+from fursure.commands.split import Arrays, split
 from fursure.recipe import FineTune, Recipe, Stage
 from fursure.recipes import RECIPES
-from fursure.workflows.api import train
-from fursure.workflows.split import Arrays, split
 
 h5py = pytest.importorskip("h5py")
 if find_spec("timm") is None:  # found, not imported: that takes seconds

@@ -18,10 +18,10 @@ import tritonclient.http as triton
 from serving import Service, behind_a_prefix, form, serving, until
 
 import fursure
-from fursure.bundle import shipped
-from fursure.images.drawings import draw, jpeg
-from fursure.images.preprocess import Preprocess
-from fursure.workflows.train import Trained
+from fursure.bundle.named import shipped
+from fursure.drawings.draw import draw, jpeg
+from fursure.photos.preprocess import Preprocess
+from fursure.training.train import Trained
 
 CATS = [jpeg(draw("cat", seed)) for seed in range(12)]
 TEXT = base64.b64encode(CATS[0]).decode()

@@ -17,17 +17,17 @@ import numpy as np
 import pytest
 from serving import Service, form, received, serving, until
 
-from fursure.bundle import shipped
-from fursure.images.drawings import draw, jpeg
+from fursure.bundle.named import shipped
+from fursure.connections.accepting import accept
+from fursure.connections.limits import Limits
+from fursure.connections.memory import KEPT, SMALL, Account, Memory
+from fursure.connections.problems import Problem
+from fursure.drawings.draw import draw, jpeg
 from fursure.service import inference_v2
-from fursure.service.accepting import accept
 from fursure.service.inference_answers import most, response
 from fursure.service.inference_v2 import work_in
-from fursure.service.limits import Limits
-from fursure.service.memory import KEPT, SMALL, Account, Memory
 from fursure.service.models import Answer
 from fursure.service.multipart import files_in
-from fursure.service.problems import Problem
 
 CAT = jpeg(draw("cat", seed=1))
 FAST = ["--engine", "onnxruntime", "--threads", "1"]
@@ -262,7 +262,7 @@ def test_requests_that_wait_for_each_other_are_counted(service: Service) -> None
 def test_a_models_digest_is_computed_once(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fursure.bundle import Bundle
+    from fursure.bundle.bundle import Bundle
     from fursure.service.models import Model, Opening, described
 
     model = Model("pets", "pets", Opening(engine="onnxruntime"), Limits())
@@ -418,7 +418,7 @@ def test_an_answers_bytes_are_counted_before_it_is_written() -> None:
 def test_memory_of_a_large_photo_goes_back_to_the_system(tmp_path: Path) -> None:
     script = tmp_path / "freed.py"
     script.write_text(
-        "from fursure.service.memory import keep_nothing_freed\n"
+        "from fursure.connections.memory import keep_nothing_freed\n"
         "keep_nothing_freed()\n"
         "from pathlib import Path\n"
         "from PIL import Image\n"

@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 from serving import Service, form, received, serving, until
 
+from fursure.drawings.draw import draw, jpeg
 from fursure.engine.openvino import installed_version
 from fursure.errors import BadData
-from fursure.images.drawings import draw, jpeg
 from fursure.service import server
 from fursure.service.server import Place
-from fursure.workflows.train import Trained
+from fursure.training.train import Trained
 from fuzzing.targets import opened
 
 CAT = jpeg(draw("cat", seed=1))
@@ -409,7 +409,7 @@ def test_sighup_takes_a_new_model_and_refuses_a_bad_one(
     trained.bundle.write(path)
     with serving(tmp_path / "log", path, "--engine", engine, "--threads", "1") as service:
         before = service("GET", "/v1/model").json
-        from fursure.bundle import shipped
+        from fursure.bundle.named import shipped
 
         shipped("pets").write(path)
         os.kill(service.process.pid, signal.SIGHUP)

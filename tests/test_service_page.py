@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from serving import Service, behind_a_prefix, serving
 
-from fursure.images.drawings import draw, jpeg
-from fursure.workflows.train import Trained
+from fursure.drawings.draw import draw, jpeg
+from fursure.training.train import Trained
 
 PATIENT = 60_000  # milliseconds: how long a busy machine may take, not how long it should
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 import pytest
 from serving import form
 
-from fursure.service.admission import Admission
+from fursure.connections.admission import Admission
+from fursure.connections.limits import Limits
+from fursure.connections.problems import Problem
 from fursure.service.batching import Batcher
-from fursure.service.limits import Limits
 from fursure.service.multipart import files_in
-from fursure.service.problems import Problem
 
 
 @pytest.mark.parametrize(
@@ -191,7 +191,7 @@ def test_connections_are_counted_by_address_and_in_sum() -> None:
 
 def test_a_rate_is_a_bucket_that_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr("fursure.service.admission.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("fursure.connections.admission.time.monotonic", lambda: now[0])
     door = Admission(Limits(rate=10), lambda _: None)
     assert sum(door.ask("a") is None for _ in range(50)) == 20  # two seconds' worth
     assert door.ask("b") is None  # others have their own

@@ -22,8 +22,8 @@ from figures import at_figure
 from serving import Service, form, received, serving, until
 from test_service_door import CAT, FAST, head, status
 
-from fursure.bundle import shipped
-from fursure.images.drawings import draw, jpeg
+from fursure.bundle.named import shipped
+from fursure.drawings.draw import draw, jpeg
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc and sends signals")
 OPEN = [*FAST, "--lift-address-limits"]

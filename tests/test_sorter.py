@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from fursure.cli.tally import Tally
+from fursure.commands.sorter import Sorter
 from fursure.engine.predictor import Prediction
-from fursure.workflows.sorter import Sorter
 
 
 def refusing(number: int) -> Callable[..., None]:

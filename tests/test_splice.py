@@ -11,13 +11,13 @@ import pytest
 import timm
 import torch
 
-from fursure import splice
-from fursure.bundle import Bundle
+from fursure.backbones.backbone import load_backbone
+from fursure.bundle.bundle import Bundle
 from fursure.errors import BadBundle, MissingWeights
-from fursure.splice import PUBLISHED, Weights, spliced
-from fursure.training.backbones import load_backbone
-from fursure.training.lite import LITE, encoder
-from fursure.training.networks import trainable
+from fursure.graphs import splice
+from fursure.graphs.splice import PUBLISHED, Weights, spliced
+from fursure.networks.build import trainable
+from fursure.networks.lite import LITE, encoder
 
 PETS = Path(str(files("fursure") / "models" / "pets.fursure"))
 TENSOR = np.arange(6, dtype="<f4")

@@ -17,11 +17,11 @@ from disks import on_a_small_disk
 from figures import at_figure
 from samples import draw_into, network_into
 
+from fursure.check.check import check
 from fursure.cli import _run
-from fursure.images.drawings import draw, jpeg
+from fursure.commands.api import train
+from fursure.drawings.draw import draw, jpeg
 from fursure.recipe import Recipe
-from fursure.workflows.api import train
-from fursure.workflows.check import check
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="files and signals as POSIX has them")
 

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from fursure.data.corrections import corrected, read_corrections
-from fursure.data.listing import Source, contents_of
-from fursure.data.manifest import Manifest, Photo
-from fursure.data.sources import open_source
-from fursure.data.tables import Table
+from fursure.dataset.corrections import corrected, read_corrections
+from fursure.dataset.listing import Source, contents_of
+from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.sources import open_source
+from fursure.dataset.tables import Table
 from fursure.errors import BadImage, FursureError
 from fursure.recipes import LINEAR_PROBE, find
 from fursure.recipes.toml import open_recipe, to_toml

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
+from fursure.bundle.meta import Meta
 from fursure.errors import BadBackbone, BadBundle, FursureError
-from fursure.meta import Meta
+from fursure.graphs.splice import spliced
+from fursure.graphs.tensors import has_control_flow, self_contained
 from fursure.npz import packed, unpacked
-from fursure.splice import spliced
 from fursure.strict import parsed
 from fursure.sureness.familiarity import Familiar
-from fursure.tensors import has_control_flow, self_contained
 from fuzzing.mutate import Change
 from fuzzing.shapes import bundle, either, inside, json_changed, members_of
 from fuzzing.targets import Target, kept, own_folder
@@ -74,7 +74,7 @@ def _read_graph(data: bytes) -> object:
 
 
 def _read_network(data: bytes) -> object:
-    from fursure.training.graph import parsed as network
+    from fursure.graphs.graph import parsed as network
 
     return len(network(data, PLACE / "net.onnx").graph.node)
 
@@ -85,8 +85,8 @@ def _read_splice(data: bytes) -> object:
 
 def _read_keras(data: bytes) -> object:
     """Read a file as the product does: in a child first, and here only what it survived."""
-    from fursure.training.keras_files import layers_of, opened
-    from fursure.training.keras_trial import check_readable
+    from fursure.networks.keras_files import layers_of, opened
+    from fursure.networks.keras_trial import check_readable
 
     path = PLACE / "mine.h5"
     path.write_bytes(data)

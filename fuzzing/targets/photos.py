@@ -7,15 +7,15 @@ from typing import Any, Literal, get_args
 
 from PIL import Image
 
+from fursure.drawings.draw import draw
 from fursure.errors import BadImage
-from fursure.images.cost import cost
-from fursure.images.decode import READERS, decode
-from fursure.images.drawings import draw
-from fursure.images.facts import measure
-from fursure.images.formats import sniff
-from fursure.images.jpeg_header import read_jpeg_header
-from fursure.images.tiff import read_tiff_header
-from fursure.images.tiff_tags import Tag
+from fursure.formats.jpeg_header import read_jpeg_header
+from fursure.formats.signatures import sniff
+from fursure.formats.tiff import read_tiff_header
+from fursure.formats.tiff_tags import Tag
+from fursure.photos.cost import cost
+from fursure.photos.decode import READERS, decode
+from fursure.photos.statistics import measure
 from fuzzing.mutate import Change
 from fuzzing.shapes import either, png
 from fuzzing.targets import Target, kept

@@ -14,16 +14,16 @@ import numpy as np
 import uvicorn
 from uvicorn.server import ServerState
 
+from fursure.connections.admission import Admission
+from fursure.connections.limits import Limits
+from fursure.connections.problems import Problem
+from fursure.connections.protocol import Guard
+from fursure.connections.screening import Judge
 from fursure.engine.predictor import Prediction
-from fursure.service.admission import Admission
 from fursure.service.inference_answers import response
 from fursure.service.inference_v2 import taken_by, work_in
-from fursure.service.judging import Judge
-from fursure.service.limits import Limits
 from fursure.service.models import Answer, Model, Work
 from fursure.service.multipart import files_in
-from fursure.service.problems import Problem
-from fursure.service.protocol import Guard
 from fuzzing.mutate import Change
 from fuzzing.shapes import either, headed, json_changed
 from fuzzing.targets import Target, kept

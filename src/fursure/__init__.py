@@ -13,13 +13,13 @@ from fursure.engine.libraries import opt_out
 opt_out()  # first of all: what else is imported may bring an engine along
 
 if TYPE_CHECKING:
-    from fursure.bundle import Bundle
-    from fursure.data.manifest import Manifest
+    from fursure.bundle.bundle import Bundle
+    from fursure.commands.api import evaluate, load, train
+    from fursure.dataset.manifest import Manifest
     from fursure.engine.predictor import Prediction, Predictor
     from fursure.errors import BadImage, FursureError
     from fursure.metrics.classification import Evaluation
     from fursure.recipe import Recipe
-    from fursure.workflows.api import evaluate, load, train
 
 __all__ = [
     "BadImage",
@@ -37,16 +37,16 @@ __all__ = [
 
 _HOMES = {
     "BadImage": "errors",
-    "Bundle": "bundle",
+    "Bundle": "bundle.bundle",
     "Evaluation": "metrics.classification",
     "FursureError": "errors",
-    "Manifest": "data.manifest",
+    "Manifest": "dataset.manifest",
     "Prediction": "engine.predictor",
     "Predictor": "engine.predictor",
     "Recipe": "recipe",
-    "evaluate": "workflows.api",
-    "load": "workflows.api",
-    "train": "workflows.api",
+    "evaluate": "commands.api",
+    "load": "commands.api",
+    "train": "commands.api",
 }
 
 

@@ -10,7 +10,7 @@ from fursure.errors import counted
 from fursure.report.text import printable
 
 if TYPE_CHECKING:
-    from fursure.workflows.check import Checked
+    from fursure.check.check import Checked
 
 LINES = 5  # of a kind in the table
 LONGEST = 40  # characters of a path in the table
@@ -58,7 +58,7 @@ def check(
     The page of --output works offline. It asks for a verdict on each photo and saves them as
     corrections.csv, which train and check take with --corrections.
     """
-    from fursure.workflows.check import check as work
+    from fursure.check.check import check as work
 
     run = options.run_from(knobs, quiet=quiet)
     checked = work(
@@ -85,7 +85,7 @@ def check(
 
 def _table(checked: "Checked") -> list[str]:
     """Return the lines a person reads: a few of each kind, the worst first."""
-    from fursure.data.findings import KINDS
+    from fursure.check.findings import KINDS
 
     counts = checked.counts()
     photos, findings = len(checked.manifest.photos), sum(counts.values())

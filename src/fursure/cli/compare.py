@@ -12,7 +12,7 @@ from fursure.report.text import printable
 from fursure.run import Say
 
 if TYPE_CHECKING:
-    from fursure.workflows.compare import Ladder
+    from fursure.compare.compare import Ladder
 
 
 @click.command()
@@ -76,9 +76,9 @@ def compare(
     worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A recipe that
     fails is a row with its reason, and the exit code is 3.
     """
+    from fursure.compare.compare import compare as work
+    from fursure.features.division import Shares
     from fursure.metrics.ladder import Failed
-    from fursure.workflows.compare import compare as work
-    from fursure.workflows.division import Shares
 
     run = options.run_from(knobs, quiet=quiet)
     ladder = work(
@@ -106,8 +106,8 @@ def _named(
     say: Say,
 ) -> list[Recipe]:
     """Return the recipes that were named, or those that run anywhere."""
+    from fursure.compare.compare import WITHOUT_TORCH, on_ground
     from fursure.recipes.toml import open_recipe
-    from fursure.workflows.compare import WITHOUT_TORCH, on_ground
 
     if not names:
         listed = " and ".join(recipe.name for recipe in WITHOUT_TORCH)

@@ -19,8 +19,8 @@ def demo(into: Path, quiet: bool) -> None:
     They are drawings made by code, not photos: what they show is how the tool works, not how good
     it is on yours.
     """
+    from fursure.commands.demo import demo as work
     from fursure.metrics.classification import format_table
-    from fursure.workflows.demo import demo as work
 
     click.echo("These are drawings made by code, not photos; their figures say nothing of yours.\n")
     made = work(into, options.run_from({}, quiet=quiet))

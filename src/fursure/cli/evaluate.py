@@ -48,7 +48,7 @@ def evaluate(
     pets, the one in the package. Beside a model of yours, or where --report says, comes a page to
     look at, with the photos it got wrong, and its figures as JSON.
     """
-    from fursure.workflows.judge import judge
+    from fursure.evaluation.assess import judge
 
     run, page = options.run_from(knobs, quiet=quiet), report or _beside(model, data)
     judged = judge(

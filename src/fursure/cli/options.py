@@ -14,11 +14,11 @@ from fursure.report.text import printable
 from fursure.run import Run, silent, to_nobody
 
 if TYPE_CHECKING:
-    from fursure.data.dataset import Dataset
+    from fursure.dataset.labelled import Dataset
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-ZIP_ENCODING = "FURSURE_ZIP_ENCODING"  # what `fursure.data.zips` reads
+ZIP_ENCODING = "FURSURE_ZIP_ENCODING"  # what `fursure.dataset.zips` reads
 REPORT_EVERY = 10.0  # seconds between lines where standard error is no terminal
 
 engine: Decorator = click.option(
@@ -117,7 +117,7 @@ def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
 
 def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
     """Return the labelled photos that a command with these ``options`` means."""
-    from fursure.data.dataset import Dataset
+    from fursure.dataset.labelled import Dataset
 
     return Dataset(
         path,

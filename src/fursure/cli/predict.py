@@ -13,7 +13,7 @@ from fursure.errors import counted
 from fursure.report.text import percent, printable
 
 if TYPE_CHECKING:
-    from fursure.bundle import Bundle
+    from fursure.bundle.bundle import Bundle
     from fursure.engine.predictor import Prediction
     from fursure.report.table import CsvTable
 
@@ -52,10 +52,11 @@ def predict(
     The answer is a label, "unsure" where the model would be wrong too often, or "stranger" for a
     photo unlike those it was trained on. A photo that cannot be read is a row with its error.
     """
+    from fursure.bundle.named import find_model
     from fursure.cli.tally import Tally, about_inputs
-    from fursure.workflows.inputs import Photos
-    from fursure.workflows.predict import find_model, predict
-    from fursure.workflows.sorter import Sorter
+    from fursure.commands.inputs import Photos
+    from fursure.commands.predict import predict
+    from fursure.commands.sorter import Sorter
 
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
@@ -110,8 +111,8 @@ def _made_by(
 
 def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
     """Return the exit code of an earlier run of the same command, and say so; None: none ended."""
+    from fursure.commands.inputs import Photos
     from fursure.report.receipt import ended_with
-    from fursure.workflows.inputs import Photos
 
     if not path.exists() or "-" in made_by["photos"]:  # standard input is another each time
         return None

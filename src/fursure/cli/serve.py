@@ -82,7 +82,7 @@ def serve(
     where no name is given. SIGHUP reads them again, SIGTERM finishes what was accepted and ends.
     Other machines reach it only with --host, --allow-remote and a token.
     """
-    from fursure.workflows.serve import Wanted, serve_models
+    from fursure.commands.serve import Wanted, serve_models
 
     wanted = Wanted(
         models=models or ("pets",),

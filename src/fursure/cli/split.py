@@ -9,9 +9,9 @@ from fursure.cli import options
 from fursure.report.text import printable
 
 if TYPE_CHECKING:
-    from fursure.data.manifest import Manifest, Split
-    from fursure.data.quotas import Amount
-    from fursure.workflows.split import Form
+    from fursure.commands.split import Form
+    from fursure.dataset.manifest import Manifest, Split
+    from fursure.splitting.exact_counts import Amount
 
 
 def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "Amount | None":
@@ -97,7 +97,7 @@ def split(
     --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths
     of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
     """
-    from fursure.workflows.split import split as work
+    from fursure.commands.split import split as work
 
     given: dict[Split, Amount | None] = {"train": train, "val": val, "test": test}
     run = options.run_from(knobs, quiet=quiet)
@@ -138,7 +138,7 @@ def split(
 
 def _form(knobs: dict[str, Any]) -> "Form":
     """Return the form asked for; options of the other one are a mistake."""
-    from fursure.workflows.split import Arrays, Folders
+    from fursure.commands.split import Arrays, Folders
 
     others = {"folders": ("backbone", "image_size", "maps"), "npy": ("link",)}[knobs["form"]]
     for name in others:
@@ -154,7 +154,7 @@ def _form(knobs: dict[str, Any]) -> "Form":
 
 def _counted(manifest: "Manifest") -> dict[str, dict[str, int]]:
     """Return the number of photos of each part by class; under "left over" those of none."""
-    from fursure.data.manifest import SPLITS
+    from fursure.dataset.manifest import SPLITS
 
     found = manifest.counts()
     parts = {part: {label: found[label, part] for label in manifest.labels} for part in SPLITS}

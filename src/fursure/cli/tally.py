@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from fursure.errors import counted
 
 if TYPE_CHECKING:
+    from fursure.commands.inputs import Photos
+    from fursure.commands.sorter import Sorter
     from fursure.engine.predictor import Prediction
-    from fursure.workflows.inputs import Photos
-    from fursure.workflows.sorter import Sorter
 
 SHOWN = 6  # of a kind named one by one
 

@@ -17,8 +17,8 @@ def backbones(as_json: bool) -> None:
     """
     from dataclasses import asdict
 
-    from fursure.training.backbones import at_hand
-    from fursure.training.measured import MEASURED, SET
+    from fursure.backbones.backbone import at_hand
+    from fursure.backbones.measured import MEASURED, SET
 
     ready = sorted(at_hand(), key=lambda backbone: backbone.name not in MEASURED)  # stable
     if as_json:
@@ -56,7 +56,7 @@ def cache(action: str, backbones: bool, as_json: bool) -> None:
     once it is cleared, and a finished table is no longer known to be finished. FURSURE_HOME says
     where all of it lies.
     """
-    from fursure.workflows.caches import cached, clear
+    from fursure.commands.caches import cached, clear
 
     if action == "clear":
         size = clear(include_backbones=backbones)
@@ -74,7 +74,7 @@ def cache(action: str, backbones: bool, as_json: bool) -> None:
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Check this machine: versions, engines, threads, folders, one test photo."""
-    from fursure.workflows.tools import examine
+    from fursure.commands.doctor import examine
 
     findings = list(examine())
     for finding in findings:

@@ -10,7 +10,7 @@ from fursure.recipe import Recipe
 from fursure.run import Run
 
 if TYPE_CHECKING:
-    from fursure.data.dataset import Dataset
+    from fursure.dataset.labelled import Dataset
 
 
 @click.command()
@@ -54,7 +54,7 @@ def train(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
-    from fursure.workflows.train import train as work
+    from fursure.training.train import train as work
 
     run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
     recipe = overrides.recipe_from(knobs, tell=run.say)
@@ -90,8 +90,8 @@ def train(
         )
         return
     from fursure.errors import some
+    from fursure.heads.card import explained
     from fursure.metrics.classification import Evaluation, format_table
-    from fursure.training.card import explained
 
     evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
     how = explained(meta.figures["basis"], evaluation.n)
@@ -113,7 +113,7 @@ def _preview(
     as_json: bool,
 ) -> None:
     """Show what training would see, or at which rates it would learn."""
-    from fursure.workflows import preview
+    from fursure.training import preview
 
     if sheet is not None:
         preview.show_augmented(dataset, recipe, sheet)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.drawings.draw import Kind, draw
+from fursure.drawings.textures import KINDS, texture
 from fursure.engine.openvino import Precision
 from fursure.engine.runtime import Pixels
-from fursure.images.drawings import Kind, draw
-from fursure.images.textures import KINDS, texture
 from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import unit
 

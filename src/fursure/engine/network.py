@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.data.parallel import chunked
 from fursure.engine.runtime import BATCH, Outputs, Pixels, Session
-from fursure.images.preprocess import Preprocess
+from fursure.parallel import chunked
+from fursure.photos.preprocess import Preprocess
 
 _memory = threading.local()  # fresh megabytes for each batch cost as much as decoding does
 

@@ -4,10 +4,10 @@ import hashlib
 
 import numpy as np
 
-from fursure.bundle import Bundle
+from fursure.bundle.bundle import Bundle
 from fursure.engine.runtime import Session
 from fursure.errors import EngineFailed
-from fursure.images.decode import decode
+from fursure.photos.decode import decode
 
 SAME = 1e-3  # largest |difference| of a probability within one engine and precision
 PIXEL = 2  # grey levels another build of the JPEG library may differ by

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.images.decode import LIMITS
+from fursure.photos.decode import LIMITS
 
 CHANNELS = frozenset({1, 3, 4})  # grey, RGB, RGBA
 WANTED = (

@@ -13,8 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.bundle import Bundle
-from fursure.data.parallel import chunked, in_order
+from fursure.bundle.bundle import Bundle
 from fursure.engine.first_run import check_first_run
 from fursure.engine.network import Network
 from fursure.engine.parity import check_answers, check_pixels
@@ -22,7 +21,8 @@ from fursure.engine.pictures import is_several, named, named_photo
 from fursure.engine.runtime import BULK, Outputs, Session
 from fursure.engine.session import sessions
 from fursure.errors import BadImage, EngineFailed
-from fursure.images.decode import LIMITS, Decoded, decode, from_array, from_pil
+from fursure.parallel import chunked, in_order
+from fursure.photos.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
 from fursure.run import available_threads
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fursure.bundle.meta import Meta
 from fursure.errors import MissingExtra, OutputExists, counted
 from fursure.files import replacing
-from fursure.meta import Meta
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import Bin, Curve, most_confused
 from fursure.metrics.intervals import Estimate

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from fursure.data.corrections import safe_cell
+from fursure.dataset.corrections import safe_cell
 from fursure.engine.predictor import Prediction
 from fursure.errors import OutputExists
 from fursure.files import naming

@@ -7,8 +7,8 @@ too, and too few photos to tell is an answer.
 from dataclasses import dataclass
 from typing import Literal
 
+from fursure.bundle.meta import Meta
 from fursure.errors import counted
-from fursure.meta import Meta
 from fursure.metrics.classification import TELLING, Evaluation
 from fursure.metrics.intervals import Estimate
 

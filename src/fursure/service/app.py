@@ -15,13 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from fursure.connections.limits import Limits
+from fursure.connections.problems import Problem
+from fursure.connections.protocol import address_of, gone, holding
 from fursure.service import inference_answers, inference_v2, openapi
-from fursure.service.answering import Asgi, Receive, Scope, Send, body_of, predicted, reply, to_json
-from fursure.service.figures import Figures
-from fursure.service.limits import Limits
+from fursure.service.metrics import Figures
 from fursure.service.models import Model, Models, described, report_of
-from fursure.service.problems import Problem
-from fursure.service.protocol import address_of, gone, holding
+from fursure.service.predict import Asgi, Receive, Scope, Send, body_of, predicted, reply, to_json
 
 KINDS = {
     "html": "text/html; charset=utf-8",

@@ -19,8 +19,8 @@ from dataclasses import dataclass, field
 from threading import Condition, Thread
 from typing import Generic, TypeVar
 
-from fursure.service.problems import Problem, busy
-from fursure.service.turns import Turns
+from fursure.connections.problems import Problem, busy
+from fursure.connections.turns import Turns
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.connections.problems import Problem
 from fursure.service.models import Answer, Model
-from fursure.service.problems import Problem
 
 TYPES = {"float32": "FP32", "uint8": "UINT8"}
 WORDS = ("answer", "label")

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.connections.limits import Limits
+from fursure.connections.problems import Problem
 from fursure.service.inference_answers import SHARES, WORDS
-from fursure.service.limits import Limits
 from fursure.service.models import Model, Work
-from fursure.service.problems import Problem
 
 VALUES = 2**19  # in a request's JSON: three pictures of 224 pixels a side
 LONGEST_NUMBER = 40  # characters; one of 4,000 digits takes as long as a thousand others

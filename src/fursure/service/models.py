@@ -12,17 +12,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.bundle import Bundle, shipped, shipped_names
+from fursure.bundle.bundle import Bundle
+from fursure.bundle.named import shipped, shipped_names
+from fursure.connections.limits import Limits
+from fursure.connections.memory import Memory
+from fursure.connections.problems import Problem
+from fursure.connections.turns import Desk
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.runtime import BATCH, BULK, Pixels, Session
 from fursure.errors import BadData, EngineFailed
-from fursure.images.cost import cost
+from fursure.photos.cost import cost
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
-from fursure.service.limits import Limits
-from fursure.service.memory import Memory
-from fursure.service.problems import Problem
-from fursure.service.turns import Desk
 
 LONGER = 0.5  # how much longer than one photo's a batch may take where several clients are about
 

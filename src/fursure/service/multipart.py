@@ -8,7 +8,7 @@ from email.message import Message
 
 from python_multipart.multipart import parse_options_header
 
-from fursure.service.problems import Problem
+from fursure.connections.problems import Problem
 
 LONGEST_NAME = 300  # characters of a file's name that are given back
 FIELDS = 16  # parts of a form that are no files, at most

@@ -12,17 +12,17 @@ from typing import Any, cast
 
 import uvicorn
 
+from fursure.connections import watchdog
+from fursure.connections.accepting import accept, within_descriptors
+from fursure.connections.access import log_requests
+from fursure.connections.admission import Admission
+from fursure.connections.limits import Limits
+from fursure.connections.protocol import Guard
+from fursure.connections.screening import ANY_ADDRESS, Judge
 from fursure.errors import BadData
-from fursure.service import watchdog
-from fursure.service.accepting import accept, within_descriptors
-from fursure.service.access import log_requests
-from fursure.service.admission import Admission
 from fursure.service.app import application
-from fursure.service.figures import Figures
-from fursure.service.judging import ANY_ADDRESS, Judge
-from fursure.service.limits import Limits
+from fursure.service.metrics import Figures
 from fursure.service.models import Models
-from fursure.service.protocol import Guard
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 STOPS = ("SIGTERM", "SIGINT", "SIGBREAK")  # the last is Windows' Ctrl-Break

@@ -1,1 +1,1 @@
-"""Photos and a backbone in, a bundle out; torch only inside the parts that convert weights."""
+"""Photos → a model: the whole way, from a path to a file and its report."""

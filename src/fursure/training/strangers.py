@@ -1,131 +1,103 @@
-"""Photos of strangers that the user gives → a sharper sense of what is familiar, and its worth.
+"""A folder of strangers → their features, for a training to learn from."""
 
-One half of them teaches a direction in which they differ from known photos; the other half, which
-taught nothing, says how many strangers are still accepted. The threshold stays where held-out
-known photos put it, so no more of those are lost. What was taught is used only where it helps
-beyond doubt: where strangers come from elsewhere than the known photos, it also learns to tell the
-two sources apart, and known photos of a third one pay for that.
-
-Dimension key: N known photos, S strangers, D features, J outputs of a read-out.
-"""
-
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from os import PathLike, fspath
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fursure.data.split import half
-from fursure.errors import BadData, counted
-from fursure.metrics.intervals import Estimate, proportion
-from fursure.recipe import LogisticRegression
-from fursure.sureness.familiarity import Familiar
-from fursure.sureness.readout import FEW, Readout
-from fursure.training.heads import candidates
+from fursure.backbones.backbone import Backbone
+from fursure.dataset.layout import iter_photos
+from fursure.dataset.manifest import Photo
+from fursure.dataset.sources import open_source
+from fursure.errors import BadData, BadImage, counted
+from fursure.features.reader import Reader
+from fursure.heads.strangers import FEWEST, Strangers
+from fursure.photos.decode import LIMITS
+from fursure.run import Run
 
-FEWEST = 20  # strangers; half of them teach, and half of fewer would teach next to nothing
-STRENGTH = 1.0  # L2 penalty on standardised features: hundreds of features, dozens of strangers
-Features = NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Strangers:
-    """Photos of none of the classes, a row each, and what identifies all of them together."""
-
-    digest: str
-    digests: tuple[str, ...]  # sha256 of each photo
-    features_SD: Features
-
-    def __post_init__(self) -> None:
-        """Refuse too few of them."""
-        if len(self.digests) < FEWEST:
-            raise BadData(
-                f"found {counted(len(self.digests), 'usable photo')} of strangers; at least "
-                f"{FEWEST} different ones are needed, half to learn from and half to measure on."
-            )
-
-    def taught(self, seed: int) -> NDArray[np.bool_]:
-        """Return which of them teach; the others measure."""
-        chosen_S = np.array([half(seed, digest) == "choose" for digest in self.digests])
-        if not 0.25 <= chosen_S.mean() <= 0.75:  # few of them, and an odd draw
-            chosen_S = np.arange(len(chosen_S)) % 2 == 0
-        return chosen_S
+MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Worth:
-    """How many of the strangers that taught nothing are taken for known photos."""
+class Listed:
+    """The strangers under a path: each different photo once."""
 
-    digest: str
-    taught: int
-    accepted: Estimate
-    without: Estimate  # had no strangers been given
+    path: str
+    names: dict[str, str]  # by sha256
+    notes: tuple[str, ...]  # what was left out
 
     @property
-    def used(self) -> bool:
-        """Return whether what they taught helps beyond doubt: the intervals do not meet."""
-        return self.accepted.high < self.without.low
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values."""
-        return {
-            "digest": self.digest,
-            "taught": self.taught,
-            "used": self.used,
-            "accepted": self.accepted.to_json(),
-            "accepted_without": self.without.to_json(),
-        }
-
-    @classmethod
-    def of(cls, strangers: Strangers, seed: int, sharp: Familiar, plain: Familiar) -> "Worth":
-        """Measure on the half that taught nothing."""
-        taught_S = strangers.taught(seed)
-        others_SD = strangers.features_SD[~taught_S]
-
-        def accepted(familiar: Familiar) -> Estimate:
-            kept_S = familiar.familiarity(others_SD) >= familiar.threshold
-            return proportion(int(kept_S.sum()), len(others_SD))
-
-        return cls(
-            digest=strangers.digest,
-            taught=int(taught_S.sum()),
-            accepted=accepted(sharp),
-            without=accepted(plain),
-        )
+    def digest(self) -> str:
+        """Return what identifies them all, whatever their names."""
+        return hashlib.sha256("".join(sorted(self.names)).encode()).hexdigest()
 
 
-def told(worth: dict[str, Any]) -> str:
-    """Return the worth of the strangers, as a bundle keeps it, in a sentence."""
-    accepted = Estimate.from_json(worth["accepted"])
-    without = Estimate.from_json(worth["accepted_without"])
-    use = "used" if worth["used"] else "not used, for it does not help beyond doubt"
-    return (
-        f"strangers: of {accepted.n} that taught nothing {accepted:.1%} are accepted with what "
-        f"{worth['taught']} others taught, {without:.1%} without; {use}"
-    )
+def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
+    """Return the strangers under ``path``: a folder, an archive or a table of photos.
 
-
-def direction(known_ND: Features, strangers_SD: Features, seed: int) -> Readout:
-    """Return the direction of a logistic regression, each side weighing the same."""
-    x_ND = np.concatenate([known_ND, strangers_SD])
-    known_N = (np.arange(len(x_ND)) < len(known_ND)).astype(np.int64)
-    head = LogisticRegression(strengths=(STRENGTH,), class_weight="balanced")
-    [layer] = next(candidates(head, x_ND, known_N, 2, seed=seed)).layers.dense
-    weight_D1 = layer.weight_DK[:, 1:] - layer.weight_DK[:, :1]
-    return Readout.of(weight_D1, layer.bias_K[1:] - layer.bias_K[:1])
-
-
-def set_aside(groups: Sequence[str], seed: int) -> NDArray[np.bool_]:
-    """Return which known photos to hold out where a small data set has held out none.
+    Photos that are ``known``, by their sha256, are left out: they cannot be both.
 
     Raises:
-        BadData: they are too few to say how unlike them a known photo may be.
+        BadData: there are too few, or the path cannot be read.
     """
-    aside_N = np.array([half(seed, group) == "certify" for group in groups], bool)
-    if aside_N.sum() < FEW or (~aside_N).sum() < 2:
+    names: dict[str, str] = {}
+    copies = unread = both = 0
+    with open_source(path) as source:
+        for name in iter_photos(source):
+            try:
+                digest = hashlib.sha256(source.read(name, LIMITS.bytes)).hexdigest()
+            except BadImage:
+                unread += 1
+                continue
+            both += digest in known
+            copies += digest in names
+            if digest not in known:
+                names.setdefault(digest, name)
+    if len(names) < FEWEST:
         raise BadData(
-            f"{counted(len(groups), 'known photo is', 'known photos are')} too few to use "
-            f"strangers: about {2 * FEW + 10} are needed. Leave --strangers out, or add photos."
+            f"{fspath(path)} holds {counted(len(names), 'different photo')} of strangers; at "
+            f"least {FEWEST} are needed, half to learn from and half to measure on."
         )
-    return aside_N
+    counts = {
+        ("that is a known photo as well", "that are known photos as well"): both,
+        ("that is a copy", "that are copies"): copies,
+        ("that cannot be read",) * 2: unread,
+        (f"that is beyond the {MOST} used", f"that are beyond the {MOST} used"): len(names) - MOST,
+    }
+    notes = tuple(
+        f"left out {counted(count, f'stranger {why}', f'strangers {whys}')}"
+        for (why, whys), count in counts.items()
+        if count > 0
+    )
+    kept = sorted(names)[:MOST]
+    return Listed(path=fspath(path), names={digest: names[digest] for digest in kept}, notes=notes)
+
+
+def encode_strangers(
+    listed: Listed, encoder: Backbone, run: Run, *, photos: int
+) -> tuple[Strangers, tuple[str, ...]]:
+    """Return the features of the strangers, and a note on those that cannot be used.
+
+    ``photos`` is how many known ones were encoded: the same engine must see both.
+
+    Raises:
+        BadData: too few can be used.
+    """
+    names = [Photo(path=name) for name in listed.names.values()]
+    with open_source(listed.path) as source:
+        reader = Reader.open(source, encoder, run, photos=photos)
+        chunks = reader.scan(names, title="reading strangers")
+        good = [row for chunk in chunks for row in chunk if row.features_D is not None]
+    vectors = [row.features_D for row in good if row.features_D is not None]
+    strangers = Strangers(
+        digest=listed.digest,
+        digests=tuple(row.photo.sha256 for row in good),
+        features_SD=np.stack(vectors) if vectors else np.zeros((0, 0), np.float32),
+    )
+    bad = len(listed.names) - len(strangers.digests)
+    left_out = counted(
+        bad, "stranger that is no usable photo", "strangers that are no usable photos"
+    )
+    return strangers, (f"left out {left_out}",) if bad else ()

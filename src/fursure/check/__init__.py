@@ -1,0 +1,1 @@
+"""Labelled photos → what is wrong with them: files, copies, labels, shortcuts."""

@@ -1,0 +1,174 @@
+"""Labelled photos → what is wrong with them, worst first, and a page to decide on it.
+
+Dimension key: N photos.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from fursure.backbones.backbone import Backbone, load_backbone
+from fursure.check.findings import (
+    Finding,
+    about_classes,
+    about_copies,
+    about_files,
+    about_looks,
+    ranked,
+)
+from fursure.check.label_errors import Doubts, doubts
+from fursure.check.reading import Gathered, gather
+from fursure.check.review import check_place, write_page
+from fursure.check.shortcuts import Cue, cues
+from fursure.check.suspects import judge
+from fursure.dataset.corrections import Correction, corrected
+from fursure.dataset.labelled import Data, dataset_of
+from fursure.dataset.manifest import Manifest
+from fursure.features.collect import grouped
+from fursure.features.remarks import about_backbone, about_engine, about_photos
+from fursure.recipe import Engine
+from fursure.run import Run
+from fursure.splitting.scan import Scanned
+from fursure.splitting.split import folds
+
+FOLDS = 5
+FEW = 20  # photos; among fewer, nothing can be said to be unusual
+TELLING = 0.05  # share of the photos that a cue has to add to saying always the same
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What a check found."""
+
+    manifest: Manifest  # as corrected
+    findings: tuple[Finding, ...]
+    doubts: (
+        Doubts | None
+    )  # on labels and strangers; among the findings too; None: too few, or one class
+    cues: tuple[Cue, ...]  # the most telling first; none where nothing could be said
+    corrections: tuple[Correction, ...]
+    notes: tuple[str, ...]
+    seconds: float  # wall time
+    engine: str
+
+    @property
+    def unreadable(self) -> int:
+        """How many photos cannot be used."""
+        return sum(finding.kind == "unreadable" for finding in self.findings)
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of findings by kind."""
+        return dict(Counter(finding.kind for finding in self.findings))
+
+
+def check(
+    data: Data,
+    run: Run = Run(),
+    *,
+    backbone: str = "lite0",
+    output: str | PathLike[str] | None = None,
+    most: int = 400,
+    overwrite: bool = False,
+    seed: int = 0,
+) -> Checked:
+    """Look for what is wrong with the labelled photos in ``data``; none of them is changed.
+
+    Verdicts of an earlier review are applied first. ``output`` gets a page that shows at most
+    ``most`` findings as pictures, to be decided on.
+
+    Raises:
+        FursureError: the photos, the corrections or the page cannot be used as asked.
+    """
+    began, dataset = time.monotonic(), dataset_of(data)
+    verdicts = dataset.verdicts()
+    if output is not None:
+        check_place(Path(output), overwrite=overwrite)
+    encoder = load_backbone(backbone)
+    with dataset.open() as source:
+        listing = dataset.listed(source)
+        gathered = gather(source, listing, encoder, run)
+        scanned = [row.photo for row in gathered.rows]
+        applied = corrected(scanned, verdicts, listing.labels)
+        rows = [
+            replace(row, photo=photo)
+            for row, photo in zip(gathered.rows, applied.photos, strict=True)
+        ]
+        kept = {verdict.sha256 for verdict in verdicts if verdict.verdict == "keep"}
+        findings, doubted, telling = _examined(rows, gathered, listing.labels, kept, seed)
+        checked = Checked(
+            manifest=replace(listing, photos=applied.photos),
+            findings=findings,
+            doubts=doubted,
+            cues=telling,
+            corrections=verdicts,
+            notes=(*applied.notes, *_notes(listing, encoder, gathered.engine, run.engine)),
+            seconds=time.monotonic() - began,
+            engine=gathered.engine,
+        )
+        if output is not None:
+            with run.progress("drawing the page", None) as advance:
+                original = replace(listing, photos=tuple(scanned))
+                write_page(source, checked, original, Path(output), most, advance)
+    return replace(checked, seconds=time.monotonic() - began)
+
+
+def _examined(
+    rows: Sequence[Scanned],
+    found: Gathered,
+    labels: Sequence[str],
+    kept: set[str],
+    seed: int,
+) -> tuple[tuple[Finding, ...], Doubts | None, tuple[Cue, ...]]:
+    """Return all findings, ranked, the doubts among them, and the cues.
+
+    Photos that were ``kept`` are not doubted.
+    """
+    findings = [*about_files(rows)]
+    mine_N = np.array([rows[int(place)].photo.reason is None for place in found.place_N], bool)
+    usable = [rows[int(place)] for place in found.place_N[mine_N]]
+    if not usable:
+        return ranked(findings), None, ()
+    features_ND = found.features_ND if mine_N.all() else found.features_ND[mine_N]
+    photos = [replace(photo, reason=None) for photo in grouped(usable, features_ND)]
+    findings += [*about_copies(photos), *about_looks(usable), *about_classes(photos)]
+    number = {label: row for row, label in enumerate(labels)}
+    labels_N = np.array([number[photo.label or ""] for photo in photos])
+    fold_N = folds(photos, seed=seed, k=FOLDS)
+    telling: tuple[Cue, ...] = ()
+    doubted: Doubts | None = None
+    if len(photos) >= FEW:
+        _, group_N = np.unique([photo.group for photo in photos], return_inverse=True)
+        judged = judge(features_ND, labels_N, len(labels), fold_N, group_N, seed=seed)
+        asked_N = np.array([photo.sha256 not in kept for photo in photos])
+        looked = doubts(photos, labels, judged, asked_N, seed=seed)
+        findings += looked.findings
+        if len(np.unique(labels_N)) > 1:
+            doubted = looked
+            facts = [photo.facts for photo in usable if photo.facts is not None]
+            telling = cues(facts, labels_N, len(labels), fold_N)
+            findings += _telling(telling)
+    keys = {photo.path for photo in photos if photo.sha256 in kept}
+    open_ = (
+        finding
+        for finding in findings
+        if not (len(finding.paths) == 1 and finding.paths[0] in keys)
+    )
+    return ranked(open_), doubted, telling
+
+
+def _telling(cues: Sequence[Cue]) -> Iterator[Finding]:
+    for cue in cues:
+        if cue.gain > TELLING:
+            sentence = f"{cue.sentence()}. A model may learn that instead of what photos show."
+            yield Finding(kind="cue", reason=sentence, score=cue.gain)
+
+
+def _notes(listing: Manifest, encoder: Backbone, engine: str, asked: Engine) -> Iterator[str]:
+    yield from about_photos(listing, "the manifest")
+    yield from about_backbone(encoder.name)
+    yield from about_engine(engine, encoder.onnx, asked=asked, photos=len(listing.photos))

@@ -1,0 +1,1 @@
+"""What else the command line does, each story on one screen."""

@@ -1,0 +1,63 @@
+"""A model and what the user pointed at → predictions, streamed."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from itertools import chain, islice
+
+from fursure.bundle.bundle import Bundle
+from fursure.commands.inputs import Photos
+from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.runtime import BULK
+from fursure.errors import NoPhotos, some
+from fursure.run import Run
+
+
+def predict(
+    bundle: Bundle,
+    photos: Photos,
+    run: Run = Run(),
+    *,
+    max_error: float | None = None,
+    skip: Callable[[str], bool] = lambda _name: False,
+) -> Iterator[Prediction]:
+    """Yield a prediction for each photo, in order, in flat memory.
+
+    ``skip`` says which names an interrupted run has already answered; ``run`` hears what runs the
+    network, where there are many photos. A photo, a folder or an archive that cannot be read is a
+    row with its reason.
+
+    Raises:
+        NoPhotos: there is nothing at all to answer.
+        FursureError: the model or the engine cannot be used.
+    """
+    with ExitStack() as stack:
+        every = photos.opened_on(stack)
+        named = ((name, photo) for name, photo in every if not skip(name))
+        head = list(islice(named, BULK))  # enough to know whether this is bulk work
+        if not photos.count:
+            raise _nothing_in(photos)
+        if not head:
+            return
+        predictor = Predictor.open(
+            bundle,
+            engine=run.engine,
+            photos=len(head),
+            threads=run.threads,
+            max_error=max_error,
+        )
+        if len(head) >= BULK:
+            from fursure.features.remarks import about_engine  # one photo starts without it
+
+            name = predictor.network.session.engine
+            for sentence in about_engine(name, bundle.model, asked=run.engine, photos=len(head)):
+                run.say(sentence)
+        yield from predictor.stream(chain(head, named))
+
+
+def _nothing_in(photos: Photos) -> NoPhotos:
+    kinds = some(f"{kind}: {count}" for kind, count in photos.passed_over.most_common())
+    return NoPhotos(
+        some(photos.without, most=3),
+        kinds or "nothing at all",
+        "name a file itself to have it tried whatever its ending, or another folder or archive.",
+    )

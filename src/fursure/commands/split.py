@@ -1,0 +1,303 @@
+"""Photos → a training, a validation and a test part, for any tool: folders, or arrays."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from math import isclose
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fursure.backbones.backbone import load_backbone
+from fursure.commands.split_folder import (
+    LIST,
+    Note,
+    array_names,
+    check_command,
+    check_place,
+    claim,
+    finish,
+)
+from fursure.dataset.labelled import Data, dataset_of
+from fursure.dataset.listing import Source
+from fursure.dataset.manifest import SPLITS, Manifest, Split
+from fursure.errors import BadData, NoPhotos, counted
+from fursure.features.arrays import Encoder, write_rows
+from fursure.features.division import Shares, divided
+from fursure.features.remarks import SHOWN, about_copies, about_photos
+from fursure.files import replacing
+from fursure.heads.classes import check_classes
+from fursure.recipes import LINEAR_PROBE
+from fursure.run import Run
+from fursure.splitting.destinations import class_folders, destinations
+from fursure.splitting.exact_counts import Amount, filled, quotas, sizes_of
+from fursure.splitting.linking import Link, Placer
+from fursure.splitting.split import few
+
+SHARES: Mapping[Split, Amount] = {"train": 0.8, "val": 0.1, "test": 0.1}
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Class folders in split folders, with the photos themselves."""
+
+    link: Link = "hard"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arrays:
+    """What a backbone makes of the photos, as NumPy files."""
+
+    backbone: str = "lite0"
+    image_size: int | None = None  # pixels; None is what the backbone was trained with
+    maps: bool = False  # the last feature map instead of its mean
+
+
+Form = Folders | Arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Divided:
+    """A finished split: where it lies, and what is worth telling."""
+
+    folder: Path
+    manifest: Manifest
+    notes: tuple[str, ...]  # what was skipped, left out or could not be, in sentences
+    seconds: float  # wall time
+    new: bool  # False: an earlier run had made all of it
+
+
+def split(
+    data: Data,
+    out: str | PathLike[str],
+    wanted: Mapping[Split, Amount] | None = None,
+    run: Run = Run(),
+    *,
+    form: Form = Folders(),
+    seed: int = 0,
+    overwrite: bool = False,
+) -> Divided:
+    """Divide the labelled photos in ``data`` and write the parts into the folder ``out``.
+
+    ``wanted`` are counts (int) or shares (float); without any, a split that ``data`` has is kept,
+    and else `SHARES` are taken. Shares of all photos are drawn by lot, as `train` and `compare`
+    draw them: equal shares and an equal ``seed`` give the same parts. Counts are exact. Near-
+    duplicates stay together, and the same photos are divided alike in every form. Nothing of
+    ``data`` is changed. An interrupted run continues.
+
+    Raises:
+        FursureError: the photos or the folder cannot be used as asked.
+        OSError: something cannot be written.
+    """
+    began = time.monotonic()
+    folder, dataset = Path(out), dataset_of(data)
+    check_place(folder, dataset.place)
+    with dataset.open() as source:
+        listing = dataset.listed(source)
+        wanted = _settled(listing, wanted, dataset.name)
+        knobs, write = _writer(form, source, len(listing.photos), run)
+        knobs = {"wanted": wanted, "seed": seed, **knobs}
+        if not overwrite:
+            check_command(folder, knobs)
+        shares = _as_training_draws(wanted, seed)
+        manifest = divided(source, listing, shares or Shares(seed=seed), run)
+        _check(manifest, dataset.name)
+        if wanted and shares is None:
+            manifest = replace(manifest, photos=filled(manifest.photos, wanted, seed=seed))
+        claim(folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite)
+        written = write(manifest, folder)
+        finish(folder)
+    notes = [
+        *about_photos(manifest, "split.jsonl"),
+        *_notes(manifest, wanted, by_lot=shares is not None),
+        *written.notes,
+    ]
+    return Divided(
+        folder=folder,
+        manifest=manifest,
+        notes=tuple(notes),
+        seconds=time.monotonic() - began,
+        new=written.new,
+    )
+
+
+def _settled(
+    listing: Manifest, wanted: Mapping[Split, Amount] | None, data: str
+) -> dict[Split, Amount]:
+    """Return what is wanted of each part, nothing where the data brings its own split.
+
+    Raises:
+        BadData: it does and something is wanted, or more is than there could be.
+    """
+    photos = Counter(photo.split for photo in listing.photos if photo.split)
+    if photos and wanted:
+        parts = ", ".join(f"{photos[part]:,} {part}" for part in SPLITS if part in photos)
+        raise BadData(
+            f"{data} is already split ({parts}); leave --train, --val and --test out to "
+            "keep that split, or give one of its folders."
+        )
+    if photos:
+        return {}
+    settled = dict(wanted or SHARES)
+    quotas(sizes_of(listing.photos), settled)  # as if all were usable: refuse early
+    return settled
+
+
+def _as_training_draws(wanted: Mapping[Split, Amount], seed: int) -> Shares | None:
+    """Return the shares of lots, where shares of all photos are wanted and some are to train.
+
+    What leaves photos over, and whatever counts photos, is filled in exact numbers instead.
+    """
+    shares = {part: amount for part, amount in wanted.items() if isinstance(amount, float)}
+    if len(shares) < len(wanted) or not shares.get("train") or not isclose(sum(shares.values()), 1):
+        return None
+    return Shares(validation=shares.get("val", 0.0), test=shares.get("test", 0.0), seed=seed)
+
+
+def _check(manifest: Manifest, data: str) -> None:
+    if not manifest.usable:
+        what = f"{counted(len(manifest.photos), 'file')}, none usable: {manifest.photos[0].reason}"
+        raise NoPhotos(data, what)
+    check_classes(manifest.usable, manifest.labels)
+
+
+def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) -> Iterator[str]:
+    """Yield what is worth telling of the division; nothing was ``wanted`` of a given one."""
+    chosen = [photo for photo in manifest.usable if photo.split]
+    if left := len(manifest.usable) - len(chosen):
+        yield f"{counted(left, 'photo is', 'photos are')} left over"
+    yield from about_copies(chosen)
+    if by_lot:
+        yield (
+            "drawn by lot, as train draws: shares are met nearly, and photos added later move none "
+            "of these; counts, as in --test 60, are met exactly"
+        )
+        if few([replace(photo, split=None) for photo in chosen], LINEAR_PROBE):
+            yield "with so few photos train cross-validates instead: it sets none aside"
+    elif wanted:
+        yield from _shortfalls(manifest, wanted)
+    for part in (part for part in SPLITS if wanted.get(part)):
+        if lacking := _lacking(manifest, part):
+            yield f"{part} has no photo of {_listed(lacking)}"
+
+
+def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
+    """Yield where the classes or the near-duplicates did not permit what was wanted."""
+    sizes, counts = sizes_of(manifest.photos), manifest.counts()
+    table = quotas(sizes, wanted)
+    even = sum(amount for amount in wanted.values() if isinstance(amount, int)) // len(sizes)
+    if few := [label for label in sizes if sizes[label] < even]:
+        yield (
+            f"the classes are not even: of {_listed(few)} there are fewer photos than the "
+            f"{even:,} of an even share, and the other classes make up for it"
+        )
+    for part in (part for part in SPLITS if wanted.get(part)):
+        asked = sum(table[label, part] for label in sizes)
+        got = sum(counts[label, part] for label in sizes)
+        if got < asked:
+            yield (
+                f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
+                "one split, and there are too few others"
+            )
+
+
+def _lacking(manifest: Manifest, part: Split) -> list[str]:
+    """Return the classes of which a part has no photo."""
+    counts = manifest.counts()
+    return [label for label in sizes_of(manifest.photos) if not counts[label, part]]
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(map(repr, labels[:SHOWN])) + (" …" if len(labels) > SHOWN else "")
+
+
+def _writer(form: Form, source: Source, photos: int, run: Run) -> tuple[dict[str, Any], "_Write"]:
+    """Return what tells this form's files from others, and the function that writes them."""
+    match form:
+        case Folders(link):
+            return {"as": "folders", "link": link}, partial(_write_folders, link, source, run)
+        case Arrays(backbone=name, image_size=size, maps=maps):
+            backbone = load_backbone(name, image_size=size)
+            encoder = Encoder.open(source, backbone, run, maps=maps, photos=photos)
+            knobs = {"as": "npy", "backbone": backbone.name, "rows": encoder.identity}
+            return knobs, partial(_write_arrays, encoder)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    new: bool  # something was not there yet
+    notes: Sequence[str] = ()
+
+
+_Write = Callable[[Manifest, Path], _Written]
+
+
+def _write_folders(
+    link: Link, source: Source, run: Run, manifest: Manifest, folder: Path
+) -> _Written:
+    """Put each photo into its class folder; every part gets all of them, as tools expect."""
+    folders = class_folders(manifest.labels)
+    for part in {photo.split for photo in manifest.usable if photo.split}:
+        for name in folders.values():
+            (folder / part / name).mkdir(parents=True, exist_ok=True)
+    targets = destinations(manifest, source.prefix)
+    finished = (folder / LIST).exists()
+    place = Placer(source, link)
+    with run.progress("writing photos", len(targets)) as advance:
+        for photo in (photo for photo in manifest.photos if photo.path in targets):
+            target = folder / targets[photo.path]
+            if not (finished and target.exists()):  # it may have been edited since: leave it
+                place(photo, target)
+            advance(1)
+    notes = [
+        f"class {label!r} is in the folder {name!r}"
+        for label, name in folders.items()
+        if name != label
+    ]
+    renamed = sum(not path.endswith(name.rpartition("/")[2]) for path, name in targets.items())
+    if renamed:
+        named = "another name there"
+        renamed_photos = counted(
+            renamed, f"photo has {named}: its own", f"photos have {named}: theirs"
+        )
+        notes.append(
+            f"{renamed_photos} is not safe on every system, or not the only one in its class"
+        )
+    if place.copied and link != "copy":
+        why = f"no {link} links there: {place.obstacle}" if place.obstacle else "from an archive"
+        notes.append(f"{counted(place.copied, 'photo was', 'photos were')} copied ({why})")
+    return _Written(bool(place.linked + place.copied), notes)
+
+
+def _write_arrays(encoder: Encoder, manifest: Manifest, folder: Path) -> _Written:
+    """Write the rows of each part, their labels and their paths, class by class."""
+    labels = manifest.labels
+    number = {label: row for row, label in enumerate(labels)}
+    with replacing(folder / "labels.txt") as file:
+        file.write("".join(f"{label}\n" for label in labels).encode())
+    new = False
+    for part in SPLITS:
+        photos = sorted(
+            (photo for photo in manifest.usable if photo.split == part),
+            key=lambda photo: (photo.label, photo.path),
+        )
+        rows_file, labels_file, paths_file = (folder / name for name in array_names(part))
+        if not photos or rows_file.exists():
+            continue
+        new = True
+        with replacing(labels_file) as file:
+            np.save(file, np.array([number[str(photo.label)] for photo in photos], np.int64))
+        with replacing(paths_file) as file:
+            file.write("".join(f"{_line(photo.path)}\n" for photo in photos).encode())
+        rows = encoder.rows(photos, title=f"encoding {part}")
+        write_rows(rows_file, len(photos), encoder.shape, rows)  # last: it stands for all
+    return _Written(new)
+
+
+def _line(path: str) -> str:
+    """Return a path as one line of text; `split.jsonl` has it as it is."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)

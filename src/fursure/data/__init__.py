@@ -1,1 +1,0 @@
-"""Folders, tables and archives of photos → a `Manifest` with groups and splits."""

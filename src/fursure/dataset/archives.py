@@ -1,0 +1,98 @@
+"""An archive's index → names and bytes, read in place and never unpacked to files.
+
+Where each member lies is found out once; a read after that is one or two positional reads, which
+threads do side by side. Names are only ever compared with each other, so none can lead anywhere.
+"""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Protocol, final
+
+from fursure.dataset.listing import Source
+from fursure.dataset.naming import tidy
+from fursure.errors import BadImage
+
+ReadAt = Callable[[int, int], bytes]  # (offset, size) -> as many of these bytes as there are
+
+
+class Member(Protocol):
+    """Where one file's bytes lie in an archive."""
+
+    @property
+    def size(self) -> int:
+        """The size the archive declares, in bytes."""
+        ...
+
+    def content(self, name: str, read_at: ReadAt) -> bytes:
+        """Return ``size`` bytes or raise `BadImage`; never hold much more than ``size``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Index:
+    """An archive's contents under tidy names; of two members with one name the later counts."""
+
+    members: dict[str, Member] = field(default_factory=dict)
+    folders: set[str] = field(default_factory=set)
+    skipped: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def add(self, name: str, member: Member | None) -> None:
+        """Note a member, or a folder where there is none, unless its name is an attack."""
+        if (tidied := tidy(name)) is None:
+            self.skipped["unsafe name"] += name not in {".", "./"}  # many tars begin with "./"
+        elif member is None:
+            self.folders.add(f"{tidied}/")
+        else:
+            self.skipped["name listed twice"] += tidied in self.members
+            self.members[tidied] = member
+
+
+@final
+class Archive(Source):
+    """A zip or tar file, or the decompressed copy of one."""
+
+    def __init__(self, path: Path, file: BinaryIO, index: Index) -> None:
+        self.path, self.root, self.prefix = path, path.parent, f"{path.name}!"
+        self.notes = index.notes
+        self._file, self._lock, self._index = file, threading.Lock(), index
+        # By parts, so that a folder lists the same zipped and unzipped.
+        self._names = sorted([*index.members, *index.folders], key=lambda name: name.split("/"))
+
+    def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:
+        """Yield the members in the order a folder would list them."""
+        if skipped is not None:
+            skipped.update(+self._index.skipped)
+        for name in self._names:
+            yield self.prefix + name
+
+    def has(self, name: str) -> bool:
+        """Return whether the archive has a file of that name."""
+        return name.removeprefix(self.prefix) in self._index.members
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return one member's bytes; its declared size decides before anything is read."""
+        member = self._index.members.get(name.removeprefix(self.prefix))
+        if member is None:
+            raise BadImage(name, "file is missing")
+        if member.size > limit:
+            raise BadImage(name, f"larger than {limit:,} bytes")
+        try:
+            return member.content(name, self._read_at)
+        except OSError as error:
+            raise BadImage(name, f"cannot be read: {error.strerror}") from None
+
+    def close(self) -> None:
+        """Close the archive."""
+        self._file.close()
+
+    def _read_at(self, offset: int, size: int) -> bytes:
+        if hasattr(os, "pread"):
+            return os.pread(self._file.fileno(), size, offset)
+        with self._lock:  # Windows has one position a file
+            self._file.seek(offset)
+            return self._file.read(size)

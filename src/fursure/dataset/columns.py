@@ -1,0 +1,143 @@
+"""The first line of a table → which columns mean what, and its cells → label and split."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from fursure.dataset.manifest import Split
+from fursure.dataset.naming import label_from
+from fursure.errors import BadData, some
+
+# The first of these that a table has is taken.
+_PATHS = (
+    *("path", "file_path", "filepath", "file_name", "filename", "file", "image_path", "img_path"),
+    *("image_name", "image_file", "image", "img", "photo", "image_id", "name", "id"),
+)
+_LABELS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y")
+_SPLITS = ("split", "subset", "partition", "set")
+_FLAGS: Mapping[str, Split] = {  # columns of yes and no, as fastai has them
+    **dict.fromkeys(("is_test", "is_test_set"), "test"),
+    **dict.fromkeys(("is_valid", "is_val", "is_validation"), "val"),
+}
+_FOLDS = ("fold", "folds", "kfold", "k_fold", "cv_fold")
+_YES, _NO = (
+    frozenset({"true", "1", "1.0", "yes", "t", "y"}),
+    frozenset({"false", "0", "0.0", "no", "f", "n", ""}),
+)
+_SPLIT = re.compile(
+    r"(train|val|test)(?:ing|id|idation)?(?:[ _-]?(?:set|data|images?|imgs?))?\d*", re.IGNORECASE
+)
+
+
+_UNDECODED = re.compile("[\ud800-\udfff]")  # a byte that was no UTF-8
+
+Cells = Mapping[str, object]  # one row by the names of its columns
+
+
+def split_named(name: str) -> Split | None:
+    """Return the split meant by a folder or a cell called ``name``.
+
+    Besides the plain words: ``valid``, ``training_set``, ``test1``, ``train_images`` and their
+    like, which competitions use.
+    """
+    if (match := _SPLIT.fullmatch(name.strip())) is None:
+        return None
+    kinds: dict[str, Split] = {"train": "train", "val": "val", "test": "test"}
+    return kinds[match[1].lower()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """What the columns of a table are called that mean something."""
+
+    path: str
+    label: str | None
+    split: str | None
+    flags: Mapping[str, Split]  # of yes and no, where there is no ``split``
+    ignored: tuple[str, ...]  # which speak of a split, and are not followed
+
+    def notes(self, table: str) -> Iterator[str]:
+        """Yield what is worth telling of them."""
+        for name in self.ignored:
+            yield (
+                f"the column {name[:40]!r} of {table} is not followed; a column 'split' of train, "
+                "val and test would be"
+            )
+
+    def split_of(self, cells: Cells) -> Split | None:
+        """Return the split of one row.
+
+        Raises:
+            ValueError: a cell says neither which, nor yes or no.
+        """
+        if self.split is not None:
+            if (written := text_of(cells.get(self.split))) and split_named(written) is None:
+                raise ValueError(f"the split {written[:40]!r}; write train, val or test.")
+            return split_named(written)
+        marked = [split for name, split in self.flags.items() if _flag(name, cells.get(name))]
+        return marked[0] if marked else "train" if self.flags else None
+
+
+def columns_of(cells: Cells, table: Path, *, labelled: bool) -> Columns:
+    """Return which columns hold path, label and split; ``cells`` are the first row.
+
+    Raises:
+        BadData: there is no column of paths or, if ``labelled``, of labels.
+    """
+    names = {re.sub(r"[\s-]", "_", name.strip().lower()): name for name in reversed(list(cells))}
+    path, label, split = (
+        next((names[name] for name in known if name in names), None)
+        for known in (_PATHS, _LABELS, _SPLITS)
+    )
+    if path is None or (labelled and label is None):
+        shown = some((repr(name[:40]) for name in cells), most=8)
+        raise BadData(
+            f"{table} has the columns {shown}; it needs "
+            f"{'one of paths' if path is None else 'one of labels'}: name the columns "
+            "'path' and 'label' in the first line."
+        )
+    flags = {names[column]: part for column, part in _FLAGS.items() if column in names}
+    folds = tuple(names[column] for column in _FOLDS if column in names)
+    if split is not None:
+        flags, folds = {}, (*folds, *flags)
+    return Columns(path=path, label=label, split=split, flags=flags, ignored=folds)
+
+
+def label_of(cell: object) -> str | None:
+    """Return a cell as a label, None for an empty one.
+
+    Raises:
+        ValueError: it is no text, or was no UTF-8.
+        BadData: it cannot be the name of a class.
+    """
+    text = text_of(cell)
+    if _UNDECODED.search(text):
+        shown = text[:40].encode("ascii", "backslashreplace").decode()
+        raise ValueError(f"the label {shown} is no UTF-8 text; save the table as UTF-8.")
+    return label_from(text) or None
+
+
+def _flag(name: str, cell: object) -> bool:
+    """Return whether a cell says yes.
+
+    Raises:
+        ValueError: it says neither yes nor no.
+    """
+    written = str(cell).lower() if isinstance(cell, bool) else text_of(cell).lower()
+    if written not in _YES | _NO:
+        raise ValueError(f"{written[:40]!r} in the column {name[:40]!r}; write True or False.")
+    return written in _YES
+
+
+def text_of(cell: object) -> str:
+    """Return a cell as text, "" for an empty one."""
+    match cell:
+        case None:
+            return ""
+        case str():
+            return cell.strip()
+        case int() | float() if not isinstance(cell, bool):
+            return str(cell)
+        case _:
+            raise ValueError(f"{str(cell)[:40]!r} is neither text nor a number.")

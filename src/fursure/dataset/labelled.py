@@ -1,0 +1,67 @@
+"""What the user calls the photos → the photos behind it, with the labels that are meant.
+
+Every command that takes labelled photos takes a `Dataset`, or a path that becomes one.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from os import PathLike, fspath
+from pathlib import Path
+
+from fursure.dataset.corrections import Correction, read_corrections
+from fursure.dataset.layout import list_photos
+from fursure.dataset.listing import Source
+from fursure.dataset.manifest import Manifest
+from fursure.dataset.sources import open_source
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Labelled photos: where they lie, and how they come by their labels."""
+
+    path: str | PathLike[str]  # a folder, an archive or a table
+    label_regex: str | None = None  # finds the label in a file name
+    rename: Mapping[str, str] = field(default_factory=dict)  # labels: old -> new
+    corrections: str | PathLike[str] | None = None  # verdicts on photos, as a review writes them
+
+    @property
+    def name(self) -> str:
+        """How it was called."""
+        return fspath(self.path)
+
+    @property
+    def place(self) -> Path:
+        """Where it lies."""
+        return Path(self.path)
+
+    def open(self) -> Source:
+        """Return what its photos are read from.
+
+        Raises:
+            BadData: there is nothing, or nothing that can be read.
+        """
+        return open_source(self.path)
+
+    def listed(self, source: Source) -> Manifest:
+        """Return its photos with their labels, nothing of them read yet.
+
+        Raises:
+            FursureError: the labels do not follow from the paths.
+        """
+        return list_photos(source, label_regex=self.label_regex).renamed(self.rename)
+
+    def verdicts(self) -> tuple[Correction, ...]:
+        """Return the corrections, none where there is no file of them.
+
+        Raises:
+            BadData: the file is not one.
+        """
+        return () if self.corrections is None else tuple(read_corrections(self.corrections))
+
+
+Data = str | PathLike[str] | Dataset
+
+
+def dataset_of(data: Data) -> Dataset:
+    """Return the data set that a path alone means."""
+    return data if isinstance(data, Dataset) else Dataset(data)

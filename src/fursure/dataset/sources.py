@@ -1,0 +1,153 @@
+"""A path the user typed → an open `Source`."""
+
+import re
+import stat
+from collections.abc import Callable
+from os import PathLike
+from pathlib import Path
+from typing import BinaryIO
+
+from fursure.dataset.archives import Archive, Index
+from fursure.dataset.folders import Folder
+from fursure.dataset.listing import Source
+from fursure.dataset.naming import PHOTO_SUFFIXES, RAW_SUFFIXES, TABLE_SUFFIXES
+from fursure.dataset.tables import Table
+from fursure.dataset.tars import COMPRESSIONS, decompressed, index_tar, is_tar
+from fursure.dataset.zips import index_zip
+from fursure.errors import BadData, SourceNotFound
+
+_PHOTO_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
+_PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
+    r"\.(?:(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\.(\d{2,4})|[zr](\d{2})|part(\d+)\.rar)$", re.IGNORECASE
+)
+_FOREIGN = {
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"\x28\xb5\x2f\xfd": "a Zstandard archive",
+    b"%PDF": "a PDF document",
+    b"PAR1": "a Parquet table (write its rows as a .csv with path and label, pictures as files)",
+    b"ARROW1": "an Arrow table",
+    b"\x89HDF": "an HDF5 file",
+    b"\x93NUMPY": "a NumPy array",
+    b"SQLite format 3": "a SQLite database",
+}
+
+
+def open_source(path: str | PathLike[str]) -> Source:
+    """Open a folder, a table, an archive or a single photo for reading.
+
+    A file is what its content says; an extension only tells tables from other texts, and a
+    photo's extension is believed, so that the decoder is the one to say what is wrong with it.
+    Close the source, or use ``with``.
+
+    Raises:
+        SourceNotFound: nothing lies at that path.
+        BadData: it is of no kind fursure can read, or damaged.
+    """
+    path = Path(path)
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            return Folder(path)
+        if not stat.S_ISREG(mode):
+            raise BadData(f"{path} is a device or a pipe; give a file or a folder.")
+        if path.suffix.lower() in PHOTO_SUFFIXES:
+            return Folder(path.parent, only=path.name)
+        with path.open("rb") as file:
+            head = file.read(512)
+    except (FileNotFoundError, NotADirectoryError):
+        raise SourceNotFound(path) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise BadData(f"{path} cannot be opened ({error}); give a file you may read.") from None
+    return _open_file(path, head)
+
+
+def holds_photos(path: Path) -> bool:
+    """Return whether ``path`` is a folder, an archive or a table, not one photo to be tried.
+
+    A photo's extension is believed; of any other file the content decides. What cannot even be
+    opened is to be tried as a photo: that says why.
+    """
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) or path.suffix.lower() in PHOTO_SUFFIXES:
+            return stat.S_ISDIR(mode)
+        if path.suffix.lower() in TABLE_SUFFIXES or _PART.search(path.name):
+            return True
+        with path.open("rb") as file:
+            head = file.read(512)
+    except (OSError, ValueError):  # ValueError: a NUL in the path
+        return False
+    return _is_zip(head) or head.startswith(tuple(COMPRESSIONS)) or is_tar(head)
+
+
+def is_camera_raw(path: Path) -> bool:
+    """Return whether a file is a camera's raw one: by its extension, unless it is a JPEG or PNG."""
+    try:
+        if path.suffix.lower() not in RAW_SUFFIXES or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            return not file.read(8).startswith((b"\xff\xd8", b"\x89PNG"))
+    except (OSError, ValueError):
+        return False
+
+
+def _open_file(path: Path, head: bytes) -> Source:
+    """Open the file that begins with ``head``."""
+    if _is_photo(head):
+        return Folder(path.parent, only=path.name)
+    if _is_zip(head):
+        return _archive(path, path.open("rb"), index_zip)
+    for magic in COMPRESSIONS:
+        if head.startswith(magic):
+            return _archive(path, decompressed(path, magic), index_tar)
+    if is_tar(head):
+        return _archive(path, path.open("rb"), index_tar)
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        folders = [f"{child.name}/" for child in sorted(path.parent.iterdir()) if child.is_dir()]
+        return Table(Folder(path.parent, anywhere=True), path.name, folders, anywhere=True)
+    if part := _PART.search(path.name):
+        raise _only_a_part(path, part)
+    raise BadData(
+        f"{path} holds {_described(head)}, which is no data set; "
+        "give a folder, a .zip, a .tar, or a .csv, .tsv or .jsonl table."
+    )
+
+
+def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index]) -> Archive:
+    try:
+        return Archive(path, file, index(path, file))
+    except BaseException as error:
+        file.close()
+        if isinstance(error, BadData) and (part := _PART.search(path.name)):
+            raise _only_a_part(path, part) from None
+        raise
+
+
+def _only_a_part(path: Path, part: re.Match[str]) -> BadData:
+    number = next(filter(None, part.groups()))
+    return BadData(
+        f"{path} is part {int(number)} of a split archive; join the parts first, as in "
+        f"cat {path.name[: part.start(part.lastindex or 0)]}* > whole.zip (on Windows: copy /b), "
+        "or unpack them with the program that made them."
+    )
+
+
+def _is_zip(head: bytes) -> bool:
+    return head.startswith((b"PK\3\4", b"PK\5\6"))  # the second one is an empty archive
+
+
+def _is_photo(head: bytes) -> bool:
+    in_a_container = head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
+    return in_a_container or head.startswith(_PHOTO_MAGIC)
+
+
+def _described(head: bytes) -> str:
+    """Say what a file begins with, for someone whose download went wrong."""
+    if not head:
+        return "nothing (it is empty)"
+    for magic, kind in _FOREIGN.items():
+        if head.startswith(magic):
+            return kind
+    text = head[:40].decode("utf-8", "ignore").split("\n")[0].strip()
+    return f"text ({text!r} …)" if text.isprintable() and text else "bytes of an unknown kind"

@@ -1,0 +1,1 @@
+"""A model and labelled photos → figures, and the pages that show them."""

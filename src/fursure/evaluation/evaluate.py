@@ -1,0 +1,230 @@
+"""Bundle + labelled photos → figures, on photos the model has not seen.
+
+Dimension key: N photos, K classes.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.bundle.bundle import Bundle
+from fursure.dataset.labelled import Data, dataset_of
+from fursure.dataset.listing import Source
+from fursure.dataset.manifest import Manifest
+from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.runtime import Outputs
+from fursure.errors import BadData, BadImage, some
+from fursure.features.remarks import about_engine
+from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.intervals import Estimate, proportion
+from fursure.photos.decode import LIMITS
+from fursure.run import Run
+
+MAPPED = 600  # photos, at most twice as many, whose features are kept for a map
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rows:
+    """What the model said of each photo, a row each; the photos themselves are not kept."""
+
+    paths: tuple[str, ...]
+    labels_N: NDArray[np.int64]  # true classes
+    probs_NK: NDArray[np.float64]
+    answers: tuple[str, ...]  # a label, "unsure" or "stranger"
+    familiarity_N: NDArray[np.float64]
+    features: Mapping[int, NDArray[np.float16]]  # of some rows, evenly chosen
+
+    def at(self, chosen: Sequence[int]) -> "Rows":
+        """Return the rows chosen, in that order, without features."""
+        return Rows(
+            paths=tuple(self.paths[row] for row in chosen),
+            labels_N=self.labels_N[chosen],
+            probs_NK=self.probs_NK[chosen],
+            answers=tuple(self.answers[row] for row in chosen),
+            familiarity_N=self.familiarity_N[chosen],
+            features={},
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluated:
+    """What a model is worth on one data set."""
+
+    evaluation: Evaluation
+    answered: Estimate  # share of photos given a label rather than "unsure" or "stranger"
+    answered_wrong: Estimate | None  # share of wrong labels among those; None: none was given
+    strangers: Estimate  # share of photos called strangers
+    failed: tuple[tuple[str, str], ...]  # photos that could not be used, and why
+    rows: Rows
+    engine: str = ""  # what ran the model
+    seen: int = 0  # photos left out: the model or its encoder was made from them
+    skipped: Mapping[str, int] = field(default_factory=dict)  # junk by kind
+    notes: tuple[str, ...] = ()  # what ran it, where there were many photos
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        wrong = self.answered_wrong
+        return {
+            **self.evaluation.to_json(),
+            "answered": self.answered.to_json(),
+            "answered_wrong": wrong.to_json() if wrong else None,
+            "strangers": self.strangers.to_json(),
+            "engine": self.engine,
+            "seen_left_out": self.seen,
+            "failed": [{"path": path, "error": why} for path, why in self.failed],
+            "skipped": dict(self.skipped),
+        }
+
+
+def evaluate_model(
+    bundle: Bundle,
+    data: Data,
+    run: Run = Run(),
+    *,
+    include_seen: bool = False,
+    max_error: float | None = None,
+) -> Evaluated:
+    """Classify the labelled photos in ``data`` and compare with their labels.
+
+    Photos the model or its encoder was made from are left out and counted, unless ``include_seen``.
+
+    Raises:
+        BadData: a label is not one of the model's, or nothing is left to evaluate.
+        FursureError: the data or the engine cannot be used.
+    """
+    dataset = dataset_of(data)
+    with dataset.open() as source:
+        listing = dataset.listed(source)
+        _check_labels(listing, bundle, dataset.name)
+        photos = _Unseen(source, listing, bundle, include_seen)
+        count = len(listing.photos)
+        predictor = Predictor.open(
+            bundle, engine=run.engine, photos=count, threads=run.threads, max_error=max_error
+        )
+        predictions = []
+        features: dict[str, NDArray[np.float16]] = {}
+        kept = {photo.path for photo in listing.photos[:: max(1, count // MAPPED)]}
+
+        def watch(some: Sequence[Prediction], outputs: Outputs) -> None:
+            good = [prediction.path for prediction in some if prediction.error is None]
+            for path, features_D in zip(good, outputs["features"], strict=True):
+                if path in kept:
+                    features[path] = features_D.astype(np.float16)
+
+        with run.progress("evaluating", count) as advance:
+            done = 0
+            for prediction in predictor.stream(photos, watch=watch):
+                predictions.append(prediction)
+                advance(photos.taken - done)
+                done = photos.taken
+    name = predictor.network.session.engine
+    return replace(
+        _measured(predictions, photos, listing, bundle, predictor, features),
+        notes=tuple(about_engine(name, bundle.model, asked=run.engine, photos=count)),
+    )
+
+
+@dataclass(slots=True)
+class _Unseen:
+    """The photos of a listing with their bytes, without those the model was made from."""
+
+    source: Source
+    listing: Manifest
+    bundle: Bundle
+    include_seen: bool
+    labels: list[str] = field(default_factory=list)  # of the photos passed on, in order
+    seen: int = 0
+    taken: int = 0
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        for photo in self.listing.photos:
+            self.taken += 1
+            data = self._bytes(photo.path, photo.reason)
+            if isinstance(data, bytes) and not self.include_seen:
+                digest = hashlib.sha256(data).hexdigest()
+                if digest in self.bundle.seen:
+                    self.seen += 1
+                    continue
+            self.labels.append(photo.label or "")
+            yield photo.path, data
+
+    def _bytes(self, path: str, reason: str | None) -> Any:
+        try:
+            if reason is not None:
+                raise BadImage(path, reason)
+            return self.source.read(path, LIMITS.bytes)
+        except BadImage as error:
+            return error  # the predictor makes it a row with its error
+
+
+def _check_labels(listing: Manifest, bundle: Bundle, data: str) -> None:
+    known = bundle.meta.labels
+    if unknown := [label for label in listing.labels if label not in known]:
+        raise BadData(
+            f"{data} has the label {unknown[0]!r}, which the model does not know; it "
+            f"knows {some(known, most=10)}. Rename that class, or leave it out."
+        )
+
+
+def _measured(
+    predictions: list[Prediction],
+    photos: _Unseen,
+    listing: Manifest,
+    bundle: Bundle,
+    predictor: Predictor,
+    features: Mapping[str, NDArray[np.float16]],
+) -> Evaluated:
+    labels = bundle.meta.labels
+    rows = [
+        (prediction, label)
+        for prediction, label in zip(predictions, photos.labels, strict=True)
+        if prediction.error is None
+    ]
+    if not rows:
+        raise BadData(
+            f"{photos.source.path} has no photo to evaluate on: {photos.seen} are the model's "
+            f"own (--include-seen) and {len(predictions)} cannot be used."
+        )
+    probs_NK = np.array(
+        [[prediction.probabilities[label] for label in labels] for prediction, _ in rows]
+    )
+    index = {label: number for number, label in enumerate(labels)}
+    labels_N = np.array([index[label] for _, label in rows])
+    answers = Counter(prediction.answer for prediction, _ in rows)
+    labelled = [
+        (prediction, label)
+        for prediction, label in rows
+        if prediction.answer not in {"unsure", "stranger"}
+    ]
+    wrong = sum(prediction.answer != label for prediction, label in labelled)
+    return Evaluated(
+        evaluation=evaluate(probs_NK, labels_N, labels),
+        answered=proportion(len(labelled), len(rows)),
+        answered_wrong=proportion(wrong, len(labelled)) if labelled else None,
+        strangers=proportion(answers["stranger"], len(rows)),
+        engine=predictor.network.session.engine,
+        seen=photos.seen,
+        failed=tuple(
+            (prediction.path, prediction.error)
+            for prediction in predictions
+            if prediction.error is not None
+        ),
+        skipped=dict(listing.skipped),
+        rows=Rows(
+            paths=tuple(prediction.path for prediction, _ in rows),
+            labels_N=labels_N,
+            probs_NK=probs_NK,
+            answers=tuple(prediction.answer for prediction, _ in rows),
+            familiarity_N=np.array([prediction.familiarity for prediction, _ in rows]),
+            features={
+                row: features[prediction.path]
+                for row, (prediction, _) in enumerate(rows)
+                if prediction.path in features
+            },
+        ),
+    )

@@ -1,0 +1,221 @@
+"""What a model said of many photos → the few that are worth looking at, as pictures.
+
+Dimension key: N photos, M photos of training, D features, K classes.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.bundle.bundle import Bundle
+from fursure.dataset.listing import Source
+from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.sources import open_source
+from fursure.engine.network import Network
+from fursure.engine.session import open_session
+from fursure.errors import FursureError, counted
+from fursure.evaluation.evaluate import Rows
+from fursure.photos.decode import LIMITS, decode
+from fursure.report.page import Gallery, Picture
+from fursure.report.pictures import LARGE, SMALL, glow, inlined
+from fursure.sureness.familiarity import unit
+
+SHOWN = 12  # photos of a gallery
+NEAREST = 3  # photos of training beside each
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """The photos a model learned from, where they can still be read."""
+
+    source: Source
+    photos: Sequence[Photo]
+    features_MD: NDArray[np.float32]
+
+    def nearest(self, features_ND: NDArray[np.floating]) -> list[list[Photo]]:
+        """Return for each photo the few of training whose features point most nearly its way."""
+        asked_ND, known_MD = (
+            unit(np.asarray(rows, np.float32)) for rows in (features_ND, self.features_MD)
+        )
+        cosine_NM = asked_ND @ known_MD.T
+        order_NM = np.argsort(-cosine_NM, axis=1)[:, :NEAREST]
+        return [[self.photos[int(photo)] for photo in row] for row in order_NM]
+
+
+def galleries(
+    rows: Rows, source: Source, bundle: Bundle, trained: Trained | None
+) -> tuple[Gallery, ...]:
+    """Return the mistakes, the doubts and the strangers among the photos, as pictures.
+
+    A photo that can no longer be read is left out.
+    """
+    labels = bundle.meta.labels
+    top_N = rows.probs_NK.argmax(axis=1)
+    own_N = rows.probs_NK[np.arange(len(top_N)), rows.labels_N]
+    confidence_N = rows.probs_NK.max(axis=1)
+    wrong = np.flatnonzero(top_N != rows.labels_N)
+    doubts = np.argsort(confidence_N, kind="stable")
+    strange = [row for row, answer in enumerate(rows.answers) if answer == "stranger"]
+    chosen = {
+        "The worst mistakes": wrong[np.argsort(own_N[wrong], kind="stable")][:SHOWN].tolist(),
+        "The least sure": [int(row) for row in doubts if top_N[row] == rows.labels_N[row]][:SHOWN],
+        "The least familiar": sorted(strange, key=lambda row: rows.familiarity_N[row])[:SHOWN],
+    }
+    every = list(dict.fromkeys(row for some in chosen.values() for row in some))
+    pictures = dict(zip(every, _pictures(rows.at(every), source, bundle, trained), strict=True))
+    notes = {
+        "The worst mistakes": f"Taken for another class: {len(wrong):,} of "
+        f"{counted(len(top_N), 'photo')}, first where the model was most convinced.",
+        "The least sure": "Right, but by the smallest margin.",
+        "The least familiar": f"{counted(len(strange), 'photo')} called a stranger: unlike those "
+        f"the model learned from. All here are of {_listed(labels)}, so each is one given up.",
+    }
+    return tuple(
+        Gallery(
+            title=title,
+            note=notes[title],
+            pictures=tuple(picture for row in some if (picture := pictures[row]) is not None),
+        )
+        for title, some in chosen.items()
+        if some
+    )
+
+
+def disagreements(
+    rows: Rows, others_NK: NDArray[np.floating], source: Source, bundle: Bundle, names: list[str]
+) -> Gallery | None:
+    """Return the photos on which two models differ most, as pictures."""
+    differ = np.flatnonzero(rows.probs_NK.argmax(axis=1) != others_NK.argmax(axis=1))
+    if not len(differ):
+        return None
+    gap_N = np.abs(rows.probs_NK - others_NK).max(axis=1)
+    some = differ[np.argsort(-gap_N[differ], kind="stable")][: 2 * SHOWN].tolist()
+    labels = bundle.meta.labels
+    others = [labels[int(others_NK[row].argmax())] for row in some]
+    pictures = _pictures(rows.at(some), source, bundle, None)
+    return Gallery(
+        title="Where they differ",
+        note=f"{counted(len(differ), 'photo')} on which {names[0]} and {names[1]} give different "
+        "classes.",
+        pictures=tuple(
+            replace(picture, other=other)
+            for picture, other in zip(pictures, others, strict=True)
+            if picture is not None
+        ),
+    )
+
+
+def _pictures(
+    rows: Rows, source: Source, bundle: Bundle, trained: Trained | None
+) -> list[Picture | None]:
+    """Return a picture of each row, with where the network looked and what it resembles."""
+    network = Network(open_session(bundle.model), bundle.meta.preprocess)
+    pixels = [pixels_of(source, path, network) for path in rows.paths]
+    good = [row for row, square in enumerate(pixels) if square is not None]
+    if not good:
+        return [None] * len(pixels)
+    outputs = network.session(np.stack([pixel for pixel in pixels if pixel is not None]))
+    near = trained.nearest(outputs["features"]) if trained else [[] for _ in good]
+    made: list[Picture | None] = [None] * len(pixels)
+    labels = bundle.meta.labels
+    for place, row in enumerate(good):
+        square = pixels[row]
+        assert square is not None  # noqa: S101 - a good row
+        top = int(rows.probs_NK[row].argmax())
+        made[row] = Picture(
+            path=rows.paths[row],
+            truth=labels[int(rows.labels_N[row])],
+            answer=rows.answers[row],
+            label=labels[top],
+            confidence=float(rows.probs_NK[row, top]),
+            familiarity=float(rows.familiarity_N[row]),
+            picture=inlined(square, LARGE),
+            heat=glow(outputs["heat"][place]) if "heat" in outputs else None,
+            nearest=tuple(_neighbours(near[place], trained, network)),
+        )
+    return made
+
+
+def _neighbours(
+    photos: Sequence[Photo], trained: Trained | None, network: Network
+) -> list[tuple[str, str]]:
+    """Return the label and the picture of photos of training."""
+    squares = [
+        (photo.label or "", pixels_of(trained.source, photo.path, network))
+        for photo in photos
+        if trained is not None
+    ]
+    return [(label, inlined(square, SMALL)) for label, square in squares if square is not None]
+
+
+def pixels_of(source: Source, path: str, network: Network) -> NDArray[np.uint8] | None:
+    """Return a photo as the network sees it; None where it can no longer be read."""
+    with suppress(FursureError):
+        data = source.read(path, LIMITS.bytes)
+        photo = decode(data, name=path, min_side=network.preprocess.min_side)
+        return network.preprocess(photo.image)
+    return None
+
+
+def trained_on(bundle: Bundle, manifest_path: Path) -> "Trained | str":
+    """Return the photos ``bundle`` was trained on, or in words why they cannot be shown.
+
+    They are known from the manifest beside the model, and their features from the cache. The
+    caller closes the source.
+    """
+    from fursure.features.reader import cached_features
+
+    if not manifest_path.is_file():
+        return "no manifest lies beside the model"
+    data = bundle.meta.data
+    try:
+        manifest = Manifest.load(manifest_path)
+        if manifest.digest != data["digest"]:
+            return "the manifest beside the model is of other photos"
+        photos = [photo for photo in manifest.usable if photo.split == "train"]
+        known = cached_features(_caches(bundle), [photo.sha256 for photo in photos])
+        photos = [photo for photo in photos if photo.sha256 in known]
+        if not photos:
+            return "the features of the training photos are no longer cached"
+        source = open_source(_root(manifest, photos[0]))
+    except (FursureError, OSError, ValueError):
+        return "the training photos can no longer be read"
+    features_MD = np.stack([known[photo.sha256] for photo in photos])
+    return Trained(source=source, photos=photos, features_MD=features_MD)
+
+
+def _caches(bundle: Bundle) -> Sequence[str]:
+    """Return the names of the caches of the features that the bundle was trained on."""
+    from fursure.features.reader import features_path
+
+    data, preprocess = bundle.meta.data, bundle.meta.preprocess
+    if "features" in data:
+        return [str(name) for name in data["features"]]
+    return [features_path(data.get("encoder", data["backbone"]), preprocess, data["engine"])]
+
+
+def _root(manifest: Manifest, photo: Photo) -> Path:
+    """Return what to open to read the photos of a manifest: a folder, or an archive in it."""
+    archive, mark, _ = photo.path.partition("!")
+    return Path(manifest.root) / archive if mark else Path(manifest.root)
+
+
+def flat_map(features: Mapping[int, NDArray[np.floating]]) -> dict[int, tuple[float, float]]:
+    """Return places in [0, 1]² for the rows: their first two principal components."""
+    if len(features) < 3:
+        return {}
+    unit_ND = unit(np.stack(list(features.values())).astype(np.float32))
+    unit_ND -= unit_ND.mean(axis=0)
+    values_N, vectors_NN = np.linalg.eigh(unit_ND @ unit_ND.T)  # fewer photos than features
+    flat_N2 = vectors_NN[:, :-3:-1] * np.sqrt(values_N[:-3:-1].clip(0))
+    low, high = np.quantile(flat_N2, [0.005, 0.995], axis=0)
+    place_N2 = ((flat_N2 - low) / np.maximum(high - low, 1e-9)).clip(0, 1)
+    return {row: (float(x), float(y)) for row, (x, y) in zip(features, place_N2, strict=True)}
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return ", ".join(labels[:3]) + (" and others" if len(labels) > 3 else "")

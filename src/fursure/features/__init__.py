@@ -1,0 +1,1 @@
+"""Photos × encoder → rows, each photo read and computed once."""

@@ -1,0 +1,66 @@
+"""Photos of a data set, and what read them → what is worth telling, in sentences."""
+
+from collections.abc import Iterator, Sequence
+
+from fursure.dataset.corrections import DROPPED
+from fursure.dataset.manifest import Manifest, Photo
+from fursure.engine import selftest
+from fursure.engine.runtime import BULK
+from fursure.errors import counted
+from fursure.features.leakage import SEEN
+from fursure.recipe import Engine
+from fursure.splitting.split import leaks, spare
+
+SHOWN = 5  # of a kind named one by one; the manifest lists all of them
+
+
+def about_engine(engine: str, model: bytes, *, asked: Engine, photos: int) -> Iterator[str]:
+    """Yield what ran ``model`` and why nothing faster did, where that was ours to choose."""
+    if asked == "auto" and photos >= BULK:
+        yield selftest.about(engine, model)
+
+
+def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
+    """Yield what was skipped and what was left out; ``place`` is where the manifest lies."""
+    yield from manifest.notes
+    if manifest.skipped:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
+        yield f"skipped what is no photo: {kinds}"
+    dropped = sum(photo.reason == DROPPED for photo in manifest.photos)
+    if dropped:
+        yield f"{counted(dropped, 'photo was', 'photos were')} {DROPPED}"
+    bad = [
+        photo
+        for photo in manifest.photos
+        if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
+    ]
+    if seen := sum(photo.reason == SEEN for photo in manifest.photos):
+        yield f"left out {counted(seen, 'photo')} that the encoder was trained on, named in {place}"
+    for photo in bad[:SHOWN]:
+        yield f"left out {photo.path}: {photo.reason}"
+    if len(bad) > SHOWN:
+        yield f"left out {len(bad) - SHOWN} more, named in {place}"
+
+
+def about_backbone(name: str) -> Iterator[str]:
+    """Yield the backbones at hand that were measured to be stronger than the one used."""
+    from fursure.backbones.backbone import at_hand  # `predict` has words to say, but not these
+    from fursure.backbones.measured import stronger
+
+    better = stronger(name, [backbone.name for backbone in at_hand()])
+    if better:
+        yield f"measured to be stronger, and at hand: --backbone {' or '.join(better)}"
+
+
+def about_copies(photos: Sequence[Photo]) -> Iterator[str]:
+    """Yield how many photos that are used resemble others, and where that is a leak."""
+    copies = len(photos) - len({photo.group for photo in photos})
+    if copies:
+        near = counted(copies, "near-duplicate stays", "near-duplicates stay")
+        yield f"{near} in the split of the photo resembled"
+    crossing = leaks(photos)
+    if crossing:
+        yield (
+            f"{counted(len(crossing), 'group')} of near-duplicates in more than one of the given "
+            "splits: the figures flatter the model"
+        )

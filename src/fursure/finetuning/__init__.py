@@ -1,0 +1,1 @@
+"""A network of torch and squares of photos → a network that was trained."""

@@ -1,0 +1,251 @@
+"""Collected photos and a network of torch → a tuned backbone and its head.
+
+Dimension key: N photos of training, V of validation, D features, K classes.
+"""
+
+import ctypes
+import hashlib
+import json
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fursure.backbones.backbone import Backbone
+from fursure.dataset.listing import Source
+from fursure.errors import BadData, TrainingDiverged
+from fursure.features.collect import Collected
+from fursure.files import home
+from fursure.finetuning.augment import square_side
+from fursure.finetuning.batch_norm import folded, hurry, unhurry
+from fursure.finetuning.checkpoint import load_checkpoint, save_checkpoint
+from fursure.finetuning.classifier import Classifier, random_head
+from fursure.finetuning.pixels import pixels
+from fursure.finetuning.state import Epoch, State, Weights, copied, put, weights
+from fursure.finetuning.trainer import Photos, Step, Trainer
+from fursure.graphs.graph import half_precision
+from fursure.graphs.layers import Layers
+from fursure.networks.build import trainable
+from fursure.networks.configuration import preprocess_of
+from fursure.networks.export import export
+from fursure.photos.preprocess import Preprocess
+from fursure.recipe import Mlp, Recipe
+from fursure.splitting.split import half
+
+SAVE_EVERY = 60.0  # seconds between two checkpoints: what a kill can cost
+
+APART = 0x9E3779B1  # between the seeds of two runs: no user counts so far
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+
+Listen = Callable[[Step | Epoch], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tuned:
+    """A network that was trained: what it now sees in a photo, and what it makes of it."""
+
+    backbone: Backbone
+    head: Layers
+    epochs: tuple[Epoch, ...]
+    notes: tuple[str, ...]
+    leftovers: tuple[Path, ...]  # checkpoints and pixels, to remove once the model is written
+
+
+def tune(
+    source: Source,
+    collected: Collected,
+    recipe: Recipe,
+    origin: Backbone,
+    start: Layers,
+    *,
+    threads: int,
+    listen: Listen,
+    halved: bool = True,
+    run: int = 0,
+) -> Tuned:
+    """Train the recipe's network on the collected photos, from where an earlier run stopped.
+
+    ``origin`` is the encoder that collected the photos, ``start`` a head that fits its features.
+    Of validation only the half that may choose is looked at; where it certifies nothing, and so
+    is not ``halved``, all of it. Each ``run`` has chances of its own.
+
+    Raises:
+        BadData: a class has no photo to validate on.
+        BadBackbone: the recipe's backbone is no network that torch can train.
+        ForeignCheckpoint: the checkpoints belong to another recipe or to other photos.
+        TrainingDiverged: the loss was no number before any weights were worth keeping.
+    """
+    settings = recipe.tune
+    assert settings is not None  # noqa: S101 - the caller looked
+    torch.set_num_threads(threads)
+    keep_memory()
+    preprocess, model = _model(recipe, start, len(collected.manifest.labels))
+    state = State.of(model)
+    frozen = copied(weights(model))
+    what = _identity(collected, recipe, origin, run)
+    folder = home() / "training" / _digest(what)
+    kept = load_checkpoint(folder, of=what)
+    notes: list[str] = []
+    paths: tuple[Path, ...] = ()
+    if kept is not None:
+        state.restore(*kept)
+    if not state.place.finished:
+        photos, paths = _photos(source, collected, recipe, preprocess, threads, halved)
+        trainer = Trainer(photos, settings, state, seed=_seed(recipe, run))
+        trainer.resumed = kept[0] if kept else {}
+        notes = _train(trainer, folder, what, listen)
+    mix(model, frozen, settings.mix)
+    return Tuned(
+        backbone=_exported(model, recipe, origin, preprocess),
+        head=model.layers(),
+        epochs=tuple(state.epochs),
+        notes=tuple(notes),
+        leftovers=(folder, *paths),
+    )
+
+
+def helped(epochs: Sequence[Epoch]) -> bool:
+    """Return whether any pass was better on validation than the network was before them all."""
+    return any(epoch.best and (epoch.number or epoch.stage > 1) for epoch in epochs)
+
+
+def mix(model: Classifier, frozen: Weights, share: float) -> None:
+    """Go only a ``share`` of the way from the frozen weights to those that ``model`` has."""
+    with torch.no_grad():
+        for name, tensor in weights(model).items():
+            tensor.lerp_(frozen[name].to(tensor.device), 1 - share)
+
+
+def network_for(recipe: Recipe) -> tuple[Preprocess, Any]:
+    """Return how the recipe prepares a photo, and the network it trains."""
+    config, net = trainable(recipe.backbone, image_size=recipe.image_size, seed=recipe.seed)
+    preprocess = preprocess_of(config, recipe.image_size)
+    if recipe.resize is not None:
+        preprocess = replace(preprocess, mode=recipe.resize)
+    return preprocess, net
+
+
+def _model(recipe: Recipe, start: Layers, classes: int) -> tuple[Preprocess, Classifier]:
+    settings = recipe.tune
+    assert settings is not None  # noqa: S101 - the caller looked
+    preprocess, net = network_for(recipe)
+    if settings.batch_norm == "frozen":
+        net = folded(net, preprocess.size)
+    if settings.start == "random":
+        hidden = recipe.head.hidden if isinstance(recipe.head, Mlp) else ()
+        start = random_head((net.num_features, *hidden, classes), recipe.seed)
+    model = Classifier(net, start, settings.dropout)
+    if torch.cuda.is_available():
+        model.to("cuda")
+    else:
+        hurry(net)
+    return preprocess, model.to(memory_format=torch.channels_last)
+
+
+def _photos(
+    source: Source,
+    collected: Collected,
+    recipe: Recipe,
+    preprocess: Preprocess,
+    threads: int,
+    halved: bool,
+) -> tuple[Photos, tuple[Path, ...]]:
+    """Return what is learned from and measured on, and the files the pixels lie in."""
+    usable, labels = collected.usable, collected.manifest.labels
+    train = [photo for photo in usable if photo.split == "train"]
+    validation = [photo for photo in usable if photo.split == "val"]
+    choosing = [
+        photo for photo in validation if not halved or half(recipe.seed, photo.group) == "choose"
+    ]
+    chosen = choosing or validation
+    for label in labels:
+        if not any(photo.label == label for photo in chosen):
+            raise BadData(
+                f"no photo of {label!r} is left to validate on, which tells when to stop; add "
+                "photos of it, or ask for a larger share: --validation 0.2."
+            )
+    larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
+    files = [
+        pixels(source, part, how, threads=threads)
+        for part, how in ((train, larger), (chosen, preprocess))
+    ]
+    photos = Photos(
+        squares_NHWC=np.load(files[0], mmap_mode="r"),
+        labels_N=np.array([labels.index(photo.label or "") for photo in train]),
+        inputs_VHWC=np.load(files[1], mmap_mode="r"),
+        labels_V=np.array([labels.index(photo.label or "") for photo in chosen]),
+        preprocess=preprocess,
+    )
+    return photos, tuple(files)
+
+
+def _train(trainer: Trainer, folder: Path, what: dict[str, Any], listen: Listen) -> list[str]:
+    """Run the training, saving now and then; leave its best weights in the model."""
+    state, notes = trainer.state, []
+    saved = time.monotonic()
+    try:
+        for event in trainer:
+            listen(event)
+            if time.monotonic() - saved > SAVE_EVERY:
+                save_checkpoint(folder, state.tensors(), state.note(), of=what)
+                saved = time.monotonic()
+    except TrainingDiverged as error:
+        if not helped(state.epochs):
+            raise
+        notes.append(f"{error} The best weights until then were kept.")
+        state.place.finished = True
+    if state.place.parts > 1:
+        notes.append(f"memory was short: each batch went through in {state.place.parts} parts")
+    put(weights(state.model), state.best)
+    save_checkpoint(folder, state.tensors(), state.note(), of=what)
+    return notes
+
+
+def _exported(
+    model: Classifier, recipe: Recipe, origin: Backbone, preprocess: Preprocess
+) -> Backbone:
+    net = model.net.to("cpu", torch.float32).eval()
+    unhurry(net)
+    for parameter in net.parameters():
+        parameter.requires_grad = False
+    graph = export(net, preprocess, origin.name)
+    if recipe.precision == "fp16":
+        graph = half_precision(graph)
+    return replace(origin, onnx=graph, preprocess=preprocess)
+
+
+def _seed(recipe: Recipe, run: int) -> int:
+    """Return the seed of a run's chances; the first one's is the recipe's own."""
+    return (recipe.seed + run * APART) % 2**32
+
+
+def _identity(collected: Collected, recipe: Recipe, origin: Backbone, run: int) -> dict[str, Any]:
+    """Return what the checkpoints belong to, as plain values."""
+    return {
+        "run": run,
+        "recipe": replace(recipe, backbone=origin.name).to_json(),
+        "photos": collected.manifest.digest,
+        "backbone": origin.digest,
+        "torch": torch.__version__,  # another version adds up in another order
+    }
+
+
+def _digest(what: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def keep_memory() -> None:
+    """Let the C library keep the memory that tensors give back, where it is glibc.
+
+    Otherwise every large tensor is fresh pages, which the system has to clear one by one: a third
+    of a training step.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # another system, another allocator
+        mallopt = ctypes.CDLL(None).mallopt
+        for parameter, value in ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2**31 - 1)):
+            mallopt(parameter, value)

@@ -1,0 +1,1 @@
+"""Each format's bytes → its facts and its pixels: JPEG, PNG, TIFF, and what Pillow reads."""

@@ -1,0 +1,1 @@
+"""ONNX graphs as bytes: built, cut, spliced and looked into, without torch."""

@@ -1,0 +1,1 @@
+"""Rows → a calibrated head, its figures, and the bundle made of them."""

@@ -1,0 +1,289 @@
+"""A fit and its backbone → a bundle, after the whole graph has proved itself on real photos.
+
+Dimension key: N photos, K classes, D features, H W height and width, C colour.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from threadpoolctl import threadpool_limits
+
+from fursure.backbones.backbone import Backbone
+from fursure.bundle.bundle import Bundle, Golden, Seen, short_digests
+from fursure.bundle.meta import Meta
+from fursure.drawings.draw import draw, jpeg
+from fursure.engine import first_run, selftest
+from fursure.engine.network import Network
+from fursure.engine.openvino import OpenVino, Precision
+from fursure.engine.runtime import BULK, OnnxRuntime
+from fursure.errors import BadBackbone
+from fursure.features.collect import Collected
+from fursure.features.leakage import seen_among, unmeasured
+from fursure.graphs.graph import attach_head
+from fursure.heads.card import card
+from fursure.heads.fit import Fit
+from fursure.heads.strangers import Strangers, Worth, direction, set_aside
+from fursure.photos.decode import decode
+from fursure.photos.preprocess import Preprocess
+from fursure.recipe import Recipe
+from fursure.run import available_threads
+from fursure.splitting.split import spare
+from fursure.sureness.calibration import softmax
+from fursure.sureness.familiarity import Familiar, fit_familiar
+from fursure.sureness.readout import Readout
+from fursure.sureness.risk import RiskTable
+
+PROOF = 64  # photos that run through the whole graph before a bundle is accepted
+AGREEMENT = 0.02
+# mean over photos of the largest |difference| of a probability to the cached features' answer:
+# rounding in bf16 moves single photos of a hard task by 0.05, stale features move most of them
+MARGIN = 1.5  # another machine's bf16 may round worse than this one's
+UNMEASURED = 0.02  # bound between engines where only one is installed (architecture.md)
+
+
+DEFAULT_RISKS = (0.01, 0.02, 0.05, 0.1)  # the first that validation could certify is the default
+
+
+def assemble(
+    name: str,
+    collected: Collected,
+    backbone: Backbone,
+    found: Fit,
+    recipe: Recipe,
+    photos: Sequence[Image.Image],
+    rows: Sequence[int],
+    *,
+    origin: Backbone,
+    strangers: Strangers | None = None,
+) -> Bundle:
+    """Return the finished bundle.
+
+    ``photos`` are a few of the data set, decoded; ``rows`` say which of the collected ones.
+    ``origin`` is the backbone before any training of it, by which a repeated run knows its own.
+    ``strangers`` teach what is not familiar, and what that is worth is kept with the data.
+
+    Raises:
+        BadBackbone: the whole graph does not answer like the features it was trained on.
+    """
+    labels = collected.manifest.labels
+    model = attach_head(
+        backbone.onnx,
+        found.layers,
+        found.temperature,
+        labels=labels,
+        preprocess=backbone.preprocess,
+    )
+    golden = _golden(model, backbone.preprocess)
+    expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
+    with (
+        threadpool_limits(1, user_api="blas"),  # its threads and the engine's would spin in turn
+        ThreadPoolExecutor(1) as pool,  # the engines leave part of the second core idle
+    ):
+        familiarity = pool.submit(_familiar, collected, found, recipe, strangers, backbone, origin)
+        gap = _prove(
+            model,
+            backbone.preprocess,
+            photos,
+            expected_NK,
+            golden,
+            collected.engine,
+            joined=bool(backbone.parts),
+            few=len(collected.usable) < BULK,
+        )
+    familiar, worth = familiarity.result()
+    meta = Meta(
+        name=name,
+        labels=labels,
+        preprocess=backbone.preprocess,
+        features=collected.features_ND.shape[1],
+        temperature=found.temperature,
+        max_error=default_risk(found.risks),
+        risks=found.risks,
+        engine_gap=gap,
+        backbone=backbone.name,
+        licence=backbone.licence,
+        recipe=replace(recipe, backbone=origin.name).to_json(),  # its name, not its path
+        data=_described(collected, origin) | {"encoder": backbone.digest} | worth,
+        figures={"basis": found.basis, **found.evaluation.to_json()},
+        versions={
+            package: version(package) for package in ("fursure", "numpy", "onnx", "onnxruntime")
+        },
+    )
+    seen = {
+        split: short_digests(photo.sha256 for photo in collected.usable if photo.split == split)
+        for split in ("train", "val")
+    }
+    first_run.vouch(model)  # it ran here just now
+    return Bundle(
+        meta=meta,
+        model=model,
+        familiar=familiar,
+        seen=Seen(
+            training=seen["train"],
+            validation=seen["val"],
+            encoder=_seen_by_encoder(backbone, recipe, seen.values()),
+        ),
+        golden=golden,
+        card=card(meta),
+    )
+
+
+def _seen_by_encoder(
+    backbone: Backbone, recipe: Recipe, own: Iterable[NDArray[np.uint64]]
+) -> NDArray[np.uint64]:
+    """Return what the encoder has seen: what it had before, and if it was trained now, ours."""
+    before = np.array(sorted(backbone.seen), np.uint64)
+    return np.unique(np.concatenate([before, *(own if recipe.tune else ())]))
+
+
+def _familiar(
+    collected: Collected,
+    found: Fit,
+    recipe: Recipe,
+    strangers: Strangers | None,
+    backbone: Backbone,
+    origin: Backbone,
+) -> tuple[Familiar, dict[str, Any]]:
+    """Return the familiar reference set, calibrated on photos held out, and what strangers added.
+
+    Where the features are of a frozen network, trained on none of the photos, references hold each
+    other out.
+    """
+    labels, photos, first = collected.manifest.labels, collected.usable, backbone.familiar_from
+    frozen = first > 0 or backbone.digest == origin.digest
+    frozen &= not any(seen_among(photos, backbone.seen))
+    x_ND = collected.features_ND[:, first:]
+    train_N = np.array([photo.split == "train" for photo in photos]) & ~found.held_out_N
+    index = {label: number for number, label in enumerate(labels)}
+    labels_N = np.array([index[photo.label or ""] for photo in photos])
+
+    def fitted(
+        known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
+    ) -> Familiar:
+        familiar = fit_familiar(
+            x_ND[known_N],
+            labels_N[known_N],
+            x_ND[held_out_N],
+            groups=[
+                photo.group or photo.sha256
+                for photo, kept in zip(photos, known_N, strict=True)
+                if kept
+            ],
+            frozen=frozen,
+            readout=readout,
+            seed=recipe.seed,
+        )
+        return replace(familiar, threshold=recipe.known_lost)
+
+    plain = fitted(train_N, found.held_out_N, None)
+    if strangers is None:
+        return replace(plain, first=first), {}
+    strangers = replace(strangers, features_SD=strangers.features_SD[:, first:])
+    held_out_N = found.held_out_N
+    if not held_out_N.any():
+        rows = np.flatnonzero(train_N)
+        held_out_N = np.zeros(len(photos), bool)
+        held_out_N[rows] = set_aside([photos[row].group or "" for row in rows], recipe.seed)
+        train_N = train_N & ~held_out_N
+    teaching_SD = strangers.features_SD[strangers.taught(recipe.seed)]
+    readout = direction(x_ND[train_N], teaching_SD, recipe.seed)
+    sharp = fitted(train_N, held_out_N, readout)
+    worth = Worth.of(strangers, recipe.seed, sharp, plain)
+    chosen = sharp if worth.used else plain
+    return replace(chosen, first=first), {"strangers": worth.to_json()}
+
+
+def _golden(model: bytes, preprocess: Preprocess) -> Golden:
+    """Return a drawn JPEG and a second drawing, with ONNX Runtime's answers to both."""
+    data = jpeg(draw("cat", seed=1))
+    first_HWC = preprocess(decode(data, name="golden", min_side=preprocess.min_side).image)
+    pixels_NHWC = np.stack([first_HWC, preprocess(draw("dog", seed=2))])
+    return Golden(
+        jpeg=data,
+        digest=hashlib.sha256(first_HWC.tobytes()).hexdigest(),
+        pixels_NHWC=pixels_NHWC,
+        probs_NK=np.asarray(OnnxRuntime(model, threads=1)(pixels_NHWC)["probs"]),
+    )
+
+
+def _prove(
+    model: bytes,
+    preprocess: Preprocess,
+    photos: Sequence[Image.Image],
+    expected_NK: NDArray[np.floating],
+    golden: Golden,
+    engine: str,
+    *,
+    joined: bool,
+    few: bool,
+) -> float:
+    """Run real photos through the whole graph and return the bound between engines.
+
+    The graph must answer like the cached features it was trained on, by the engine that computed
+    them; so what `train` prints from the cache is what the bundle does. Where photos were many,
+    OpenVINO's gap is measured whichever engine computed them: it is what will answer many.
+    """
+    network = Network(OnnxRuntime(model, threads=available_threads()), preprocess)
+    default_NK, own_NK = _probs(network, photos, golden), None
+    if (precision := _openvino_for(model, engine, joined=joined, few=few)) is not None:
+        own = OpenVino(model, threads=available_threads(), precision=precision)
+        own_NK = _probs(Network(own, preprocess), photos, golden)
+    computed_NK = default_NK if own_NK is None or "openvino" not in engine else own_NK
+    gap = float(np.abs(computed_NK[: len(photos)] - expected_NK).max(axis=1).mean())
+    if not gap <= AGREEMENT:
+        raise BadBackbone(
+            f"the finished network differs from the features it was trained on by {gap:.3f} in a "
+            "probability on average. `fursure cache clear` removes features that may be stale."
+        )
+    if own_NK is None:
+        return UNMEASURED
+    return max(UNMEASURED, MARGIN * float(np.abs(own_NK - default_NK).max()))
+
+
+def _openvino_for(model: bytes, engine: str, *, joined: bool, few: bool) -> Precision | None:
+    """Return the precision in which OpenVINO may run the whole graph here; None: not at all."""
+    if "openvino" not in engine and few:
+        return None
+    if "openvino" not in engine or joined:  # parts passed in a child process, each alone
+        return selftest.verdict(model).precision
+    precision: Precision = "bf16" if engine.endswith("bf16") else "f32"
+    selftest.vouch(model, precision)  # its encoder passed there; the head is one more layer
+    return precision
+
+
+def _probs(network: Network, photos: Sequence[Image.Image], golden: Golden) -> NDArray[np.float32]:
+    golden_NK = network.session(golden.pixels_NHWC)["probs"]
+    return np.concatenate([network(photos)["probs"], golden_NK])
+
+
+def default_risk(risks: RiskTable) -> float:
+    """Return the risk that holds where a user asks for none: the least one that was certified."""
+    certified = (risk for risk in DEFAULT_RISKS if risks.threshold_for(risk) is not None)
+    return next(certified, DEFAULT_RISKS[0])
+
+
+def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
+    """Return what the bundle says of the photos: how many of what, and no name of any."""
+    counts: dict[str, dict[str, int]] = {}
+    for photo in collected.usable:
+        splits = counts.setdefault(photo.label or "", {})
+        splits[photo.split or ""] = splits.get(photo.split or "", 0) + 1
+    spared = sum(map(spare, collected.manifest.photos))
+    return {
+        "digest": collected.manifest.digest,
+        "photos": counts,
+        "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
+        "seen_by_encoder": unmeasured(collected.manifest, backbone.seen),
+        "spare": spared,  # training photos beyond the recipe's limit
+        "near_duplicates": len(collected.usable) - len({photo.group for photo in collected.usable}),
+        "engine": collected.engine,
+        "features": list(collected.caches),  # file names: who has them knows what training saw
+        "backbone": backbone.digest,
+    }

@@ -1,0 +1,82 @@
+"""Classes as they were read → a refusal, where one of them cannot be learned."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from fursure.dataset.manifest import Photo
+from fursure.dataset.naming import RESERVED
+from fursure.errors import BadData, TooFewPhotos, counted
+from fursure.splitting.split import SMALLEST_CLASS
+
+ALIKE = 5  # photos a picture, on average, from which a class is told to be copies of a few
+TOLD = 10  # photos of a class that such a word needs
+
+
+def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
+    """Refuse a data set that cannot be learned from.
+
+    Raises:
+        BadData: there are fewer than two classes, or one has no photo to train on.
+        TooFewPhotos: a class has too few photos that are not near-duplicates of each other.
+    """
+    if len(labels) < 2:
+        what = f"only one class, {labels[0]!r}" if labels else "no class"
+        raise BadData(f"there is {what}; a classifier needs photos of at least two.")
+    counts = Counter(photo.label for photo in photos)
+    pictures = _pictures(photos)
+    for label in labels:
+        different = len(pictures[label])
+        if different < SMALLEST_CLASS:
+            copies = counts[label] - different
+            raise TooFewPhotos(label, found=different, needed=SMALLEST_CLASS, copies=copies)
+    _refuse_untaught(photos, labels)
+
+
+def refuse_reserved(labels: Iterable[str]) -> None:
+    """Refuse a class that is called like an answer that is none.
+
+    Raises:
+        BadData: there is one; the figures would take it for "stranger" or "unsure".
+    """
+    for label in labels:
+        if label.casefold() in RESERVED:
+            raise BadData(
+                f"a class cannot be called {label!r}: that is what a model answers where it names "
+                f"no class. Rename its folder, or train with --rename '{label}=another name'."
+            )
+
+
+def about_classes(photos: Iterable[Photo]) -> Iterator[str]:
+    """Yield which classes are copies of a few pictures."""
+    photos = list(photos)
+    counts = Counter(photo.label for photo in photos)
+    for label, groups in _pictures(photos).items():
+        if counts[label] >= max(TOLD, ALIKE * len(groups)):
+            pictures = counted(
+                len(groups),
+                "picture and copies of it: a model learns that picture",
+                "pictures and copies of them: a model learns those pictures",
+            )
+            yield f"the {counts[label]} photos of class {label!r} are {pictures}, not the class"
+
+
+def _pictures(photos: Iterable[Photo]) -> defaultdict[str | None, set[str]]:
+    """Return the near-duplicate groups of each class."""
+    digests: defaultdict[str | None, set[str]] = defaultdict(set)
+    for photo in photos:
+        digests[photo.label].add(photo.group)
+    return digests
+
+
+def _refuse_untaught(photos: Iterable[Photo], labels: Sequence[str]) -> None:
+    """Refuse a class that lies in other parts of a split than the one that teaches."""
+    parts: defaultdict[str | None, Counter[str | None]] = defaultdict(Counter)
+    for photo in photos:
+        parts[photo.label][photo.split] += 1
+    for label in labels:
+        if not parts[label]["train"] and not parts[label][None]:
+            shares = ", ".join(f"{count} for {part}" for part, count in parts[label].items())
+            raise BadData(
+                f"class {label!r} has no photo to train on ({shares}): a model would know its "
+                "name and nothing else. Add photos of it for training, or leave that class out."
+            )

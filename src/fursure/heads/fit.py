@@ -1,0 +1,284 @@
+"""Features, labels and splits → a head, its calibration, its risks, and honest figures.
+
+With enough photos a held-out split chooses, certifies and tests. With few, every photo is
+predicted by a head that never saw it or its near-duplicates (stratified, grouped
+cross-validation), those predictions give the figures, and the head is trained on all of them.
+
+Dimension key: N photos, D features, K classes, S candidates (strengths or epochs).
+"""
+
+from collections.abc import Container, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fursure.dataset.manifest import Photo
+from fursure.errors import BadData
+from fursure.features.leakage import check_measurable, seen_among
+from fursure.graphs.layers import Layers
+from fursure.heads.heads import Candidate, candidates
+from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.figures import log_losses
+from fursure.recipe import LogisticRegression, Recipe
+from fursure.splitting.split import folds, half
+from fursure.sureness.calibration import fit_temperature, softmax
+from fursure.sureness.risk import RiskTable, risk_table
+
+Features = NDArray[np.float32]  # (N, D)
+Labels = NDArray[np.integer]  # (N,)
+WIDER = 1.2  # times: what folds share, measured by benchmarks/small_data.py
+PATIENCE = 1  # strengths without a better validation log loss, before the path ends
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """A trained head and everything measured on the way."""
+
+    layers: Layers
+    knob: float  # the strength or epoch chosen
+    temperature: float
+    risks: RiskTable
+    evaluation: Evaluation
+    basis: Literal["test photos", "cross-validation"]  # what the figures were measured on
+    curve: tuple[tuple[float, float], ...]  # (knob, validation log loss in nats per photo)
+    held_out_N: NDArray[np.bool_]  # validation photos, which calibrate familiarity; may be none
+    tested_M: NDArray[np.intp]  # rows of the photos that the figures were measured on
+    tested_MK: NDArray[np.floating]  # calibrated probabilities of those
+
+
+def fit(
+    photos: Sequence[Photo],
+    features_ND: Features,
+    labels: Sequence[str],
+    recipe: Recipe,
+    *,
+    head: Layers | None = None,
+    out_of_fold_NK: NDArray[np.floating] | None = None,
+    seen: Container[int] = frozenset(),
+) -> Fit:
+    """Train the recipe's head on the photos marked train and measure it on the others.
+
+    ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing. A
+    ``head`` that was trained with its network is only calibrated and measured; where figures come
+    from cross-validation, on the logits ``out_of_fold_NK`` of networks that had not seen the photo
+    (`fold_numbers`). Photos that the encoder has ``seen`` may train, but nothing is measured on
+    them.
+
+    Raises:
+        TooFewPhotos: a class is too small to hold anything out.
+    """
+    task = _Task.of(photos, features_ND, labels, recipe, head=head, seen=seen)
+    if is_divided(photos):
+        fitted = task.by_splits()
+    else:
+        fitted = task.by_folds(None if out_of_fold_NK is None else out_of_fold_NK[task.order_N])
+    held_out_N = np.zeros(len(photos), bool)
+    held_out_N[task.order_N] = fitted.held_out_N  # back in the order of the caller
+    return replace(fitted, held_out_N=held_out_N, tested_M=task.order_N[fitted.tested_M])
+
+
+def is_divided(photos: Sequence[Photo]) -> bool:
+    """Return whether figures come from a split; if not, from cross-validation.
+
+    The split says which: where photos were plenty, a limit may have left few to train on.
+    """
+    return any(photo.split == "val" for photo in photos)
+
+
+def first_head(
+    photos: Sequence[Photo], features_ND: Features, labels: Sequence[str], recipe: Recipe
+) -> Layers:
+    """Return the head with which a network begins to train: chosen on validation, not measured."""
+    return _Task.of(photos, features_ND, labels, recipe).chosen()[0].layers
+
+
+def fold_numbers(
+    photos: Sequence[Photo], labels: Sequence[str], recipe: Recipe
+) -> NDArray[np.int64]:
+    """Return the fold (N,) that each photo is held out in; -1 for the user's own test photos."""
+    groups = [{photo.group for photo in photos if photo.label == label} for label in labels]
+    mine_N = np.array([photo.split != "test" for photo in photos])
+    mine = [photo for photo in photos if photo.split != "test"]
+    fold_N = np.full(len(photos), -1)
+    fold_N[mine_N] = folds(mine, seed=recipe.seed, k=max(2, min(recipe.folds, *map(len, groups))))
+    return fold_N
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    photos: Sequence[Photo]
+    given_ND: Features  # in the caller's order: a copy of all costs a tenth of a second
+    order_N: NDArray[np.intp]  # rows of ``given_ND``, one a photo
+    labels_N: Labels
+    labels: tuple[str, ...]
+    recipe: Recipe
+    head: Layers | None  # trained already
+    seen: Container[int]  # by the encoder, as short digests
+
+    @classmethod
+    def of(
+        cls,
+        photos: Sequence[Photo],
+        features_ND: Features,
+        labels: Sequence[str],
+        recipe: Recipe,
+        *,
+        head: Layers | None = None,
+        seen: Container[int] = frozenset(),
+    ) -> "_Task":
+        """Put the photos into an order that does not depend on the caller's."""
+        order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
+        photos = [photos[row] for row in order]
+        index = {label: number for number, label in enumerate(labels)}
+        labels_N = np.array([index[photo.label or ""] for photo in photos])
+        order_N = np.array(order, np.intp)
+        return cls(photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, seen)
+
+    def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
+        return self.given_ND[self.order_N[chosen_N]]
+
+    def by_splits(self) -> Fit:
+        """Choose on one half of validation, certify on the other, test on the test photos."""
+        splits_N = np.array([photo.split for photo in self.photos])
+        test_N = splits_N == "test"
+        choose_N, certify_N = self._halves()
+        best, curve = self.chosen()
+        temperature = fit_temperature(
+            best.layers(self._features(choose_N)), self.labels_N[choose_N]
+        )
+        certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
+        test_NK = softmax(best.layers(self._features(test_N)), temperature)
+        return Fit(
+            layers=best.layers,
+            knob=best.knob,
+            temperature=temperature,
+            risks=_certified(certify_NK, self.labels_N[certify_N]),
+            evaluation=evaluate(test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed),
+            basis="test photos",
+            curve=curve,
+            held_out_N=splits_N == "val",
+            tested_M=np.flatnonzero(test_N),
+            tested_MK=test_NK,
+        )
+
+    def _halves(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Return which photos of validation choose, and which certify."""
+        val_N = np.array([photo.split == "val" for photo in self.photos])
+        halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
+        return _never_empty(val_N & (halves_N == "choose"), val_N & (halves_N == "certify"), val_N)
+
+    def chosen(self) -> tuple[Candidate, tuple[tuple[float, float], ...]]:
+        """Return the head that answers best for the photos that choose, and the path to it."""
+        train_N = np.array([photo.split == "train" for photo in self.photos])
+        choose_N, _ = self._halves()
+        choose_ND = self._features(choose_N)
+        best_loss, best, curve, stale = np.inf, None, [], 0
+        for candidate in self._candidates(train_N):
+            logits_NK = candidate.layers(choose_ND)
+            loss = float(log_losses(softmax(logits_NK), self.labels_N[choose_N]).mean())
+            curve.append((candidate.knob, loss))
+            stale += 1
+            if loss < best_loss:
+                best_loss, best, stale = loss, candidate, 0
+            if stale >= self._patience():
+                break
+        if best is None:
+            raise BadData("every head's validation loss was not a number; a feature may be broken.")
+        return best, tuple(curve)
+
+    def by_folds(self, logits_NK: NDArray[np.floating] | None) -> Fit:
+        """Predict each photo out of fold; choices for a fold are made on the other folds.
+
+        Where networks were trained once a fold, ``logits_NK`` are their predictions.
+        """
+        given_N = np.array([photo.split == "test" for photo in self.photos])  # by the user
+        rows = np.flatnonzero(~given_N)
+        mine = [self.photos[int(row)] for row in rows]
+        fold_M = fold_numbers(self.photos, self.labels, self.recipe)[rows]
+        check_measurable(mine, self.seen)
+        fresh_M = ~np.array(seen_among(mine, self.seen), bool)
+        knobs, logits_SMK = (
+            self._out_of_fold(rows, fold_M) if logits_NK is None else ([0.0], logits_NK[None, rows])
+        )
+        labels_M = self.labels_N[rows]
+
+        loss_SM = np.stack([log_losses(softmax(logits_MK), labels_M) for logits_MK in logits_SMK])
+        probs_MK = np.zeros(logits_SMK.shape[1:])
+        for fold in np.unique(fold_M):
+            here_M = fold_M == fold
+            other_M = fresh_M & ~here_M
+            chosen = int(loss_SM[:, other_M].mean(axis=1).argmin())
+            others = logits_SMK[chosen]
+            temperature = fit_temperature(others[other_M], labels_M[other_M])
+            probs_MK[here_M] = softmax(others[here_M], temperature)
+        loss_S = loss_SM[:, fresh_M].mean(axis=1)
+        chosen = int(loss_S.argmin())
+        final = self._trained_to(~given_N, knobs[chosen])
+        temperature = fit_temperature(logits_SMK[chosen][fresh_M], labels_M[fresh_M])
+        tested, tested_MK = rows[fresh_M], probs_MK[fresh_M]
+        if given_N.any():
+            tested = np.flatnonzero(given_N)
+            tested_MK = softmax(final(self._features(given_N)), temperature)
+        certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
+        certify_M &= fresh_M
+        evaluation = evaluate(tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed)
+        return Fit(
+            layers=final,
+            knob=knobs[chosen],
+            temperature=temperature,
+            risks=_certified(probs_MK[certify_M], labels_M[certify_M]),
+            # Heads of different folds share most of their photos, so their mistakes do not come as
+            # independently as an interval takes them to.
+            evaluation=evaluation if given_N.any() else evaluation.widened(WIDER),
+            basis="test photos" if given_N.any() else "cross-validation",
+            curve=tuple(zip(knobs, loss_S.tolist(), strict=True)),
+            held_out_N=np.zeros(len(self.photos), bool),
+            tested_M=tested,
+            tested_MK=tested_MK,
+        )
+
+    def _out_of_fold(
+        self, rows: NDArray[np.intp], fold_M: NDArray[np.integer]
+    ) -> tuple[list[float], NDArray[np.float32]]:
+        """Return the knobs and the logits (S, M, K) of every candidate, each out of fold."""
+        knobs: list[float] = []
+        logits: list[NDArray[np.float32]] = []
+        for fold in np.unique(fold_M):
+            held_M = fold_M == fold
+            train_N = np.zeros(len(self.photos), bool)
+            train_N[rows[~held_M]] = True
+            for number, candidate in enumerate(self._candidates(train_N)):
+                if number == len(knobs):
+                    knobs.append(candidate.knob)
+                    logits.append(np.zeros((len(rows), len(self.labels)), np.float32))
+                logits[number][held_M] = candidate.layers(self.given_ND[self.order_N[rows[held_M]]])
+        return knobs, np.stack(logits)
+
+    def _candidates(self, train_N: NDArray[np.bool_]) -> Iterator[Candidate]:
+        if self.head is not None:
+            return iter([Candidate(0.0, self.head)])
+        head, seed = self.recipe.head, self.recipe.seed
+        x_ND, labels_N = self._features(train_N), self.labels_N[train_N]
+        return candidates(head, x_ND, labels_N, len(self.labels), seed=seed)
+
+    def _trained_to(self, train_N: NDArray[np.bool_], knob: float) -> Layers:
+        return next(
+            candidate.layers for candidate in self._candidates(train_N) if candidate.knob == knob
+        )
+
+    def _patience(self) -> int:
+        head = self.recipe.head
+        return PATIENCE if isinstance(head, LogisticRegression) else head.patience
+
+
+def _certified(probs_NK: NDArray[np.floating], labels_N: Labels) -> RiskTable:
+    return risk_table(probs_NK.max(axis=1), probs_NK.argmax(axis=1) == labels_N)
+
+
+def _never_empty(
+    choose_N: NDArray[np.bool_], certify_N: NDArray[np.bool_], both_N: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Let both halves be all of validation where chance left one without a photo."""
+    return (choose_N, certify_N) if choose_N.any() and certify_N.any() else (both_N, both_N)

@@ -1,0 +1,1 @@
+"""Photos → fingerprints → groups of near-duplicates → train, validation and test."""

@@ -1,0 +1,221 @@
+"""Listed photos → fingerprinted photos, and on the same decode whatever else wants the pixels.
+
+A photo is read once and decoded at most once: its digest says what is known already, and the
+decoded pixels go to the fingerprint and, when asked for, to every encoder that lacks it. Only a
+large photo that two encoders need at different scales is decoded for each, so that what an
+encoder's cache holds does not depend on what ran beside it.
+
+Dimension key: N photos, V views of a photo, D features.
+"""
+
+import hashlib
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar, final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from fursure.dataset.listing import Source
+from fursure.dataset.manifest import Photo
+from fursure.errors import BadImage
+from fursure.formats.jpeg import reduction
+from fursure.parallel import chunked, in_order
+from fursure.photos.decode import LIMITS, Decoded, decode
+from fursure.photos.preprocess import COMMON_SIDE
+from fursure.photos.statistics import Facts, measure
+from fursure.splitting.fingerprint import crops, phash, thumbnail
+
+Value = TypeVar("Value")
+Vector = NDArray[np.float32]  # (D,)
+CHUNK = 32  # photos a worker takes at a time: few enough to stay smooth, many enough to batch
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """What a photo looks like: its size and the hashes of its views, in 120 bytes."""
+
+    width: int  # pixels, upright
+    height: int  # pixels, upright
+    views: bytes  # little-endian 64-bit hashes: the photo, its mirror image, its crops
+
+
+def views_of(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
+    """Return the hashes (N, V) of every view: the photo, its mirror image, its crops."""
+    joined = b"".join(fingerprint.views for fingerprint in prints)
+    return np.frombuffer(joined, "<u8").reshape(len(prints), -1).astype(np.uint64)
+
+
+class Store(Protocol[Value]):
+    """What was computed before, by digest: `fursure.features.cache`, or `Memory` in tests."""
+
+    def many(self, digests: Iterable[str]) -> dict[str, Value]:
+        """Return the values held, of those asked for."""
+        ...
+
+    def update(self, values: Mapping[str, Value], /) -> None:
+        """Keep more values, all of them or none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """An encoder's side of a scan: what turns photos into features, and what it has already."""
+
+    encode: Callable[[Sequence[Image.Image]], NDArray[np.float32]]  # photos -> (N, D)
+    cache: Store[Vector]
+    min_side: int = COMMON_SIDE  # pixels that the decoding of its photos keeps
+
+
+@dataclass(frozen=True, slots=True)
+class Scanned:
+    """One photo after its scan; one that cannot be used has a reason and nothing else."""
+
+    photo: Photo
+    fingerprint: Fingerprint | None = None
+    features_D: Vector | None = None  # of all encoders, side by side; None too where there are none
+    facts: Facts | None = None  # None too where nobody asked
+
+
+def scan(
+    source: Source,
+    photos: Sequence[Photo],
+    known: Store[Fingerprint],
+    *,
+    encodings: Sequence[Encoding] = (),
+    facts: Store[Facts] | None = None,
+    min_side: int = COMMON_SIDE,
+    threads: int = 2,
+) -> Iterator[list[Scanned]]:
+    """Yield ``photos`` in order, chunk by chunk, with digest, size, fingerprint and features.
+
+    What is found is stored in ``known``, in the encoders' caches and in ``facts`` (without which
+    none are measured) before its chunk is yielded, so an interrupted scan continues where it
+    stopped.
+    """
+    worker = _Worker(source, known, encodings, facts, min_side)
+    # One thread more than cores: while one waits for the disk or for Python, the others compute.
+    yield from in_order(worker, chunked(photos, CHUNK), threads=threads + 1)
+
+
+@final
+class _Pictures:
+    """The photos of a chunk, decoded when they are asked for, each once a scale."""
+
+    def __init__(self, data: Mapping[str, bytes], names: Mapping[str, str]) -> None:
+        self._data, self._names = data, names
+        self._made: dict[str, dict[int, Decoded]] = {digest: {} for digest in data}  # by scale
+        self.bad: dict[str, str] = {}  # why a photo cannot be decoded, by digest
+
+    def lacking(self, held: Container[str], min_side: int) -> dict[str, Decoded]:
+        """Return the photos that are not ``held``, by digest, without the bad ones."""
+        pictures = {key: self._at(key, min_side) for key in self._data if key not in held}
+        return {key: picture for key, picture in pictures.items() if picture is not None}
+
+    def _at(self, digest: str, min_side: int) -> Decoded | None:
+        made = self._made[digest]
+        for picture in made.values():
+            scale = reduction((picture.width, picture.height), min_side)
+            if scale in made:
+                return made[scale]
+        if digest in self.bad:
+            return None
+        try:
+            picture = decode(self._data[digest], name=self._names[digest], min_side=min_side)
+        except BadImage as error:
+            self.bad[digest] = error.reason
+            return None
+        made[reduction((picture.width, picture.height), min_side)] = picture
+        return picture
+
+
+@dataclass(frozen=True, slots=True)
+class _Worker:
+    """Everything that happens to one chunk, on one thread."""
+
+    source: Source
+    known: Store[Fingerprint]
+    encodings: Sequence[Encoding]
+    facts: Store[Facts] | None
+    min_side: int  # pixels that the decoding keeps for fingerprints and facts
+
+    def __call__(self, photos: list[Photo]) -> list[Scanned]:
+        rows, data = self._read(photos)
+        pictures = _Pictures(data, {row.sha256: row.path for row in rows})
+        prints = self.known.many(data)
+        prints |= self._fingerprint(pictures.lacking(prints, self.min_side))
+        features = [_features(encoding, data, pictures) for encoding in self.encodings]
+        facts = self._facts(data, pictures)
+        return [_scanned(row, pictures.bad, prints, features, facts) for row in rows]
+
+    def _read(self, photos: list[Photo]) -> tuple[list[Photo], dict[str, bytes]]:
+        """Return the photos with their digests, and the bytes of each digest."""
+        rows, data = [], {}
+        for photo in photos:
+            if photo.reason is not None:  # the listing ruled it out: a missing file, say
+                rows.append(photo)
+                continue
+            try:
+                content = self.source.read(photo.path, LIMITS.bytes)
+            except BadImage as error:
+                rows.append(replace(photo, reason=error.reason))
+                continue
+            digest = hashlib.sha256(content).hexdigest()
+            data[digest] = content
+            rows.append(replace(photo, sha256=digest))
+        return rows, data
+
+    def _fingerprint(self, decoded: Mapping[str, Decoded]) -> dict[str, Fingerprint]:
+        if not decoded:
+            return {}
+        greys_N3232 = np.stack([thumbnail(picture.image) for picture in decoded.values()])
+        views_NV = np.column_stack([*phash(greys_N3232), crops(greys_N3232)]).astype("<u8")
+        made = {
+            digest: Fingerprint(picture.width, picture.height, views_V.tobytes())
+            for (digest, picture), views_V in zip(decoded.items(), views_NV, strict=True)
+        }
+        self.known.update(made)
+        return made
+
+    def _facts(self, data: Mapping[str, bytes], pictures: _Pictures) -> dict[str, Facts]:
+        if self.facts is None:
+            return {}
+        held = self.facts.many(data)
+        decoded = pictures.lacking(held, self.min_side)
+        made = {digest: measure(picture, len(data[digest])) for digest, picture in decoded.items()}
+        if made:
+            self.facts.update(made)
+        return held | made
+
+
+def _features(
+    encoding: Encoding, data: Mapping[str, bytes], pictures: _Pictures
+) -> dict[str, Vector]:
+    """Return one encoder's features of a chunk's photos, encoding those that its cache lacks."""
+    held = encoding.cache.many(data)
+    decoded = pictures.lacking(held, encoding.min_side)
+    if not decoded:
+        return held
+    features_ND = encoding.encode([picture.image for picture in decoded.values()])
+    # Rounded as the cache keeps them, so that a resumed run goes on with the same bits.
+    rounded_ND = features_ND.astype(np.float16).astype(np.float32)
+    made = dict(zip(decoded, rounded_ND, strict=True))
+    encoding.cache.update(made)
+    return held | made
+
+
+def _scanned(
+    row: Photo,
+    bad: Mapping[str, str],
+    prints: Mapping[str, Fingerprint],
+    features: Sequence[Mapping[str, Vector]],
+    facts: Mapping[str, Facts],
+) -> Scanned:
+    if row.sha256 in bad:
+        return Scanned(replace(row, reason=bad[row.sha256]))
+    if (fingerprint := prints.get(row.sha256)) is None:
+        return Scanned(row)
+    sized = replace(row, width=fingerprint.width, height=fingerprint.height)
+    vectors = [part[row.sha256] for part in features]
+    joined_D = np.concatenate(vectors) if vectors else None
+    return Scanned(sized, fingerprint, joined_D, facts.get(row.sha256))

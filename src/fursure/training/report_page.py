@@ -1,0 +1,95 @@
+"""A finished training → the report page beside its model, from what is in memory already.
+
+Dimension key: N photos, M photos tested.
+"""
+
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+
+from fursure.bundle.bundle import Bundle
+from fursure.dataset.manifest import Photo
+from fursure.dataset.sources import open_source
+from fursure.errors import counted
+from fursure.evaluation.evaluate import MAPPED, Evaluated, Rows
+from fursure.evaluation.gallery import Trained
+from fursure.evaluation.report_page import About, named, write_report
+from fursure.metrics.intervals import proportion
+from fursure.training.learn import Learned
+
+
+def training_report(
+    page: Path, bundle: Bundle, learned: Learned, data: str | PathLike[str]
+) -> None:
+    """Write the page of the photos that the model's figures were measured on.
+
+    Raises:
+        MissingExtra: jinja2 is not installed.
+    """
+    photos, features_ND = learned.collected.usable, learned.collected.features_ND
+    rows = _rows(bundle, learned)
+    wrong = [
+        answer != bundle.meta.labels[label]
+        for answer, label in zip(rows.answers, rows.labels_N.tolist(), strict=True)
+        if answer not in {"unsure", "stranger"}
+    ]
+    folded = learned.found.basis == "cross-validation"
+    evaluated = Evaluated(
+        evaluation=learned.found.evaluation,
+        rows=rows,
+        answered=proportion(len(wrong), len(rows.answers)),
+        answered_wrong=proportion(sum(wrong), len(wrong)) if wrong else None,
+        strangers=proportion(rows.answers.count("stranger"), len(rows.answers)),
+        failed=tuple(
+            (photo.path, photo.reason)
+            for photo in learned.collected.manifest.photos
+            if photo.reason
+        ),
+    )
+    split = [row for row, photo in enumerate(photos) if photo.split == "train"]
+    about = About(
+        data=f"trained and measured on {named(data)}",
+        basis="photos, each judged by a model that had not seen it"
+        if folded
+        else "test photos it had not seen",
+        facts={
+            "Measured on": f"{named(data)}, {counted(len(rows.paths), 'photo')} "
+            f"({learned.found.basis})"
+        },
+        curves=learned.curves(),
+    )
+    trained: Trained | str = "with so few photos each was of training for the others"
+    if not folded and split:
+        trained = Trained(
+            source=open_source(data),
+            photos=[photos[row] for row in split],
+            features_MD=features_ND[split],
+        )
+    write_report(page, bundle, evaluated, data, about, trained=trained, overwrite=True)
+
+
+def _rows(bundle: Bundle, learned: Learned) -> Rows:
+    found, labels = learned.found, bundle.meta.labels
+    rows_M = found.tested_M.tolist()
+    photos: list[Photo] = [learned.collected.usable[row] for row in rows_M]
+    features_MD = learned.collected.features_ND[rows_M]
+    familiarity_M = bundle.familiar.familiarity(features_MD)
+    probs_MK = np.asarray(found.tested_MK, np.float64)
+    threshold = bundle.threshold()
+    return Rows(
+        paths=tuple(photo.path for photo in photos),
+        labels_N=np.array([labels.index(photo.label or "") for photo in photos]),
+        probs_NK=probs_MK,
+        answers=tuple(
+            bundle.answer(
+                labels[int(probs_K.argmax())], float(probs_K.max()), float(familiar), threshold
+            )
+            for probs_K, familiar in zip(probs_MK, familiarity_M, strict=True)
+        ),
+        familiarity_N=np.asarray(familiarity_M, np.float64),
+        features={
+            row: features_MD[row].astype(np.float16)
+            for row in range(0, len(rows_M), max(1, len(rows_M) // MAPPED))
+        },
+    )

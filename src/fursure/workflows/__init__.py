@@ -1,1 +1,0 @@
-"""The story of each command on one screen, made of the parts below."""
