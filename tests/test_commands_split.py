@@ -20,7 +20,7 @@ from samples import encoder_graph
 from fursure.backbones.backbone import Backbone
 from fursure.commands.api import train
 from fursure.commands.split import Arrays, Folders, split
-from fursure.commands.split_folder import claim
+from fursure.commands.split_folder import claim_split_folder
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest, Split
 from fursure.drawings.draw import draw, jpeg
@@ -266,7 +266,7 @@ def test_a_photo_that_changes_meanwhile_is_not_copied(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def meanwhile(*args: Any, **knobs: Any) -> None:
-        claim(*args, **knobs)
+        claim_split_folder(*args, **knobs)
         for path in photos.rglob("*.jpg"):
             path.write_bytes(jpeg(draw("cat", 999)))
 

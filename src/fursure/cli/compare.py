@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fursure.compare.compare import Ladder
 
 
-@click.command()
+@click.command("compare")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("recipes", metavar="[RECIPE]...", nargs=-1)
 @click.option(
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 @options.labelled
 @options.working
 @click.pass_context
-def compare(
+def compare_command(
     ctx: click.Context,
     /,
     data: Path,
@@ -76,12 +76,12 @@ def compare(
     worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A recipe that
     fails is a row with its reason, and the exit code is 3.
     """
-    from fursure.compare.compare import compare as work
+    from fursure.compare.compare import compare
     from fursure.features.division import Shares
     from fursure.metrics.ladder import Failed
 
     run = options.run_from(knobs, quiet=quiet)
-    ladder = work(
+    ladder = compare(
         options.dataset_from(data, knobs),
         output,
         _named(recipes, knobs["backbone"], knobs["minutes"], run.say),
@@ -124,10 +124,10 @@ def _as_json(ladder: "Ladder") -> list[str]:
 
 def _as_text(ladder: "Ladder", threads: int) -> list[str]:
     from fursure.metrics.ladder import Rung
-    from fursure.report.ladder import table
+    from fursure.report.ladder import ladder_table
 
     engines = sorted({rung.engine for rung in ladder.rungs if isinstance(rung, Rung)})
-    lines = [ladder.title, *table(ladder.rungs)]
+    lines = [ladder.title, *ladder_table(ladder.rungs)]
     if ladder.verdict is not None:
         lines += [
             f"training: as from an empty cache; ms/photo: {' and '.join(engines)}, on "

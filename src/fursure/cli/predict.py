@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 
 
-@click.command()
+@click.command("predict")
 @click.argument("photos", nargs=-1, required=True)
 @click.option("-m", "--model", help="A .fursure file. [default: pets, cats and dogs]")
 @click.option(
@@ -35,7 +35,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 @options.max_error
 @options.working
 @click.pass_context
-def predict(
+def predict_command(
     ctx: click.Context,
     /,
     photos: tuple[str, ...],

@@ -5,10 +5,10 @@ import click
 from fursure.cli import options
 
 
-@click.command()
+@click.command("recipes")
 @click.argument("name", required=False)
 @options.as_json
-def recipes(name: str | None, as_json: bool) -> None:
+def recipes_command(name: str | None, as_json: bool) -> None:
     """List the named recipes, or print one as TOML.
 
     `fursure recipes NAME > mine.toml` writes a file to change, and `fursure train --recipe

@@ -8,7 +8,7 @@ import click
 from fursure.cli import options
 
 
-@click.command()
+@click.command("serve")
 @click.argument("models", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -57,7 +57,7 @@ from fursure.cli import options
 @options.max_error
 @options.engine
 @options.threads
-def serve(
+def serve_command(
     models: tuple[str, ...],
     host: str,
     port: int,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
 
 
-@click.command()
+@click.command("train")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path),
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.labelled
 @options.working
-def train(
+def train_command(
     data: Path,
     output: Path | None,
     strangers: Path | None,
@@ -54,7 +54,7 @@ def train(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
-    from fursure.training.train import train as work
+    from fursure.training.train import train_model
 
     run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
     recipe = overrides.recipe_from(knobs, tell=run.say)
@@ -62,7 +62,7 @@ def train(
         _preview(dataset, recipe, run, show_augmented, as_json=as_json, find_rate=find_rate)
         return
     output = output or Path(f"{_stem(data)}.fursure")
-    trained = work(
+    trained = train_model(
         dataset,
         output,
         recipe,

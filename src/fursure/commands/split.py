@@ -17,9 +17,9 @@ from fursure.commands.split_folder import (
     LIST,
     Note,
     array_names,
-    check_command,
-    check_place,
-    claim,
+    check_same_command,
+    check_split_folder,
+    claim_split_folder,
     finish,
 )
 from fursure.dataset.labelled import Data, dataset_of
@@ -28,7 +28,7 @@ from fursure.dataset.manifest import SPLITS, Manifest, Split
 from fursure.errors import BadData, NoPhotos, counted
 from fursure.features.arrays import Encoder, write_rows
 from fursure.features.division import Shares, divided
-from fursure.features.remarks import SHOWN, about_copies, about_photos
+from fursure.features.remarks import SHOWN, about_photos, warn_of_copies
 from fursure.files import replacing
 from fursure.heads.classes import check_classes
 from fursure.recipes import LINEAR_PROBE
@@ -38,7 +38,7 @@ from fursure.splitting.exact_counts import Amount, filled, quotas, sizes_of
 from fursure.splitting.linking import Link, Placer
 from fursure.splitting.split import few
 
-SHARES: Mapping[Split, Amount] = {"train": 0.8, "val": 0.1, "test": 0.1}
+_SHARES: Mapping[Split, Amount] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ def split(
     """Divide the labelled photos in ``data`` and write the parts into the folder ``out``.
 
     ``wanted`` are counts (int) or shares (float); without any, a split that ``data`` has is kept,
-    and else `SHARES` are taken. Shares of all photos are drawn by lot, as `train` and `compare`
+    and else `_SHARES` are taken. Shares of all photos are drawn by lot, as `train` and `compare`
     draw them: equal shares and an equal ``seed`` give the same parts. Counts are exact. Near-
     duplicates stay together, and the same photos are divided alike in every form. Nothing of
     ``data`` is changed. An interrupted run continues.
@@ -95,20 +95,22 @@ def split(
     """
     began = time.monotonic()
     folder, dataset = Path(out), dataset_of(data)
-    check_place(folder, dataset.place)
+    check_split_folder(folder, dataset.place)
     with dataset.open() as source:
         listing = dataset.listed(source)
         wanted = _settled(listing, wanted, dataset.name)
         knobs, write = _writer(form, source, len(listing.photos), run)
         knobs = {"wanted": wanted, "seed": seed, **knobs}
         if not overwrite:
-            check_command(folder, knobs)
+            check_same_command(folder, knobs)
         shares = _as_training_draws(wanted, seed)
         manifest = divided(source, listing, shares or Shares(seed=seed), run)
         _check(manifest, dataset.name)
         if wanted and shares is None:
             manifest = replace(manifest, photos=filled(manifest.photos, wanted, seed=seed))
-        claim(folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite)
+        claim_split_folder(
+            folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite
+        )
         written = write(manifest, folder)
         finish(folder)
     notes = [
@@ -142,7 +144,7 @@ def _settled(
         )
     if photos:
         return {}
-    settled = dict(wanted or SHARES)
+    settled = dict(wanted or _SHARES)
     quotas(sizes_of(listing.photos), settled)  # as if all were usable: refuse early
     return settled
 
@@ -170,7 +172,7 @@ def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) 
     chosen = [photo for photo in manifest.usable if photo.split]
     if left := len(manifest.usable) - len(chosen):
         yield f"{counted(left, 'photo is', 'photos are')} left over"
-    yield from about_copies(chosen)
+    yield from warn_of_copies(chosen)
     if by_lot:
         yield (
             "drawn by lot, as train draws: shares are met nearly, and photos added later move none "

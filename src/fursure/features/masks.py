@@ -9,9 +9,9 @@ from fursure.errors import BadImage
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.flat import is_flat
 
-LOOKED_AT = 8  # photos of a class that all have to be flat; the first that is not ends the look
-CLASSES = 200  # at most; a photo of each is decoded once more
-SHOWN = 5  # classes by name
+_LOOKED_AT = 8  # photos of a class that all have to be flat; the first that is not ends the look
+_CLASSES = 200  # at most; a photo of each is decoded once more
+_SHOWN = 5  # classes by name
 
 
 def about_masks(source: Source, photos: Sequence[Photo]) -> Iterator[str]:
@@ -21,13 +21,13 @@ def about_masks(source: Source, photos: Sequence[Photo]) -> Iterator[str]:
     """
     some: defaultdict[str, list[str]] = defaultdict(list)
     for photo in photos:
-        if len(some[photo.label or ""]) < LOOKED_AT:
+        if len(some[photo.label or ""]) < _LOOKED_AT:
             some[photo.label or ""].append(photo.path)
-    looked_at = sorted(some)[:CLASSES]
+    looked_at = sorted(some)[:_CLASSES]
     flat = [label for label in looked_at if all(_is_flat(source, path) for path in some[label])]
     if not flat or len(flat) == len(looked_at):
         return
-    names = ", ".join(map(repr, flat[:SHOWN])) + (" …" if len(flat) > SHOWN else "")
+    names = ", ".join(map(repr, flat[:_SHOWN])) + (" …" if len(flat) > _SHOWN else "")
     yield (
         f"a few colours cover each picture of {names}, as in masks or label maps; "
         "photos they are not: is that a class?"

@@ -19,7 +19,7 @@ from fursure.report.verdict import Reason
 MARK = b'<meta name="generator" content="fursure report">'
 CONFUSED = 15  # largest confusions in a list
 GRID = 12  # classes up to which the whole confusion matrix is shown
-CLASSES = 60  # rows of the table of classes
+_CLASSES = 60  # rows of the table of classes
 FAILED = 50  # photos that could not be used, by name
 
 
@@ -73,7 +73,7 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ReportPage:
     """All that a report says."""
 
     title: str
@@ -94,7 +94,7 @@ class Page:
     comparison: Comparison | None = None
 
 
-def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
+def write_report_page(page: ReportPage, path: Path, *, overwrite: bool = False) -> None:
     """Write the page, whole or not at all; a report that lies there is replaced.
 
     Raises:
@@ -122,7 +122,7 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     raise OutputExists(path, "no report of fursure")
 
 
-def render(page: Page) -> str:
+def render(page: ReportPage) -> str:
     """Return the page as HTML.
 
     Raises:
@@ -148,13 +148,13 @@ def render(page: Page) -> str:
     return html
 
 
-def _prepared(page: Page) -> dict[str, Any]:
+def _prepared(page: ReportPage) -> dict[str, Any]:
     """Return what the template shows besides the page's own values."""
     evaluation = page.evaluation
     ranked = sorted(evaluation.classes, key=lambda scores: scores.f1.value if scores.f1 else 2.0)
     return {
         "figures": _figures(evaluation),
-        "classes": ranked[:CLASSES] if len(ranked) > CLASSES else evaluation.classes,
+        "classes": ranked[:_CLASSES] if len(ranked) > _CLASSES else evaluation.classes,
         "whole": len(evaluation.labels) <= GRID,
         "confused": [
             (evaluation.labels[row], evaluation.labels[column], photos)
@@ -190,7 +190,7 @@ def _figures(e: Evaluation) -> list[tuple[str, str, str]]:
     return [(name, str(figure), note) for name, figure, note in figures if figure]
 
 
-def _charts(page: Page) -> list[tuple[str, str, str]]:
+def _charts(page: ReportPage) -> list[tuple[str, str, str]]:
     """Return title, SVG and explanation of every chart."""
     curves = page.curves
     charts = []
@@ -210,7 +210,7 @@ def _charts(page: Page) -> list[tuple[str, str, str]]:
     return charts
 
 
-def _told(page: Page) -> str:
+def _told(page: ReportPage) -> str:
     area = page.evaluation.roc_auc
     return f"area {area.value:.4f}" if area else "one class only"
 
@@ -240,7 +240,7 @@ def _reliability(curves: Curves) -> tuple[str, str, str]:
     return "Reliability", drawn, note
 
 
-def _selective(page: Page) -> tuple[str, str, str]:
+def _selective(page: ReportPage) -> tuple[str, str, str]:
     curve = page.curves.selective
     _, top = bounds([*curve.y, 0.01])
     lines = [Line(name=curve.name, x=curve.x, y=curve.y)]

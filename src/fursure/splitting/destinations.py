@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from fursure.dataset.manifest import Manifest, Photo
 
-LONGEST = 150  # bytes of UTF-8 in a name, before what tells it from others; most systems allow 255
+_LONGEST = 150  # bytes of UTF-8 in a name, before what tells it from others; most systems allow 255
 TAG = 8  # hex digits of a digest that tell two names apart; twice as many if need be
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')  # by Windows, which also takes no final dot or space
@@ -60,7 +60,7 @@ def safe_name(text: str, *, tag: str = "") -> str:
     if not dot or len(extension) > 10:
         stem, extension = shown, ""
     ending = f"-{tag}" * bool(tag) + dot * bool(extension) + extension
-    room = LONGEST - len(f"{dot}{extension}".encode())
+    room = _LONGEST - len(f"{dot}{extension}".encode())
     name = stem.encode()[:room].decode(errors="ignore") + ending
     name = re.sub(r"[. ]+$", "_", name) or "_"
     return f"_{name}" if _DEVICES.match(name) else name
