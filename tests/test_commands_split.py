@@ -270,7 +270,7 @@ def test_a_photo_that_changes_meanwhile_is_not_copied(
         for path in photos.rglob("*.jpg"):
             path.write_bytes(jpeg(draw("cat", 999)))
 
-    monkeypatch.setattr("fursure.commands.split.claim", meanwhile)
+    monkeypatch.setattr("fursure.commands.split.claim_split_folder", meanwhile)
     with pytest.raises(BadData, match="changed while it was being read; run the command again"):
         split(photos, tmp_path / "out", WANTED, form=Folders("copy"))
 

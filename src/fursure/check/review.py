@@ -4,7 +4,6 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,8 @@ from fursure.errors import BadData, BadImage, OutputExists
 from fursure.files import replacing
 from fursure.parallel import in_order
 from fursure.photos.decode import LIMITS, decode
-from fursure.report.review import Card, ReviewPage, SuspectPicture, data_uri, render_review
+from fursure.report.pictures import data_uri
+from fursure.report.review import Card, ReviewPage, SuspectPicture, render_review
 from fursure.run import available_threads
 
 if TYPE_CHECKING:
@@ -158,9 +158,7 @@ def _thumbnails(
         except BadImage:
             return path, ""
         image.thumbnail((side, side))
-        buffer = BytesIO()
-        image.save(buffer, "JPEG", quality=QUALITY)
-        return path, data_uri(buffer.getvalue())
+        return path, data_uri(image, "jpeg", quality=QUALITY)
 
     for result in in_order(work, wanted, threads=available_threads() + 1):
         yield result

@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from fursure.compare.compare import Ladder
 
 
+def _knob(name: str, default: float, text: str) -> options.Decorator:
+    """Return the flag of a knob of the recipes, in the range that they know."""
+    return click.option(
+        f"--{name}", type=typed(Recipe, name), default=default, show_default=True, help=text
+    )
+
+
 @click.command("compare")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("recipes", metavar="[RECIPE]...", nargs=-1)
@@ -30,18 +37,9 @@ if TYPE_CHECKING:
     "--minutes", type=typed(FineTune, "minutes"),
     help="At most for each recipe that trains the network itself. [default: the recipe's]",
 )  # fmt: skip
-@click.option(
-    "--test", type=typed(Recipe, "test"), default=0.2, show_default=True,
-    help="Share of the photos for the figures.",
-)  # fmt: skip
-@click.option(
-    "--validation", type=typed(Recipe, "validation"), default=0.1, show_default=True,
-    help="Share of the photos for choosing and certifying.",
-)  # fmt: skip
-@click.option(
-    "--seed", type=typed(Recipe, "seed"), default=0, show_default=True,
-    help="Of the split and of every training.",
-)  # fmt: skip
+@_knob("test", 0.2, "Share of the photos for the figures.")
+@_knob("validation", 0.1, "Share of the photos for choosing and certifying.")
+@_knob("seed", 0, "Of the split and of every training.")
 @click.option(
     "--curve/--no-curve", default=True, show_default=True,
     help="Also measure what the heads on frozen backbones learn from fewer photos.",

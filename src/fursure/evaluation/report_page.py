@@ -34,7 +34,6 @@ from fursure.metrics.curves import precision_recall, reliability, roc, selective
 from fursure.metrics.paired import Comparison, compare_paired
 from fursure.report.page import Curves, ReportPage, Spot, write_report_page
 from fursure.report.pictures import SMALL, inlined
-from fursure.report.verdict import headline, reasons
 from fursure.run import available_threads
 from fursure.sureness.calibration import softmax
 
@@ -116,17 +115,7 @@ def write_report(
         page = ReportPage(
             title=meta.name,
             data=about.data,
-            headline=headline(evaluated.evaluation, about.basis),
-            reasons=tuple(
-                reasons(
-                    evaluated.evaluation,
-                    meta,
-                    basis=about.basis,
-                    answered=evaluated.answered,
-                    answered_wrong=evaluated.answered_wrong,
-                    strangers=evaluated.strangers,
-                )
-            ),
+            basis=about.basis,
             meta=meta,
             evaluation=evaluated.evaluation,
             answered=evaluated.answered,

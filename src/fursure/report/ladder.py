@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Any
 
 from fursure.metrics.ladder import Difference, Failed, Rung, difference, shown_p
 from fursure.report.charts import HEIGHT, NAMES, WIDTH, Axis, Line, drawing
@@ -134,16 +135,9 @@ def _accuracy_by_time(rungs: Sequence[Rung]) -> str:
     ]
     low, high = min(share.low for share in shares), max(share.high for share in shares)
     margin = (high - low) / 8
-    times = [rung.seconds for rung in rungs]
     return drawing(
         lines,
-        Axis(
-            title="time to train",
-            low=min(times) / 2.5,
-            high=max(times) * 2.5,
-            log=True,
-            marks=TIMES,
-        ),
+        _log_axis("time to train", [rung.seconds for rung in rungs], 2.5, marks=TIMES),
         Axis(title="accuracy", low=max(0.0, low - margin), high=min(1.0, high + margin)),
         named=True,
     )
@@ -155,16 +149,15 @@ def _error_by_photos(rungs: Sequence[Rung]) -> str:
     ends = [end for line in lines for interval in line.bars for end in interval]
     return drawing(
         lines,
-        Axis(
-            title="photos to learn from",
-            low=min(photos) / 1.2,
-            high=max(photos) * 1.2,
-            percent=False,
-            log=True,
-        ),
-        Axis(title="error", low=min(ends) / 1.1, high=max(ends) * 1.1, log=True),
+        _log_axis("photos to learn from", photos, 1.2, percent=False),
+        _log_axis("error", ends, 1.1),
         named=True,
     )
+
+
+def _log_axis(title: str, values: Sequence[float], room: float, **more: Any) -> Axis:
+    """Return the axis that the values fit on, with so many times their reach at either end."""
+    return Axis(title=title, low=min(values) / room, high=max(values) * room, log=True, **more)
 
 
 def _errors(rung: Rung) -> Line:

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from fursure.bundle.meta import Meta
-from fursure.errors import MissingExtra, OutputExists, counted
+from fursure.errors import OutputExists
 from fursure.files import replacing
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import Bin, Curve, most_confused
 from fursure.metrics.intervals import Estimate
 from fursure.metrics.paired import Comparison
 from fursure.report.charts import Axis, Line, bounds, chart
-from fursure.report.text import percent, printable
-from fursure.report.verdict import Reason
+from fursure.report.html import rendered
+from fursure.report.verdict import headline, reasons
 
 MARK = b'<meta name="generator" content="fursure report">'
 CONFUSED = 15  # largest confusions in a list
@@ -78,8 +78,7 @@ class ReportPage:
 
     title: str
     data: str  # which photos
-    headline: str
-    reasons: tuple[Reason, ...]
+    basis: str  # what photos these are, as a sentence goes on: "photos it had not seen"
     meta: Meta
     evaluation: Evaluation
     answered: Estimate
@@ -102,7 +101,7 @@ def write_report_page(page: ReportPage, path: Path, *, overwrite: bool = False) 
         OutputExists: another file lies there, and it is not to be overwritten.
     """
     check_free(path, overwrite=overwrite)
-    html = render(page)
+    html = rendered("report.html", "a report page", page=page, **_prepared(page))
     with replacing(path) as file:
         file.write(html.encode("utf-8", "backslashreplace"))
 
@@ -122,37 +121,20 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     raise OutputExists(path, "no report of fursure")
 
 
-def render(page: ReportPage) -> str:
-    """Return the page as HTML.
-
-    Raises:
-        MissingExtra: jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtra("a report page", "train") from error
-    environment = Environment(
-        loader=PackageLoader("fursure.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "shown": lambda text: printable(str(text)),
-        "counted": counted,
-        "percent": percent,
-    }
-    html: str = environment.get_template("report.html").render(page=page, **_prepared(page))
-    return html
-
-
 def _prepared(page: ReportPage) -> dict[str, Any]:
     """Return what the template shows besides the page's own values."""
     evaluation = page.evaluation
     ranked = sorted(evaluation.classes, key=lambda scores: scores.f1.value if scores.f1 else 2.0)
     return {
+        "headline": headline(evaluation, page.basis),
+        "reasons": reasons(
+            evaluation,
+            page.meta,
+            basis=page.basis,
+            answered=page.answered,
+            answered_wrong=page.answered_wrong,
+            strangers=page.strangers,
+        ),
         "figures": _figures(evaluation),
         "classes": ranked[:_CLASSES] if len(ranked) > _CLASSES else evaluation.classes,
         "whole": len(evaluation.labels) <= GRID,

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fursure.errors import MissingExtra, counted
-from fursure.report.text import printable
+from fursure.report.html import rendered
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "templates"
 PAGE, STYLE, SCRIPT = "review.html", "review.css", "review.js"
 
 
@@ -62,21 +61,11 @@ def render_review(page: ReviewPage) -> str:
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtra("the review page", "train") from error
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"shown": printable, "counted": counted}
     style, script = ((FOLDER / name).read_text("utf-8") for name in (STYLE, SCRIPT))
     # not "unsafe-inline": only this very text may run
-    return environment.get_template(PAGE).render(
+    return rendered(
+        PAGE,
+        "the review page",
         page=page,
         style=style,
         script=script,
@@ -84,11 +73,6 @@ def render_review(page: ReviewPage) -> str:
         script_digest=_digest(script),
         data=_embedded(_data(page)),
     )
-
-
-def data_uri(jpeg: bytes) -> str:
-    """Return a JPEG as an address that holds all of it."""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
 
 
 def _data(page: ReviewPage) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from io import StringIO, TextIOWrapper
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from fursure.dataset.corrections import safe_cell
@@ -98,12 +97,7 @@ class CsvTable:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         with naming(self.path):
             try:
                 self._file.flush()
