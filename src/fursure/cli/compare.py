@@ -90,7 +90,8 @@ def compare_command(
         strangers=knobs["strangers"],
         overwrite=knobs["overwrite"],
     )
-    for line in _as_json(ladder) if as_json else _as_text(ladder, run.cores):
+    rows = map(options.to_json, (*ladder.rows(), ladder.conclusion()))
+    for line in rows if as_json else _as_text(ladder, run.cores):
         click.echo(line)
     failed = sum(isinstance(rung, Failed) for rung in ladder.rungs)
     if failed:
@@ -114,10 +115,6 @@ def _named(
         )
     chosen = [open_recipe(name) for name in names] or list(WITHOUT_TORCH)
     return [on_ground(recipe, backbone=backbone, minutes=minutes) for recipe in chosen]
-
-
-def _as_json(ladder: "Ladder") -> list[str]:
-    return [options.to_json(row) for row in (*ladder.rows(), ladder.conclusion())]
 
 
 def _as_text(ladder: "Ladder", threads: int) -> list[str]:

@@ -25,11 +25,7 @@ def recipes_command(name: str | None, as_json: bool) -> None:
             line = {"name": recipe.name, "about": about, "recipe": recipe.to_json()}
             click.echo(options.to_json(line))
         elif name:
-            click.echo(_commented(about) + to_toml(recipe), nl=False)
+            comment = "".join(f"# {line}".rstrip() + "\n" for line in about.splitlines())
+            click.echo(comment + "\n" * bool(about) + to_toml(recipe), nl=False)
         else:
             click.echo(f"{recipe_name:18} {about.partition(chr(10))[0]}")
-
-
-def _commented(about: str) -> str:
-    lines = [f"# {line}".rstrip() for line in about.splitlines()]
-    return "\n".join([*lines, "", ""]) if lines else ""

@@ -61,7 +61,7 @@ def train_command(
     if show_augmented is not None or find_rate:
         _preview(dataset, recipe, run, show_augmented, as_json=as_json, find_rate=find_rate)
         return
-    output = output or Path(f"{_stem(data)}.fursure")
+    output = output or Path(f"{data.resolve().name.split('.')[0] or 'model'}.fursure")
     trained = train_model(
         dataset,
         output,
@@ -126,8 +126,3 @@ def _preview(
         for rate, loss in range_.curve:
             click.echo(f"{rate:9.1e}  {loss:7.4f} nats")
         click.echo(f"suggested: --rate {range_.suggested:.0e}")
-
-
-def _stem(data: Path) -> str:
-    name = data.resolve().name
-    return name.split(".")[0] or "model"

@@ -53,18 +53,14 @@ def demo(folder: Path, run: Run = Run()) -> Demo:
     path = folder / "answers.png"
     with naming(path):
         sheet.save(path)
+    seeds = range(FRESH_SEED, FRESH_SEED + _FRESH)
     return Demo(
         trained=trained,
         evaluated=evaluated,
         predictions=tuple(predictions),
-        strangers=_answers_to_strangers(predictor),
+        strangers=Counter(predictor.predict(draw("stranger", seed)).answer for seed in seeds),
         picture=path,
     )
-
-
-def _answers_to_strangers(predictor: Predictor) -> Counter[str]:
-    seeds = range(FRESH_SEED, FRESH_SEED + _FRESH)
-    return Counter(predictor.predict(draw("stranger", seed)).answer for seed in seeds)
 
 
 def _draw_into(folder: Path, kind: Kind, seeds: range) -> int:

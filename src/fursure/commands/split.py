@@ -32,6 +32,7 @@ from fursure.features.remarks import SHOWN, about_photos, warn_of_copies
 from fursure.files import replacing
 from fursure.heads.classes import check_classes
 from fursure.recipes import LINEAR_PROBE
+from fursure.report.text import printable
 from fursure.run import Run
 from fursure.splitting.destinations import class_folders, destinations
 from fursure.splitting.exact_counts import Amount, filled, quotas, sizes_of
@@ -105,7 +106,10 @@ def split(
             check_same_command(folder, knobs)
         shares = _as_training_draws(wanted, seed)
         manifest = divided(source, listing, shares or Shares(seed=seed), run)
-        _check(manifest, dataset.name)
+        if not manifest.usable:
+            files, first = counted(len(manifest.photos), "file"), manifest.photos[0].reason
+            raise NoPhotos(dataset.name, f"{files}, none usable: {first}")
+        check_classes(manifest.usable, manifest.labels)
         if wanted and shares is None:
             manifest = replace(manifest, photos=filled(manifest.photos, wanted, seed=seed))
         claim_split_folder(
@@ -160,13 +164,6 @@ def _as_training_draws(wanted: Mapping[Split, Amount], seed: int) -> Shares | No
     return Shares(validation=shares.get("val", 0.0), test=shares.get("test", 0.0), seed=seed)
 
 
-def _check(manifest: Manifest, data: str) -> None:
-    if not manifest.usable:
-        what = f"{counted(len(manifest.photos), 'file')}, none usable: {manifest.photos[0].reason}"
-        raise NoPhotos(data, what)
-    check_classes(manifest.usable, manifest.labels)
-
-
 def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) -> Iterator[str]:
     """Yield what is worth telling of the division; nothing was ``wanted`` of a given one."""
     chosen = [photo for photo in manifest.usable if photo.split]
@@ -182,8 +179,9 @@ def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) 
             yield "with so few photos train cross-validates instead: it sets none aside"
     elif wanted:
         yield from _shortfalls(manifest, wanted)
+    counts = manifest.counts()
     for part in (part for part in SPLITS if wanted.get(part)):
-        if lacking := _lacking(manifest, part):
+        if lacking := [label for label in sizes_of(manifest.photos) if not counts[label, part]]:
             yield f"{part} has no photo of {_listed(lacking)}"
 
 
@@ -205,12 +203,6 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
                 f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
                 "one split, and there are too few others"
             )
-
-
-def _lacking(manifest: Manifest, part: Split) -> list[str]:
-    """Return the classes of which a part has no photo."""
-    counts = manifest.counts()
-    return [label for label in sizes_of(manifest.photos) if not counts[label, part]]
 
 
 def _listed(labels: Sequence[str]) -> str:
@@ -294,12 +286,7 @@ def _write_arrays(encoder: Encoder, manifest: Manifest, folder: Path) -> _Writte
         with replacing(labels_file) as file:
             np.save(file, np.array([number[str(photo.label)] for photo in photos], np.int64))
         with replacing(paths_file) as file:
-            file.write("".join(f"{_line(photo.path)}\n" for photo in photos).encode())
+            file.write("".join(f"{printable(photo.path)}\n" for photo in photos).encode())
         rows = encoder.rows(photos, title=f"encoding {part}")
         write_rows(rows_file, len(photos), encoder.shape, rows)  # last: it stands for all
     return _Written(new)
-
-
-def _line(path: str) -> str:
-    """Return a path as one line of text; `split.jsonl` has it as it is."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)

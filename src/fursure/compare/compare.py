@@ -143,10 +143,13 @@ def compare(
 
 
 def _ladder(recipes: Sequence[Recipe], ground: Ground) -> Ladder:
-    rungs = []
+    rungs: list[Rung | Failed] = []
     for recipe in recipes:
         ground.run.say(f"{recipe.name} …")
-        rungs.append(_climbed(recipe, ground))
+        try:
+            rungs.append(rung(recipe, ground))
+        except FursureError as error:
+            rungs.append(Failed(recipe.name, str(error)))
     made = [step for step in rungs if isinstance(step, Rung)]
     return Ladder(
         folder=ground.folder,
@@ -257,13 +260,6 @@ def _unlike_train(knobs: Knobs) -> str:
         f"; shares are {knobs['test']:g} for test and {knobs['validation']:g} for validation, "
         f"where train and split take {test:g} and {validation:g}"
     )
-
-
-def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:
-    try:
-        return rung(recipe, ground)
-    except FursureError as error:
-        return Failed(recipe.name, str(error))
 
 
 def _write(ladder: Ladder, knobs: Knobs) -> None:

@@ -227,16 +227,11 @@ def _proven(bundle: Bundle, engine: Engine, photos: int, threads: int) -> Sessio
             return session
         except EngineFailed as error:
             failures.append(error)
-            _distrust(bundle.model, session.engine)
+            if session.engine.startswith("openvino"):
+                from fursure.engine import selftest  # it loads what many never use
+
+                selftest.distrust(bundle.model)  # let it run in something slower from now on
     raise failures[0]
-
-
-def _distrust(model: bytes, engine: str) -> None:
-    """Let OpenVINO run ``model`` in something slower from now on, if it was OpenVINO."""
-    from fursure.engine import selftest
-
-    if engine.startswith("openvino"):
-        selftest.distrust(model)
 
 
 def _reopened(

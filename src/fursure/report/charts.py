@@ -137,7 +137,8 @@ def _frame(place: _Place) -> str:
 
 def _line(line: Line, place: _Place) -> str:
     points = [(place.across(x), place.down(y)) for x, y in zip(line.x, line.y, strict=True)]
-    drawn = _path(points) if len(points) > 1 else ""
+    way = "L".join(f"{x} {y}" for x, y in points)
+    drawn = f'<path d="M{way}"/>' if len(points) > 1 else ""
     for (across, _), (low, high) in zip(points, line.bars, strict=False):
         drawn += f'<path class="bar" d="M{across} {place.down(low)}V{place.down(high)}"/>'
     if line.dots or len(points) == 1:
@@ -166,10 +167,6 @@ def _apart(heights: Sequence[float]) -> list[float]:
         places[number] = min(places[number], foot)
         foot = places[number] - _LINE
     return places
-
-
-def _path(points: Iterable[tuple[float, float]]) -> str:
-    return f'<path d="M{"L".join(f"{x} {y}" for x, y in points)}"/>'
 
 
 def bounds(values: Iterable[float]) -> tuple[float, float]:

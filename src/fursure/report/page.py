@@ -178,7 +178,9 @@ def _charts(page: ReportPage) -> list[tuple[str, str, str]]:
     charts = []
     if curves.roc:
         axes = Axis(title="false positives"), Axis(title="true positives")
-        drawn = chart(_lines(curves.roc), *axes, title=f"ROC: {_told(page)}", diagonal=True)
+        area = page.evaluation.roc_auc
+        title = f"ROC: area {area.value:.4f}" if area else "ROC: one class only"
+        drawn = chart(_lines(curves.roc), *axes, title=title, diagonal=True)
         charts.append(("ROC", drawn, "Up and to the left is better; the dashed line is chance."))
     if curves.precision_recall:
         axes = Axis(title="recall"), Axis(title="precision")
@@ -190,11 +192,6 @@ def _charts(page: ReportPage) -> list[tuple[str, str, str]]:
     for name, x, y in curves.training:
         charts.append(_training(name, x, y))
     return charts
-
-
-def _told(page: ReportPage) -> str:
-    area = page.evaluation.roc_auc
-    return f"area {area.value:.4f}" if area else "one class only"
 
 
 def _lines(curves: Sequence[Curve]) -> list[Line]:

@@ -15,7 +15,6 @@ from urllib.parse import parse_qs
 from fursure.connections.limits import ServiceLimits
 from fursure.connections.problems import Problem
 from fursure.connections.protocol import address_of, gone, holding_memory
-from fursure.engine.predictor import Prediction
 from fursure.service.models import Answer, Model, Models
 from fursure.service.multipart import files_in
 
@@ -141,15 +140,10 @@ def _asked(query: bytes) -> dict[str, str]:
 def _row(name: str, answer: Answer, *, heat: bool) -> dict[str, Any]:
     prediction = answer.prediction
     assert prediction is not None  # noqa: S101 - bytes are always predicted
-    row = _named(name, prediction)
+    row = prediction.to_json() | {"path": name}
     if heat and "heat" in answer.outputs:
         row["heat"] = [[round(float(cell), 4) for cell in line] for line in answer.outputs["heat"]]
     return row
-
-
-def _named(name: str, prediction: Prediction) -> dict[str, Any]:
-    """Return the row of a photo, called as its sender calls it."""
-    return prediction.to_json() | {"path": name}
 
 
 async def reply(

@@ -71,10 +71,11 @@ def _distinct(wanted: Mapping[str, str]) -> dict[str, str]:
 
     Those that would be alike all get a piece of their key's digest.
     """
+    digests = {key: sha256(key.encode("utf-8", "surrogatepass")).hexdigest() for key in wanted}
     digits = dict.fromkeys(wanted, 0)
     while True:
         names = {
-            key: safe_name(text, tag=_digest(key)[: digits[key]]) for key, text in wanted.items()
+            key: safe_name(text, tag=digests[key][: digits[key]]) for key, text in wanted.items()
         }
         bearers = Counter(_folded(name) for name in names.values())
         alike = [key for key, name in names.items() if bearers[_folded(name)] > 1]
@@ -82,10 +83,6 @@ def _distinct(wanted: Mapping[str, str]) -> dict[str, str]:
             return names
         for key in alike:
             digits[key] += TAG
-
-
-def _digest(key: str) -> str:
-    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _folded(name: str) -> str:

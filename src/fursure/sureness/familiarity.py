@@ -143,7 +143,8 @@ class Familiar:
         if not 0 <= familiar.threshold <= 1:
             raise ValueError(f"threshold {familiar.threshold} must lie between 0 and 1.")
         steps_Q, rises_Q = np.diff(familiar.similarity), np.diff(familiar.share)
-        if (steps_Q <= 0).any() or (rises_Q < 0).any() or not _shares(familiar.share):
+        shares = familiar.share[0] >= 0 and familiar.share[-1] <= 1
+        if (steps_Q <= 0).any() or (rises_Q < 0).any() or not shares:
             raise ValueError("the familiarity curve must rise from similarities to shares.")
         return familiar
 
@@ -185,10 +186,6 @@ def _check(
             raise ValueError(f"familiar array {name!r} has shape {array.shape}, unlike the others.")
     if not np.isfinite(array).all():
         raise ValueError(f"familiar array {name!r} contains NaN or infinity.")
-
-
-def _shares(share_Q: NDArray[np.float64]) -> bool:
-    return bool(share_Q[0] >= 0 and share_Q[-1] <= 1)
 
 
 def fit_familiar(
