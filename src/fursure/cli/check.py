@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import options
-from fursure.errors import counted
+from fursure.errors import counted, some
 from fursure.report.text import printable
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def _table(checked: "Checked") -> list[str]:
 
 
 def _line(paths: tuple[str, ...], reason: str) -> str:
-    named = ", ".join(_short(path) for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+    named = some(map(_short, paths), most=3)
     return printable(f"{named}: {reason}" if named else reason)
 
 

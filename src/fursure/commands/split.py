@@ -25,7 +25,7 @@ from fursure.commands.split_folder import (
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import SPLITS, Manifest, Split
-from fursure.errors import BadData, NoPhotos, counted
+from fursure.errors import BadData, NoPhotos, counted, some
 from fursure.features.arrays import Encoder, write_rows
 from fursure.features.division import Shares, divided
 from fursure.features.remarks import SHOWN, about_photos, warn_of_copies
@@ -182,7 +182,7 @@ def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) 
     counts = manifest.counts()
     for part in (part for part in SPLITS if wanted.get(part)):
         if lacking := [label for label in sizes_of(manifest.photos) if not counts[label, part]]:
-            yield f"{part} has no photo of {_listed(lacking)}"
+            yield f"{part} has no photo of {some(map(repr, lacking), most=SHOWN)}"
 
 
 def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
@@ -192,8 +192,8 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
     even = sum(amount for amount in wanted.values() if isinstance(amount, int)) // len(sizes)
     if few := [label for label in sizes if sizes[label] < even]:
         yield (
-            f"the classes are not even: of {_listed(few)} there are fewer photos than the "
-            f"{even:,} of an even share, and the other classes make up for it"
+            f"the classes are not even: of {some(map(repr, few), most=SHOWN)} there are fewer "
+            f"photos than the {even:,} of an even share, and the other classes make up for it"
         )
     for part in (part for part in SPLITS if wanted.get(part)):
         asked = sum(table[label, part] for label in sizes)
@@ -203,10 +203,6 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
                 f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
                 "one split, and there are too few others"
             )
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return ", ".join(map(repr, labels[:SHOWN])) + (" …" if len(labels) > SHOWN else "")
 
 
 def _writer(form: Form, source: Source, photos: int, run: Run) -> tuple[dict[str, Any], "_Write"]:

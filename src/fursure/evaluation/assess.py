@@ -12,6 +12,7 @@ from fursure.bundle.named import find_model
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.errors import BadData, MissingExtra, counted
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
+from fursure.features.remarks import SHOWN
 from fursure.files import replacing
 from fursure.metrics.classification import format_table
 from fursure.metrics.paired import Comparison
@@ -19,7 +20,6 @@ from fursure.report.page import check_free
 from fursure.run import Run
 
 PASS = ("val_loss", "val_accuracy")  # what is drawn of a pass of training
-_SHOWN = 5  # photos that could not be used, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,10 +59,10 @@ class Assessment:
         if result.seen:
             whose = "the model or its encoder was made from"
             yield f"left out {counted(result.seen, 'photo')} {whose} (--include-seen)"
-        for path, why in result.failed[:_SHOWN]:
+        for path, why in result.failed[:SHOWN]:
             yield f"left out {path}: {why}"
-        if len(result.failed) > _SHOWN:
-            yield f"left out {len(result.failed) - _SHOWN} more that cannot be used"
+        if len(result.failed) > SHOWN:
+            yield f"left out {len(result.failed) - SHOWN} more that cannot be used"
         if self.page is not None:
             yield f"to look at: {self.page}"
         if self.no_page:

@@ -1,14 +1,14 @@
 """What was computed once for a photo, kept on disk under the digest of its bytes.
 
-A cache is any mapping; this one is a SQLite file, safe against kill -9 and against two
-processes at once (write-ahead log), so an interrupted run loses nothing it had finished.
+A cache is one SQLite file, safe against kill -9 and against two processes at once (write-ahead
+log), so an interrupted run loses nothing it had finished.
 """
 
 import sqlite3
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +77,7 @@ def _unpack_facts(blob: bytes) -> Facts:
 FACTS: Codec[Facts] = Codec(_pack_facts, _unpack_facts, even=False)
 
 
-class DiskCache(MutableMapping[str, CachedValue]):
+class DiskCache(Generic[CachedValue]):
     """Values by hex digest in one SQLite file; `update` is one transaction.
 
     SQLite does not notice a value that a disk cut short; `many` leaves it out, so that it is
@@ -145,17 +145,10 @@ class DiskCache(MutableMapping[str, CachedValue]):
                         values[digest.hex()] = self._codec.unpack(value)
         return values
 
-    def __getitem__(self, digest: str) -> CachedValue:
-        return self.many([digest])[digest]
-
-    def __setitem__(self, digest: str, value: CachedValue) -> None:
-        self.update({digest: value})
-
-    def update(self, other: Any = (), /, **values: CachedValue) -> None:
+    def update(self, values: Mapping[str, CachedValue], /) -> None:
         """Store many values in one transaction: all of them or none."""
         entries = [
-            (bytes.fromhex(digest), self._codec.pack(value))
-            for digest, value in dict(other, **values).items()
+            (bytes.fromhex(digest), self._codec.pack(value)) for digest, value in values.items()
         ]
         try:
             with self._lock:
@@ -168,15 +161,6 @@ class DiskCache(MutableMapping[str, CachedValue]):
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise CacheUnusable(self.path, str(error)) from error
-
-    def __delitem__(self, digest: str) -> None:
-        self._run("DELETE FROM entry WHERE digest = ?", (bytes.fromhex(digest),))
-
-    def __iter__(self) -> Iterator[str]:
-        return (row[0].hex() for row in self._run("SELECT digest FROM entry"))
-
-    def __len__(self) -> int:
-        return int(self._run("SELECT count(*) FROM entry")[0][0])
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it."""
