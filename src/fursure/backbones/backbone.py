@@ -31,7 +31,7 @@ from fursure.networks.configuration import KERAS, REFUSED, licence_of, preproces
 from fursure.networks.lite import LITE
 from fursure.photos.preprocess import Preprocess
 
-Precision = Literal["fp32", "fp16"]
+_Precision = Literal["fp32", "fp16"]
 Resize = Literal["crop", "squash", "pad"]
 CONVERSION = 1  # raised when the same weights would convert to another graph
 
@@ -57,7 +57,7 @@ class Backbone:
 def load_backbone(
     source: str,
     *,
-    precision: Precision = "fp32",
+    precision: _Precision = "fp32",
     image_size: int | None = None,
     resize: Resize | None = None,
     features: str | None = None,
@@ -79,7 +79,7 @@ def load_backbone(
 
 
 def _find(
-    source: str, precision: Precision, image_size: int | None, features: str | None
+    source: str, precision: _Precision, image_size: int | None, features: str | None
 ) -> Backbone:
     path = Path(source).expanduser()
     match source.partition(":"):
@@ -152,7 +152,7 @@ def at_hand() -> Iterator[AtHand]:
             )
 
 
-def _from_package(name: str, precision: Precision, image_size: int | None) -> Backbone:
+def _from_package(name: str, precision: _Precision, image_size: int | None) -> Backbone:
     from fursure.graphs.graph import at_size, half_precision
 
     onnx, preprocess = lite.encoder(name), LITE[name].preprocess
@@ -198,7 +198,7 @@ def _from_bundle(name: str, bundle: Bundle, image_size: int | None) -> Backbone:
 
 
 def _from_hub(
-    source: str, key: str, precision: Precision, image_size: int | None, features: str | None
+    source: str, key: str, precision: _Precision, image_size: int | None, features: str | None
 ) -> Backbone:
     from fursure.networks.hub import exported, located
 
@@ -213,10 +213,10 @@ def _from_hub(
 def _from_onnx(
     path: Path, config: Mapping[str, Any], image_size: int | None, features: str | None
 ) -> Backbone:
-    from fursure.graphs.graph import from_normalised, parsed
+    from fursure.graphs.graph import from_normalised, parsed_graph
 
     preprocess = preprocess_of(config, image_size)
-    model = parsed(path.read_bytes(), path)
+    model = parsed_graph(path.read_bytes(), path)
     encoder = from_normalised(model, preprocess, features=features, name=path.name)
     _check_runs(encoder, preprocess.size, path.name)
     return Backbone(
@@ -257,7 +257,7 @@ def _check_runs(encoder: bytes, size: int, name: str) -> None:
 
 
 def _convert(
-    name: str, path: Path, key: str, precision: Precision, image_size: int | None
+    name: str, path: Path, key: str, precision: _Precision, image_size: int | None
 ) -> Backbone:
     """Convert weights with torch, verify the result against torch, and keep it."""
     from fursure.graphs.graph import half_precision

@@ -18,7 +18,7 @@ from fursure.formats.table import suffixes_of
 from fursure.photos.statistics import Facts
 from fursure.splitting.scan import Scanned
 
-KINDS: Mapping[str, str] = {  # what each is called, the most harmful first
+FINDING_KINDS: Mapping[str, str] = {  # what each is called, the most harmful first
     "unreadable": "cannot be read",
     "conflict": "one photo under several labels",
     "leak": "copies in several splits",
@@ -39,18 +39,18 @@ KINDS: Mapping[str, str] = {  # what each is called, the most harmful first
 }
 # Set by looking at the extremes of 12,000 photos of cats and dogs (docs/experiments.md).
 BLANK = 8.0  # levels of contrast; the flattest photo that shows something has more
-DARK, BRIGHT = 32.0, 226.0  # levels of brightness
+_DARK, _BRIGHT = 32.0, 226.0  # levels of brightness
 SOFT = 0.33  # of the middle photo's sharpness, at the same contrast
-TINY, SMALL = 48, 0.25  # pixels of the shorter side; and as a share of the middle photo's
+_TINY, _SMALL = 48, 0.25  # pixels of the shorter side; and as a share of the middle photo's
 ODD = 2.5  # times as long, or as high, as the middle photo
-RARE = 0.25  # of the largest class
+_RARE = 0.25  # of the largest class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One thing that is wrong, with one photo or several."""
 
-    kind: str  # of `KINDS`
+    kind: str  # of `FINDING_KINDS`
     paths: tuple[str, ...] = ()  # the photo; of copies, all of them
     labels: tuple[str, ...] = ()  # of each path
     reason: str
@@ -66,7 +66,7 @@ class Finding:
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings by kind, those of a kind from the worst on."""
-    order = {kind: number for number, kind in enumerate(KINDS)}
+    order = {kind: number for number, kind in enumerate(FINDING_KINDS)}
     return tuple(
         sorted(findings, key=lambda finding: (order[finding.kind], -finding.score, finding.paths))
     )
@@ -132,7 +132,7 @@ def about_classes(photos: Sequence[Photo]) -> Iterator[Finding]:
         return
     largest, most = counts.most_common(1)[0]
     for label, count in sorted(counts.items()):
-        if count < RARE * most:
+        if count < _RARE * most:
             yield Finding(
                 kind="imbalance",
                 labels=(label,),
@@ -157,13 +157,13 @@ def _flaw(facts: Facts, usual: _Usual) -> tuple[str, float, str] | None:
     size = f"{facts.width} × {facts.height} pixels"
     level = f"brightness {facts.brightness:.0f} of 255"
     crisp = _crispness(facts) / max(usual.sharpness, 1e-6)
-    small = max(TINY, SMALL * usual.side)
+    small = max(_TINY, _SMALL * usual.side)
     odd = math.exp(abs(math.log(ratio / usual.ratio)))
     flaws = (  # the first whose score is above 0 counts
         ("blank", 1 - facts.contrast / BLANK, f"hardly any contrast ({facts.contrast:.1f})"),
         ("tiny", 1 - side / small, f"{size}; the middle photo has {usual.side:.0f} at least"),
-        ("dark", 1 - facts.brightness / DARK, level),
-        ("bright", (facts.brightness - BRIGHT) / (255 - BRIGHT), level),
+        ("dark", 1 - facts.brightness / _DARK, level),
+        ("bright", (facts.brightness - _BRIGHT) / (255 - _BRIGHT), level),
         ("blurred", 1 - crisp / SOFT, f"{crisp:.0%} as sharp as the middle photo"),
         ("shape", 1 - ODD / odd, f"{size}, {ratio:.2f} times as wide as high"),
     )

@@ -14,7 +14,7 @@ from fursure.recipes.knobs import KNOBS, Choice, Number, Whole
 from fursure.recipes.plain import overlaid
 from fursure.recipes.toml import open_recipe
 
-HEADS = {"logistic": "logistic-regression", "mlp": "mlp"}
+_HEADS = {"logistic": "logistic-regression", "mlp": "mlp"}
 OF_RECIPE = (  # flags called as the knob is
     "seed", "validation", "test", "known_lost", "image_size", "resize", "precision", "flips",
     "photos", "features_output",
@@ -58,7 +58,7 @@ FLAGS: tuple[Decorator, ...] = (
         help="The tensor to take as features from an .onnx file.",
     ),
     click.option(
-        "--head", type=click.Choice(list(HEADS)),
+        "--head", type=click.Choice(list(_HEADS)),
         help=f"What is trained on the features. {UNSAID}",
     ),
     _flag(
@@ -109,7 +109,7 @@ def recipe_from(knobs: Mapping[str, Any], tell: Callable[[str], None]) -> Recipe
     if "backbone" in given:
         first, *more = given["backbone"]
         values["backbone"] = [first, *more] if more else first
-    head = {"kind": HEADS[given["head"]]} if "head" in given else {}
+    head = {"kind": _HEADS[given["head"]]} if "head" in given else {}
     weight = {"class_weight": given["class_weight"]} if "class_weight" in given else {}
     values["head"] = head | weight
     tune = _tune(base, given, tell)

@@ -14,7 +14,7 @@ from fursure.recipe import FineTune, Head, LogisticRegression, Mlp, Recipe, Stag
 from fursure.recipes.knobs import KNOBS, Choice, Knob, Number, Several, Switch, Text, Whole
 
 Values = Mapping[str, Any]
-T = TypeVar("T", bound=Recipe | Head | FineTune | Stage)
+_Knobs = TypeVar("_Knobs", bound=Recipe | Head | FineTune | Stage)
 
 HEADS: dict[str, type[LogisticRegression] | type[Mlp]] = {
     "logistic-regression": LogisticRegression,
@@ -103,7 +103,7 @@ def _table(values: Any, title: str) -> Values:
     return values
 
 
-def _changed(base: T, values: Values, prefix: str = "") -> T:
+def _changed(base: _Knobs, values: Values, prefix: str = "") -> _Knobs:
     """Return ``base`` with ``values``, each checked; ``prefix`` leads their names in messages."""
     knobs = KNOBS[type(base)]
     optional = {field.name for field in fields(base) if field.default is None}
