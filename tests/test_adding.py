@@ -4,16 +4,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from console import fursure
 from samples import FORMAT_1, draw_into
 
 from fursure.bundle.bundle import Bundle
+from fursure.cli import overrides
 from fursure.heads.card import card
 from fursure.metrics.catalogue import METRICS, Metric, Scored
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
+from fursure.recipe import FineTune, Recipe
+from fursure.recipes.knobs import FLAGS, Flag
 
 # A metric: one entry of METRICS
 
@@ -79,3 +84,45 @@ def test_a_metric_that_an_older_version_did_not_write_is_left_out(sureness: Metr
     assert sureness.key not in meta.figures
     assert Evaluation.from_json(meta.figures).figures[sureness.key] is None
     assert "Sureness" not in card(meta)
+
+
+# A flag of a recipe: a field of a recipe, its range in KNOBS, and an entry of FLAGS
+
+NEW = (Flag("folds", "Parts of the photos."), Flag("mixup", "How much.", of=(FineTune,)))
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> click.Command:
+    """Return a command with flags for two knobs that have none, which prints its recipe."""
+    monkeypatch.setattr(overrides, "FLAGS", (*FLAGS, *NEW))
+
+    @click.command()
+    @overrides.flags
+    def train(**knobs: object) -> None:
+        click.echo(json.dumps(overrides.recipe_from(knobs, tell=print).to_json()))
+
+    return train
+
+
+def test_a_flag_in_the_table_is_in_the_help_with_the_range_of_its_knob(
+    command: click.Command,
+) -> None:
+    words = " ".join(CliRunner().invoke(command, ["--help"]).stdout.split())
+    told = "--folds INTEGER RANGE Parts of the photos. [default: the recipe's] [2<=x<=100]"
+    assert told in words
+    assert "--mixup FLOAT RANGE How much." in words
+
+
+def test_a_flag_in_the_table_sets_its_knob(command: click.Command) -> None:
+    run = CliRunner().invoke(command, ["--folds", "7", "--recipe", "fine-tune", "--mixup", "0.5"])
+    made = json.loads(run.stdout)
+    assert (made["folds"], made["tune"]["mixup"]) == (7, 0.5)
+    assert json.loads(CliRunner().invoke(command).stdout) == Recipe().to_json()
+
+
+def test_a_flag_in_the_table_is_refused_where_it_does_not_fit(command: click.Command) -> None:
+    wide = CliRunner().invoke(command, ["--folds", "1"])
+    assert wide.exit_code == 2
+    assert "1 is not in the range 2<=x<=100" in wide.stderr
+    frozen = CliRunner().invoke(command, ["--mixup", "0.5"])
+    assert "--mixup: linear-probe leaves the network itself as it is" in frozen.stderr

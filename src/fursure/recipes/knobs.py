@@ -1,6 +1,7 @@
-"""The range of every knob, in one table: what recipe files, flags and bundles may say.
+"""The range of every knob, in one table, and its flag, in another.
 
-The command line takes its ranges from here too, and a written recipe shows them beside the values.
+Recipe files, bundles and the command line take the ranges from here, and a written recipe shows
+them beside the values. `fursure train` builds its flags from `FLAGS`.
 """
 
 from dataclasses import dataclass, fields
@@ -175,3 +176,50 @@ KNOBS: dict[type, dict[str, Knob]] = {
     ),
     Stage: _knobs(Stage, epochs=COUNT, rate=RATE),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """A flag of `fursure train`, called as the knob is that it sets."""
+
+    key: str
+    about: str
+    of: tuple[type, ...] = (Recipe,)  # whose knob; of stages, the last one's is set
+    metavar: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The flag as it is typed."""
+        return f"--{self.key.replace('_', '-')}"
+
+
+FLAGS: tuple[Flag, ...] = (  # in the order in which the help lists them
+    Flag(
+        "backbone",
+        "lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or a path: .fursure, .onnx, or a folder of "
+        "weights. Several, each with its own --backbone, give their features together.",
+    ),
+    Flag("features_output", "The tensor to take as features from an .onnx file.", metavar="TENSOR"),
+    Flag("head", "What is trained on the features."),
+    Flag(
+        "class_weight",
+        "balanced: every class weighs the same, however few its photos.",
+        of=(LogisticRegression, Mlp, FineTune),
+    ),
+    Flag("seed", "Of splits and training."),
+    Flag("photos", "Training photos to use at most, evenly by class."),
+    Flag("validation", "Share of the photos for choosing and certifying."),
+    Flag("test", "Share of the photos for the figures."),
+    Flag(
+        "known_lost",
+        "Share of known photos that may be called strangers; more finds more strangers.",
+    ),
+    Flag("image_size", "Pixels, side of the network's input."),
+    Flag("resize", "How a photo becomes square."),
+    Flag("precision", "Storage of a converted backbone's weights."),
+    Flag("flips", "Answer with the mean of a photo and its mirror image, in twice the time."),
+    Flag("augment", "How training photos vary from pass to pass.", of=(FineTune,)),
+    Flag("minutes", "At most for training the network itself.", of=(FineTune,)),
+    Flag("epochs", "Passes over the training photos, of the last stage.", of=(Stage,)),
+    Flag("rate", "Highest learning rate, of the last stage.", of=(Stage,)),
+)
