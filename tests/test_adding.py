@@ -1,6 +1,7 @@
 """What CONTRIBUTING says one has to touch to add a thing is enough: an invented one arrives."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from console import fursure
 from samples import FORMAT_1, draw_into
 
 from fursure.bundle.bundle import Bundle
+from fursure.check import findings
+from fursure.check.findings import FINDERS, KINDS, Finding, Kind, Material
 from fursure.cli import overrides
 from fursure.heads.card import card
 from fursure.metrics.catalogue import METRICS, Metric, Scored
@@ -126,3 +129,51 @@ def test_a_flag_in_the_table_is_refused_where_it_does_not_fit(command: click.Com
     assert "1 is not in the range 2<=x<=100" in wide.stderr
     frozen = CliRunner().invoke(command, ["--mixup", "0.5"])
     assert "--mixup: linear-probe leaves the network itself as it is" in frozen.stderr
+
+
+# A finding of a check: its kind in KINDS, and a function in FINDERS
+
+
+def _square(material: Material) -> Iterator[Finding]:
+    for row in material.usable:
+        if row.facts and row.facts.width == row.facts.height:
+            path, label = (row.photo.path,), (row.photo.label or "",)
+            yield Finding(kind="square", paths=path, labels=label, reason="as wide as high")
+
+
+@pytest.fixture
+def squares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Let the check look for square photos; return two of them."""
+    monkeypatch.setitem(KINDS, "square", Kind("square photo"))
+    monkeypatch.setattr(findings, "FINDERS", (*FINDERS, _square))
+    return draw_into(tmp_path / "photos", count=1)
+
+
+def test_a_finding_in_the_lists_is_counted_told_and_on_the_page(squares: Path) -> None:
+    page = squares.parent / "review.html"
+    lines = fursure("check", squares, "--output", page).stdout.splitlines()
+    at = lines.index("     2  square photo")
+    assert lines[at + 1 :] == [
+        "          cat/cat.0.jpg: as wide as high",
+        "          dog/dog.0.jpg: as wide as high",
+    ]
+    html = page.read_text()
+    assert '<tr><th scope="row">square photo</th><td>2</td><td>2</td></tr>' in html
+    assert html.count("<p>as wide as high</p>") == 2
+    rows = [json.loads(line) for line in fursure("check", squares, "--json").stdout.splitlines()]
+    assert [row["paths"] for row in rows if row["kind"] == "square"] == [
+        ["cat/cat.0.jpg"],
+        ["dog/dog.0.jpg"],
+    ]
+
+
+def test_a_finding_without_a_picture_is_a_sentence_on_the_page(
+    squares: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(KINDS, "square", Kind("square photo", pictured=False))
+    page = squares.parent / "review.html"
+    fursure("check", squares, "--output", page)
+    html = page.read_text()
+    assert '<tr><th scope="row">square photo</th><td>2</td><td>0</td></tr>' in html
+    assert html.count("<p>as wide as high</p>") == 2
+    assert 'class="card"' not in html
