@@ -8,13 +8,13 @@ import click
 
 from fursure.cli.options import Decorator
 from fursure.errors import counted
-from fursure.recipe import FineTune, LogisticRegression, Mlp, Recipe, Stage
+from fursure.ranges import Choice, Number, Several, Switch, Text, Whole
+from fursure.recipe import HEADS, FineTune, Recipe, Stage
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
-from fursure.recipes.knobs import FLAGS, KNOBS, Choice, Flag, Number, Several, Switch, Text, Whole
-from fursure.recipes.plain import overlaid
+from fursure.recipes.knobs import FLAGS, KNOBS, Flag
+from fursure.recipes.plain import kinds, overlaid
 from fursure.recipes.toml import open_recipe
 
-HEADS = {"logistic": "logistic-regression", "mlp": "mlp"}
 UNSAID = "[default: the recipe's]"
 
 
@@ -75,8 +75,10 @@ def recipe_from(knobs: Mapping[str, Any], tell: Callable[[str], None]) -> Recipe
     given = {key: value for key, value in knobs.items() if value is not None and value != ()}
     base = _base(given)
     values = _of(given, Recipe)
-    kind = {"kind": HEADS[values["head"]]} if "head" in values else {}
-    values["head"] = kind | _of(given, LogisticRegression) | _of(given, Mlp)
+    head = {"kind": _kind(values["head"])} if "head" in values else {}
+    for cls in HEADS.values():
+        head |= _of(given, cls)
+    values["head"] = head
     _check_tunes(base, given)
     if base.tune is not None:
         values["tune"] = _of(given, FineTune) | _stages(base.tune, _of(given, Stage), tell)
@@ -87,6 +89,11 @@ def _base(given: Mapping[str, Any]) -> Recipe:
     if "recipe" in given:
         return open_recipe(given["recipe"])
     return MLP_PROBE if given.get("head") == "mlp" else LINEAR_PROBE
+
+
+def _kind(flag: str) -> str:
+    """Return what recipe files call the head that the flag names."""
+    return next(kind for kind, cls in kinds().items() if cls is HEADS[flag])
 
 
 def _of(given: Mapping[str, Any], cls: type) -> dict[str, Any]:
