@@ -1,9 +1,12 @@
 """What CONTRIBUTING says one has to touch to add a thing is enough: an invented one arrives."""
 
 import json
+import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
+from typing import Annotated
 
 import click
 import numpy as np
@@ -16,12 +19,16 @@ from fursure.bundle.bundle import Bundle
 from fursure.check import findings
 from fursure.check.findings import FINDERS, KINDS, Finding, Kind, Material
 from fursure.cli import overrides
+from fursure.graphs.layers import Dense
 from fursure.heads.card import card
+from fursure.heads.examples import Examples
 from fursure.metrics.catalogue import METRICS, Metric, Scored
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
-from fursure.recipe import FineTune, Recipe
-from fursure.recipes.knobs import FLAGS, Flag
+from fursure.ranges import Number
+from fursure.recipe import HEADS, ClassWeight, FineTune, Recipe
+from fursure.recipes.knobs import FLAGS, KNOBS, Flag, knobs_of
+from fursure.recipes.plain import from_json
 
 # A metric: one entry of METRICS
 
@@ -177,3 +184,59 @@ def test_a_finding_without_a_picture_is_a_sentence_on_the_page(
     assert '<tr><th scope="row">square photo</th><td>2</td><td>0</td></tr>' in html
     assert html.count("<p>as wide as high</p>") == 2
     assert 'class="card"' not in html
+
+
+# A head: its knobs in recipe.py, a line in HEADS, and a module of heads/ called as that line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestMean:
+    """The class whose middle is nearest."""
+
+    share: Annotated[float, Number(0, 1)] = 1.0  # of the way from the middle of all photos
+    class_weight: ClassWeight = "none"
+
+
+def _fitted(head: NearestMean, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:
+    means_KD = [examples.x_ND[examples.labels_N == k].mean(axis=0) for k in range(2)]
+    weight_DK = np.float32(head.share) * np.stack(means_KD, axis=1)
+    yield head.share, [Dense(weight_DK, -(weight_DK**2).sum(axis=0) / 2)]
+
+
+@pytest.fixture
+def nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a head."""
+    module = ModuleType("fursure.heads.nearest")
+    vars(module).update(fitted=_fitted, patience=lambda _: 1)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(HEADS, "nearest", NearestMean)
+    monkeypatch.setitem(KNOBS, NearestMean, knobs_of(NearestMean))
+
+
+@pytest.mark.usefixtures("nearest")
+def test_a_head_in_the_table_is_a_flag_and_a_kind_in_files(
+    command: click.Command, tmp_path: Path
+) -> None:
+    assert "--head [logistic|mlp|nearest]" in CliRunner().invoke(command, ["--help"]).stdout
+    made = json.loads(CliRunner().invoke(command, ["--head", "nearest"]).stdout)
+    assert made["head"] == {"kind": "NearestMean", "share": 1.0, "class_weight": "none"}
+    path = tmp_path / "mine.toml"
+    path.write_text('[head]\nkind = "nearest-mean"\nshare = 0.5')
+    lines = fursure("recipes", path).stdout.splitlines()
+    assert 'kind = "nearest-mean"' in lines
+    assert f"{'share = 0.5':36}  # a number from 0 to 1" in lines
+    path.write_text('[head]\nkind = "mlp"\nshare = 0.5')
+    assert "it belongs in [head] of kind nearest-mean" in fursure("recipes", path).stderr
+
+
+@pytest.mark.usefixtures("nearest")
+def test_a_head_in_the_table_is_trained_measured_and_kept(tmp_path: Path) -> None:
+    photos, model = draw_into(tmp_path / "photos", count=12), tmp_path / "nearest.fursure"
+    recipe = Recipe(head=NearestMean(share=0.5), folds=2)  # type: ignore[arg-type]
+    path = tmp_path / "mine.toml"
+    path.write_text('folds = 2\n[head]\nkind = "nearest-mean"\nshare = 0.5')
+    run = fursure("train", photos, "--recipe", path, "-o", model, "--no-report")
+    assert "accuracy" in run.stdout
+    bundle = Bundle.read(model)
+    assert "- Head: NearestMean, recipe mine" in bundle.card
+    assert from_json(bundle.meta.recipe) == replace(recipe, name="mine")
