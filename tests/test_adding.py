@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import click
 import numpy as np
@@ -195,6 +195,7 @@ class NearestMean:
 
     share: Annotated[float, Number(0, 1)] = 1.0  # of the way from the middle of all photos
     class_weight: ClassWeight = "none"
+    patience: ClassVar[int] = 1
 
 
 def _fitted(head: NearestMean, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:
@@ -207,7 +208,7 @@ def _fitted(head: NearestMean, examples: Examples) -> Iterator[tuple[float, list
 def nearest(monkeypatch: pytest.MonkeyPatch) -> None:
     """Add a head."""
     module = ModuleType("fursure.heads.nearest")
-    vars(module).update(fitted=_fitted, patience=lambda _: 1)
+    vars(module)["fit_nearest"] = _fitted
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setitem(HEADS, "nearest", NearestMean)
     monkeypatch.setitem(KNOBS, NearestMean, knobs_of(NearestMean))

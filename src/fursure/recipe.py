@@ -6,7 +6,7 @@ same machine, the same bundle bit for bit (a budget of minutes excepted).
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from fursure.ranges import Number, Several, Text, Whole
 
@@ -30,6 +30,7 @@ class LogisticRegression:
     )  # fmt: skip
     # L2 penalties on standardised features, per photo, strong to weak
     class_weight: ClassWeight = "none"
+    patience: ClassVar[int] = 1  # strengths without a better validation log loss end the path
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +51,7 @@ class Mlp:
 
 
 Head = LogisticRegression | Mlp
-HEADS: dict[str, type[Head]] = {  # by flag, which names the module of heads/ that fits it too
+HEADS: dict[str, type[Head]] = {  # by flag; `mlp` is fitted by `fit_mlp` of heads/mlp.py
     "logistic": LogisticRegression,
     "mlp": Mlp,
 }

@@ -36,7 +36,7 @@ def cross_entropy(logits_NK: Matrix, target_NK: Matrix, weight_N: Matrix) -> tup
     return float(share_N1[:, 0] @ loss_N), (exp_NK / sum_N1 - target_NK) * share_N1
 
 
-def softmax(logits_NK: Matrix) -> Matrix:
+def probabilities(logits_NK: Matrix) -> Matrix:
     """Return probabilities (N, K) in single precision."""
     exp_NK = np.exp(logits_NK - logits_NK.max(axis=1, keepdims=True))
     return np.asarray(exp_NK / exp_NK.sum(axis=1, keepdims=True))

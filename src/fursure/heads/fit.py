@@ -18,7 +18,7 @@ from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
 from fursure.features.leakage import check_measurable, seen_among
 from fursure.graphs.layers import Layers
-from fursure.heads.heads import Candidate, candidates, patience
+from fursure.heads.heads import Candidate, candidates
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.figures import log_losses
 from fursure.recipe import Recipe
@@ -181,7 +181,7 @@ class _Task:
             stale += 1
             if loss < best_loss:
                 best_loss, best, stale = loss, candidate, 0
-            if stale >= patience(self.recipe.head):
+            if stale >= self.recipe.head.patience:
                 break
         if best is None:
             raise BadData("every head's validation loss was not a number; a feature may be broken.")

@@ -1,14 +1,14 @@
 """Features and labels → a head: logits as a small stack of dense layers.
 
-Each kind of head is fitted by the module of this room that is called as its flag is, in `HEADS`.
+Each kind is fitted by the module of this room that is called as its flag in `HEADS`.
 
 Dimension key: N photos, D features, K classes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from fursure.graphs.layers import Dense, Layers, Matrix
 from fursure.heads.examples import Examples
 from fursure.recipe import HEADS, Head
+
+Fitting = Callable[[Any, Examples], Iterator[tuple[float, Sequence[Dense]]]]
+# its own knobs, and what to learn from -> a knob and the layers it made, on standardised features
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +75,14 @@ def candidates(
         classes=classes,
         seed=seed,
     )
-    for knob, (first, *rest) in _kind_of(head).fitted(head, examples):
+    for knob, (first, *rest) in _fit_of(head)(head, examples):
         yield Candidate(knob, Layers((scale.folded(first), *rest)))
 
 
-def patience(head: Head) -> int:
-    """Return how many candidates without a better validation log loss end the search."""
-    return _kind_of(head).patience(head)
-
-
-class _Kind(Protocol):
-    """What the module of a head has; ``head`` are its own knobs."""
-
-    def fitted(self, head: Any, examples: Examples) -> Iterator[tuple[float, Sequence[Dense]]]:
-        """Yield a knob and the layers it made, on standardised features."""
-
-    def patience(self, head: Any) -> int:
-        """Return what `patience` says."""
-
-
-def _kind_of(head: Head) -> _Kind:
+def _fit_of(head: Head) -> Fitting:
+    """Return the function that fits heads of this kind, from the module of the same name."""
     flag = next(flag for flag, cls in HEADS.items() if isinstance(head, cls))
-    return cast("_Kind", import_module(f"{__package__}.{flag}"))
+    return cast(Fitting, getattr(import_module(f"{__package__}.{flag}"), f"fit_{flag}"))
 
 
 def class_weights(labels_N: NDArray[np.integer], classes: int, *, balanced: bool) -> Matrix:

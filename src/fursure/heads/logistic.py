@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from fursure.graphs.layers import Dense, Matrix
-from fursure.heads.examples import Examples, cross_entropy, softmax
+from fursure.heads.examples import Examples, cross_entropy, probabilities
 from fursure.heads.lbfgs import minimise
 from fursure.recipe import LogisticRegression
 
@@ -17,12 +17,9 @@ FEW_COLUMNS = 4
 TINY = np.float32(1e-6)  # keeps a direction without curvature or penalty finite
 
 
-def patience(_head: LogisticRegression) -> int:
-    """Return how many strengths without a better validation log loss end the path."""
-    return 1
-
-
-def fitted(head: LogisticRegression, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:
+def fit_logistic(
+    head: LogisticRegression, examples: Examples
+) -> Iterator[tuple[float, list[Dense]]]:
     """Yield the regression of each L2 strength, started from that of the last.
 
     Minimises mean(weight x cross-entropy) + strength / 2 x |W|² (not the bias) by L-BFGS. On the
@@ -57,7 +54,7 @@ def fitted(head: LogisticRegression, examples: Examples) -> Iterator[tuple[float
         start = (weight_RK * root_R1).ravel()
         minimum = minimise(objective, start, decrease=DECREASE, slope=SLOPE)
         weight_RK = minimum.reshape(-1, classes) / root_R1
-        probs_NK = softmax(_product(z_NR, weight_RK))
+        probs_NK = probabilities(_product(z_NR, weight_RK))
         curvature_N = weight_N * (probs_NK * (1 - probs_NK)).mean(axis=1)
         yield strength, [Dense(axes_DR @ weight_RK[:-1], weight_RK[-1])]
 

@@ -9,16 +9,11 @@ from itertools import pairwise
 import numpy as np
 
 from fursure.graphs.layers import Dense, Matrix
-from fursure.heads.examples import Examples, softmax
+from fursure.heads.examples import Examples, probabilities
 from fursure.recipe import Mlp
 
 
-def patience(head: Mlp) -> int:
-    """Return how many epochs without a better validation log loss end the training."""
-    return head.patience
-
-
-def fitted(head: Mlp, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:
+def fit_mlp(head: Mlp, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:
     """Yield a network after each epoch of Adam (Kingma & Ba, ICLR 2015) with decaying rate."""
     x_ND, weight_N, target_NK = examples.x_ND, examples.weight_N, examples.targets()
     generator = np.random.default_rng(examples.seed)
@@ -67,7 +62,7 @@ def _backward(
         )  # inverted dropout (Srivastava, 2014)
         inputs.append(hidden_BH * masks[-1])
     logits_BK = inputs[-1] @ params[-2] + params[-1]
-    slope = (softmax(logits_BK) - target_BK) * (weight_B / len(x_BD))[:, None]
+    slope = (probabilities(logits_BK) - target_BK) * (weight_B / len(x_BD))[:, None]
     slopes: list[Matrix] = []
     for layer in reversed(range(len(inputs))):
         slopes[:0] = [inputs[layer].T @ slope + head.l2 * params[2 * layer], slope.sum(axis=0)]
