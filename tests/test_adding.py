@@ -17,7 +17,7 @@ from samples import FORMAT_1, draw_into
 
 from fursure.bundle.bundle import Bundle
 from fursure.check import findings
-from fursure.check.findings import FINDERS, KINDS, Finding, Kind, Material
+from fursure.check.findings import FINDERS, FINDING_KINDS, Finding, FindingKind, Material
 from fursure.cli import overrides
 from fursure.graphs.layers import Dense
 from fursure.heads.card import card
@@ -138,7 +138,7 @@ def test_a_flag_in_the_table_is_refused_where_it_does_not_fit(command: click.Com
     assert "--mixup: linear-probe leaves the network itself as it is" in frozen.stderr
 
 
-# A finding of a check: its kind in KINDS, and a function in FINDERS
+# A finding of a check: its kind in FINDING_KINDS, and a function in FINDERS
 
 
 def _square(material: Material) -> Iterator[Finding]:
@@ -151,7 +151,7 @@ def _square(material: Material) -> Iterator[Finding]:
 @pytest.fixture
 def squares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Let the check look for square photos; return two of them."""
-    monkeypatch.setitem(KINDS, "square", Kind("square photo"))
+    monkeypatch.setitem(FINDING_KINDS, "square", FindingKind("square photo"))
     monkeypatch.setattr(findings, "FINDERS", (*FINDERS, _square))
     return draw_into(tmp_path / "photos", count=1)
 
@@ -177,7 +177,7 @@ def test_a_finding_in_the_lists_is_counted_told_and_on_the_page(squares: Path) -
 def test_a_finding_without_a_picture_is_a_sentence_on_the_page(
     squares: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(KINDS, "square", Kind("square photo", pictured=False))
+    monkeypatch.setitem(FINDING_KINDS, "square", FindingKind("square photo", pictured=False))
     page = squares.parent / "review.html"
     fursure("check", squares, "--output", page)
     html = page.read_text()

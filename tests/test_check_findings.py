@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from fursure.check.findings import (
-    KINDS,
+    FINDING_KINDS,
     Finding,
     about_classes,
     about_copies,
@@ -118,7 +118,9 @@ def test_a_rare_class_is_told_with_its_counts() -> None:
 
 
 def test_findings_come_by_kind_and_then_from_the_worst() -> None:
-    found = [Finding(kind=kind, reason="", score=score) for kind in KINDS for score in (0.1, 0.9)]
+    found = [
+        Finding(kind=kind, reason="", score=score) for kind in FINDING_KINDS for score in (0.1, 0.9)
+    ]
     assert ranked(reversed(found)) == tuple(
-        Finding(kind=kind, reason="", score=score) for kind in KINDS for score in (0.9, 0.1)
+        Finding(kind=kind, reason="", score=score) for kind in FINDING_KINDS for score in (0.9, 0.1)
     )

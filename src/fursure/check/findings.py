@@ -19,31 +19,31 @@ from fursure.splitting.scan import Scanned
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class FindingKind:
     """What a finding may be of."""
 
     title: str  # as the table and the page call it
     pictured: bool = True  # the page shows the photo, to be decided on; if not, a sentence
 
 
-KINDS: dict[str, Kind] = {  # the most harmful first
-    "unreadable": Kind("cannot be read", pictured=False),
-    "conflict": Kind("one photo under several labels"),
-    "leak": Kind("copies in several splits"),
-    "label": Kind("probably a wrong label"),
-    "doubt": Kind("label worth a look"),
-    "stranger": Kind("may belong to no class"),
-    "cue": Kind("classes told apart without looking", pictured=False),
-    "imbalance": Kind("few photos of a class", pictured=False),
-    "blank": Kind("blank"),
-    "dark": Kind("dark"),
-    "bright": Kind("bright"),
-    "blurred": Kind("blurred"),
-    "tiny": Kind("tiny"),
-    "shape": Kind("of an odd shape"),
-    "duplicate": Kind("the same file twice"),
-    "copy": Kind("near-duplicate"),
-    "misnamed": Kind("named like another format"),
+FINDING_KINDS: dict[str, FindingKind] = {  # the most harmful first
+    "unreadable": FindingKind("cannot be read", pictured=False),
+    "conflict": FindingKind("one photo under several labels"),
+    "leak": FindingKind("copies in several splits"),
+    "label": FindingKind("probably a wrong label"),
+    "doubt": FindingKind("label worth a look"),
+    "stranger": FindingKind("may belong to no class"),
+    "cue": FindingKind("classes told apart without looking", pictured=False),
+    "imbalance": FindingKind("few photos of a class", pictured=False),
+    "blank": FindingKind("blank"),
+    "dark": FindingKind("dark"),
+    "bright": FindingKind("bright"),
+    "blurred": FindingKind("blurred"),
+    "tiny": FindingKind("tiny"),
+    "shape": FindingKind("of an odd shape"),
+    "duplicate": FindingKind("the same file twice"),
+    "copy": FindingKind("near-duplicate"),
+    "misnamed": FindingKind("named like another format"),
 }
 ENDINGS = {  # the extensions that a format may have
     "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ""},
@@ -68,7 +68,7 @@ RARE = 0.25  # of the largest class
 class Finding:
     """One thing that is wrong, with one photo or several."""
 
-    kind: str  # of `KINDS`
+    kind: str  # of `FINDING_KINDS`
     paths: tuple[str, ...] = ()  # the photo; of copies, all of them
     labels: tuple[str, ...] = ()  # of each path
     reason: str
@@ -84,7 +84,7 @@ class Finding:
 
 def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """Return the findings by kind, those of a kind from the worst on."""
-    order = {kind: number for number, kind in enumerate(KINDS)}
+    order = {kind: number for number, kind in enumerate(FINDING_KINDS)}
     return tuple(
         sorted(findings, key=lambda finding: (order[finding.kind], -finding.score, finding.paths))
     )

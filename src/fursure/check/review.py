@@ -8,7 +8,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fursure.check.findings import KINDS, Finding
+from fursure.check.findings import FINDING_KINDS, Finding
 from fursure.dataset.corrections import Correction, as_cells, comparable, line_of, safe_cell
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo
@@ -89,7 +89,7 @@ def write_page(
             *(
                 finding.reason
                 for finding in checked.findings
-                if not (KINDS[finding.kind].pictured or finding.kind == "unreadable")
+                if not (FINDING_KINDS[finding.kind].pictured or finding.kind == "unreadable")
             ),
         ),
         unreadable=_unreadable(checked.findings),
@@ -123,7 +123,7 @@ def _drafts(checked: "Checked", photos: dict[str, Photo], most: int) -> list[_Dr
         verdict = verdicts.get((comparable(photo.path), photo.sha256))
         if verdict is not None:
             drafts.setdefault(photo.path, _Draft(photo)).verdict = verdict
-    order = {kind: number for number, kind in enumerate(KINDS)}
+    order = {kind: number for number, kind in enumerate(FINDING_KINDS)}
 
     def rank(draft: _Draft) -> tuple[int, float]:
         first = draft.findings[0] if draft.findings else None
@@ -138,7 +138,7 @@ def _chosen(findings: Sequence[Finding], most: int) -> Iterator[Finding]:
     early: list[Finding] = []
     late: list[Finding] = []
     for finding in findings:
-        if KINDS[finding.kind].pictured:
+        if FINDING_KINDS[finding.kind].pictured:
             seen[finding.kind] += 1
             (early if seen[finding.kind] <= max(1, most // SHARE) else late).append(finding)
     taken = {id(finding) for finding in (*early, *late)[:most]}
@@ -168,7 +168,7 @@ def _thumbnails(
 
 def _card(draft: _Draft, photos: dict[str, Photo], thumbnails: dict[str, str]) -> Card:
     photo, verdict = draft.photo, draft.verdict
-    kinds = dict.fromkeys(KINDS[finding.kind].title for finding in draft.findings)
+    kinds = dict.fromkeys(FINDING_KINDS[finding.kind].title for finding in draft.findings)
     suggestions = [finding.suggestion for finding in draft.findings if finding.suggestion]
     return Card(
         picture=_picture(photo, thumbnails),
@@ -194,7 +194,9 @@ def _counts(findings: Sequence[Finding], shown: set[str]) -> tuple[tuple[str, in
     for finding in findings:
         below[finding.kind] += bool(set(finding.paths) & shown)
     return tuple(
-        (about.title, counts[kind], below[kind]) for kind, about in KINDS.items() if counts[kind]
+        (about.title, counts[kind], below[kind])
+        for kind, about in FINDING_KINDS.items()
+        if counts[kind]
     )
 
 

@@ -85,14 +85,14 @@ def check(
 
 def _table(checked: "Checked") -> list[str]:
     """Return the lines a person reads: a few of each kind, the worst first."""
-    from fursure.check.findings import KINDS
+    from fursure.check.findings import FINDING_KINDS
 
     counts = checked.counts()
     photos, findings = len(checked.manifest.photos), sum(counts.values())
     lines = [f"{counted(photos, 'photo')}, {counted(findings, 'finding')}"]
     if checked.doubts:
         lines.append(printable(checked.doubts.sentence()))
-    for kind, about in KINDS.items():
+    for kind, about in FINDING_KINDS.items():
         if kind not in counts:
             continue
         lines.append(f"{counts[kind]:>6,}  {about.title}")
