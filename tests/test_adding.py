@@ -13,20 +13,25 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from console import fursure
-from samples import FORMAT_1, draw_into
+from samples import FORMAT_1, SIDE, draw_into, encoder_graph
 
+from fursure.backbones.backbone import Backbone, Wanted
+from fursure.backbones.kept import conversion_key, keep
+from fursure.backbones.kinds import at_hand, load_backbone
 from fursure.bundle.bundle import Bundle
 from fursure.check import findings
 from fursure.check.findings import FINDERS, FINDING_KINDS, Finding, FindingKind, Material
 from fursure.cli import overrides
+from fursure.errors import UnknownBackbone
 from fursure.graphs.layers import Dense
 from fursure.heads.card import card
 from fursure.heads.examples import Examples
 from fursure.metrics.catalogue import METRICS, Metric, Scored
 from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
+from fursure.photos.preprocess import Preprocess
 from fursure.ranges import Number
-from fursure.recipe import HEADS, ClassWeight, FineTune, Recipe
+from fursure.recipe import BACKBONES, HEADS, ClassWeight, FineTune, Recipe
 from fursure.recipes.knobs import FLAGS, KNOBS, Flag, knobs_of
 from fursure.recipes.plain import from_json
 
@@ -230,6 +235,7 @@ def test_a_head_in_the_table_is_a_flag_and_a_kind_in_files(
     assert "it belongs in [head] of kind nearest-mean" in fursure("recipes", path).stderr
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("nearest")
 def test_a_head_in_the_table_is_trained_measured_and_kept(tmp_path: Path) -> None:
     photos, model = draw_into(tmp_path / "photos", count=12), tmp_path / "nearest.fursure"
@@ -241,3 +247,56 @@ def test_a_head_in_the_table_is_trained_measured_and_kept(tmp_path: Path) -> Non
     bundle = Bundle.read(model)
     assert "- Head: NearestMean, recipe mine" in bundle.card
     assert from_json(bundle.meta.recipe) == replace(recipe, name="mine")
+
+
+# A kind of backbone: a line in BACKBONES, and a module of backbones/ called as that line
+
+
+def _loaded(wanted: Wanted) -> Backbone | None:
+    kind, _, seed = wanted.source.partition(":")
+    if kind != "noise":
+        return None
+    backbone = Backbone(
+        name=wanted.source,
+        onnx=encoder_graph(seed=int(seed)),
+        preprocess=Preprocess(size=SIDE),
+        licence="none",
+    )
+    keep(backbone, conversion_key(kind, seed))
+    return backbone
+
+
+@pytest.fixture
+def noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Add a kind of backbone, whose weights are noise."""
+    module = ModuleType("fursure.backbones.noise")
+    vars(module)["load_noise"] = _loaded
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(BACKBONES, "noise", "noise:SEED")
+    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
+
+
+@pytest.mark.usefixtures("noise")
+def test_a_kind_of_backbone_in_the_table_is_loaded_kept_and_named() -> None:
+    backbone = load_backbone("noise:3", resize="pad")
+    assert backbone.onnx == encoder_graph(seed=3)
+    assert backbone.preprocess == Preprocess(size=SIDE, mode="pad")
+    assert "noise:3" in {found.name for found in at_hand()}
+    with pytest.raises(
+        UnknownBackbone, match=r"Write lite0, .*, noise:SEED\. Did you mean 'noise:"
+    ):
+        load_backbone("noise3")
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("noise")
+def test_a_kind_of_backbone_in_the_table_trains_a_model(tmp_path: Path) -> None:
+    photos, model = draw_into(tmp_path / "photos", count=12), tmp_path / "noise.fursure"
+    fursure("train", photos, "--backbone", "noise:1", "-o", model, "--no-report")
+    assert Bundle.read(model).meta.backbone == "noise:1"
+
+
+def test_every_kind_of_backbone_is_in_the_help() -> None:
+    for name in ("train", "backbones"):
+        words = " ".join(fursure(name, "--help").stdout.split())
+        assert [kind for kind in BACKBONES.values() if kind not in words] == []

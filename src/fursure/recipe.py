@@ -14,6 +14,14 @@ Engine = Literal["auto", "onnxruntime", "openvino"]
 ClassWeight = Literal["none", "balanced"]
 
 
+BACKBONES: dict[str, str] = {  # how each kind is written; `hub` by `load_hub` of backbones/hub.py
+    "package": "lite0, lite1, lite2",
+    "hub": "timm:NAME, hub:ORG/REPO",
+    "bundle": "a .fursure bundle",
+    "onnx": "an .onnx file beside its config.json",
+    "weights": "an .h5 or .keras file, or a folder with config.json and model.safetensors",
+}
+
 SHARE = Number(0, 1, open="high")
 DECAY = Number(0, 1, open="low")
 RATE = Number(0, 10, open="low")

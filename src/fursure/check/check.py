@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fursure.backbones.backbone import Backbone, load_backbone
+from fursure.backbones.backbone import Backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.check.findings import Finding, Material, found_in, ranked
 from fursure.check.label_errors import Doubts, doubts
 from fursure.check.reading import Gathered, gather

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from fursure.backbones.backbone import seen_by
+from fursure.backbones.bundle import seen_by
 from fursure.compare.ladder_folder import NOTE, Knobs, check_place, claim, write_note
 from fursure.compare.other_origin import Abroad
 from fursure.compare.run_recipe import Ground, rung

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from fursure.ranges import Choice, Knob, Switch
-from fursure.recipe import HEADS, FineTune, Recipe, Stage
+from fursure.recipe import BACKBONES, HEADS, FineTune, Recipe, Stage
 
 PARTS = {"head", "tune", "stages"}  # fields whose values have knobs of their own
 
@@ -57,8 +57,8 @@ class Flag:
 FLAGS: tuple[Flag, ...] = (  # in the order in which the help lists them
     Flag(
         "backbone",
-        "lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or a path: .fursure, .onnx, or a folder of "
-        "weights. Several, each with its own --backbone, give their features together.",
+        f"{'; '.join(BACKBONES.values())}. Several, each with its own --backbone, give their "
+        "features together.",
     ),
     Flag("features_output", "The tensor to take as features from an .onnx file.", metavar="TENSOR"),
     Flag("head", "What is trained on the features."),
