@@ -5,7 +5,6 @@ from dataclasses import MISSING, dataclass, field, fields
 from typing import Any
 
 from fursure import strict
-from fursure.metrics.catalogue import METRICS
 from fursure.photos.preprocess import Preprocess
 from fursure.strict import anything, keyed, listed, maybe, number, switch, table, whole
 from fursure.sureness.risk import RiskTable
@@ -39,22 +38,37 @@ scores = table(
 )
 
 
+founding = {  # what every version wrote
+    "basis": words,
+    "labels": listed(words, least=2, most=MOST_CLASSES),
+    "n": whole(1),
+    "top5": maybe(estimate),
+    "roc_auc": maybe(estimate),
+    "classes": listed(scores, most=MOST_CLASSES),
+    "confusion": listed(listed(whole(), most=MOST_CLASSES), most=MOST_CLASSES),
+} | dict.fromkeys(
+    (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_precision",
+        "macro_f1",
+        "log_loss",
+        "brier",
+        "calibration_error",
+    ),
+    estimate,
+)
+confused = listed(listed(whole(), least=3, most=3), most=1000)
+
+
 def figures(value: Any, place: str) -> None:
     """Check an evaluation; a metric that is younger than its bundle may be missing."""
-    founding = {key: estimate for key, metric in METRICS.items() if metric.founding}
-    younger = {key: maybe(estimate) for key, metric in METRICS.items() if not metric.founding}
-    table(
-        {
-            "basis": words,
-            "labels": listed(words, least=2, most=MOST_CLASSES),
-            "n": whole(1),
-            "classes": listed(scores, most=MOST_CLASSES),
-            "confusion": listed(listed(whole(), most=MOST_CLASSES), most=MOST_CLASSES),
-            **founding,
-        },
-        confused=listed(listed(whole(), least=3, most=3), most=1000),
-        **younger,
-    )(value, place)
+    table(founding, confused=confused)(value, place)
+    if younger := value.keys() - founding.keys() - {"confused"}:
+        from fursure.metrics.catalogue import METRICS  # else `predict` starts without them
+
+        for key in younger & METRICS.keys():
+            maybe(estimate)(value[key], f"{place}.{key}")
 
 
 strangers = table(

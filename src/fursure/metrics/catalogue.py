@@ -87,7 +87,6 @@ class Metric:
     counted: bool = False  # the number of photos stands behind it
     doubted: bool = False  # and that they are too few to tell more, where they are
     on_card: bool = False  # the model card states it
-    founding: bool = False  # every version wrote it, so a bundle has to have it
 
     def named(self, labels: Sequence[str]) -> str:
         """Return what it is called where these classes are told apart."""
@@ -157,14 +156,12 @@ METRICS: dict[str, Metric] = {  # in the order in which a table lists them
             counted=True,
             doubted=True,
             on_card=True,
-            founding=True,
         ),
         Metric(
             key="balanced_accuracy",
             name="balanced accuracy",
             about="the same, every class counting alike",
             measure=_balanced_accuracy,
-            founding=True,
         ),
         Metric(
             key="top5",
@@ -177,14 +174,12 @@ METRICS: dict[str, Metric] = {  # in the order in which a table lists them
             name="macro precision",
             about="how often a named class is right",
             measure=_macro_precision,
-            founding=True,
         ),
         Metric(
             key="macro_f1",
             name="macro F1",
             about="precision and recall in one figure",
             measure=_macro_f1,
-            founding=True,
         ),
         Metric(
             key="roc_auc",
@@ -201,7 +196,6 @@ METRICS: dict[str, Metric] = {  # in the order in which a table lists them
             measure=_log_loss,
             unit=" nats per photo",
             on_card=True,
-            founding=True,
         ),
         Metric(
             key="brier",
@@ -209,7 +203,6 @@ METRICS: dict[str, Metric] = {  # in the order in which a table lists them
             about="squared error of the probabilities, 0 to 2",
             measure=_brier,
             most=WORST_BRIER,
-            founding=True,
         ),
         Metric(
             key="calibration_error",
@@ -218,7 +211,6 @@ METRICS: dict[str, Metric] = {  # in the order in which a table lists them
             measure=_calibration_error,
             doubted=True,
             on_card=True,
-            founding=True,
         ),
     )
 }
