@@ -15,8 +15,8 @@ from click.testing import CliRunner
 from console import fursure
 from samples import FORMAT_1, SIDE, draw_into, encoder_graph
 
-from fursure.backbones.backbone import Backbone, Wanted
-from fursure.backbones.kept import conversion_key, keep
+from fursure.backbones.backbone import Backbone, BackboneSpec
+from fursure.backbones.kept import conversion_key, keep_backbone
 from fursure.backbones.kinds import at_hand, load_backbone
 from fursure.bundle.bundle import Bundle
 from fursure.check import findings
@@ -31,7 +31,7 @@ from fursure.metrics.classification import Evaluation, evaluate
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.photos.preprocess import Preprocess
 from fursure.ranges import Number
-from fursure.recipe import BACKBONES, HEADS, ClassWeight, FineTune, Recipe
+from fursure.recipe import BACKBONE_KINDS, HEADS, ClassWeight, FineTune, Recipe
 from fursure.recipes.knobs import FLAGS, KNOBS, Flag, knobs_of
 from fursure.recipes.plain import from_json
 
@@ -249,20 +249,20 @@ def test_a_head_in_the_table_is_trained_measured_and_kept(tmp_path: Path) -> Non
     assert from_json(bundle.meta.recipe) == replace(recipe, name="mine")
 
 
-# A kind of backbone: a line in BACKBONES, and a module of backbones/ called as that line
+# A kind of backbone: a line in BACKBONE_KINDS, and a module of backbones/ called as that line
 
 
-def _loaded(wanted: Wanted) -> Backbone | None:
-    kind, _, seed = wanted.source.partition(":")
+def _loaded(spec: BackboneSpec) -> Backbone | None:
+    kind, _, seed = spec.source.partition(":")
     if kind != "noise":
         return None
     backbone = Backbone(
-        name=wanted.source,
+        name=spec.source,
         onnx=encoder_graph(seed=int(seed)),
         preprocess=Preprocess(size=SIDE),
         licence="none",
     )
-    keep(backbone, conversion_key(kind, seed))
+    keep_backbone(backbone, conversion_key(kind, seed))
     return backbone
 
 
@@ -272,7 +272,7 @@ def noise(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     module = ModuleType("fursure.backbones.noise")
     vars(module)["load_noise"] = _loaded
     monkeypatch.setitem(sys.modules, module.__name__, module)
-    monkeypatch.setitem(BACKBONES, "noise", "noise:SEED")
+    monkeypatch.setitem(BACKBONE_KINDS, "noise", "noise:SEED")
     monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
 
 
@@ -299,4 +299,4 @@ def test_a_kind_of_backbone_in_the_table_trains_a_model(tmp_path: Path) -> None:
 def test_every_kind_of_backbone_is_in_the_help() -> None:
     for name in ("train", "backbones"):
         words = " ".join(fursure(name, "--help").stdout.split())
-        assert [kind for kind in BACKBONES.values() if kind not in words] == []
+        assert [kind for kind in BACKBONE_KINDS.values() if kind not in words] == []

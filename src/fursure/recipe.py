@@ -14,7 +14,9 @@ Engine = Literal["auto", "onnxruntime", "openvino"]
 ClassWeight = Literal["none", "balanced"]
 
 
-BACKBONES: dict[str, str] = {  # how each kind is written; `hub` by `load_hub` of backbones/hub.py
+BACKBONE_KINDS: dict[
+    str, str
+] = {  # how each kind is written; `hub` by `load_hub` of backbones/hub.py
     "package": "lite0, lite1, lite2",
     "hub": "timm:NAME, hub:ORG/REPO",
     "bundle": "a .fursure bundle",

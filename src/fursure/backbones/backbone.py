@@ -33,10 +33,10 @@ class Backbone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class BackboneSpec:
     """A backbone as it is asked for."""
 
-    source: str  # its name, as `BACKBONES` says
+    source: str  # its name, as `BACKBONE_KINDS` says
     precision: Precision = "fp32"  # of a converted one's weights
     image_size: int | None = None  # pixels; None is what the weights were trained with
     features: str | None = None  # the tensor to take from an ``.onnx`` file

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from fursure.backbones.backbone import Backbone, Wanted
+from fursure.backbones.backbone import Backbone, BackboneSpec
 from fursure.bundle.bundle import Bundle
 from fursure.errors import BadBackbone
 
 
-def load_bundle(wanted: Wanted) -> Backbone | None:
+def load_bundle(spec: BackboneSpec) -> Backbone | None:
     """Return the encoder of the bundle at that path; None: there is none.
 
     Raises:
@@ -18,9 +18,9 @@ def load_bundle(wanted: Wanted) -> Backbone | None:
     from fursure.engine.session import open_session
     from fursure.graphs.graph import encoder_of
 
-    if not _is_bundle(wanted.path):
+    if not _is_bundle(spec.path):
         return None
-    name, bundle, image_size = wanted.path.name, Bundle.read(wanted.path), wanted.image_size
+    name, bundle, image_size = spec.path.name, Bundle.read(spec.path), spec.image_size
     if image_size not in {None, bundle.meta.preprocess.size}:
         raise BadBackbone(
             f"the encoder of {name} takes {bundle.meta.preprocess.size} px and no other size; "

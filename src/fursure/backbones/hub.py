@@ -6,13 +6,13 @@ ONNX export instead: that needs no torch.
 
 from dataclasses import replace
 
-from fursure.backbones.backbone import Backbone, Wanted
-from fursure.backbones.kept import conversion_key, keep, kept
+from fursure.backbones.backbone import Backbone, BackboneSpec
+from fursure.backbones.kept import conversion_key, keep_backbone, kept
 from fursure.backbones.onnx import from_onnx
 from fursure.backbones.weights import convert
 
 
-def load_hub(wanted: Wanted) -> Backbone | None:
+def load_hub(spec: BackboneSpec) -> Backbone | None:
     """Return the encoder of that repository; None: it is no such name.
 
     Raises:
@@ -20,20 +20,20 @@ def load_hub(wanted: Wanted) -> Backbone | None:
         BadBackbone: it has no weights that are safe to read, or they do not fit together.
         MissingExtra: the extra for it is not installed.
     """
-    kind, _, name = wanted.source.partition(":")
+    kind, _, name = spec.source.partition(":")
     if kind not in {"timm", "hub"} or not name:
         return None
-    size, features = str(wanted.image_size), filter(None, [wanted.features])
-    key = conversion_key(kind, name, wanted.precision, size, *features)
-    return kept(key) or _fetched(wanted, key)
+    size, features = str(spec.image_size), filter(None, [spec.features])
+    key = conversion_key(kind, name, spec.precision, size, *features)
+    return kept(key) or _fetched(spec, key)
 
 
-def _fetched(wanted: Wanted, key: str) -> Backbone:
+def _fetched(spec: BackboneSpec, key: str) -> Backbone:
     from fursure.networks.hub import exported, located
 
-    folder = located(wanted.source)
+    folder = located(spec.source)
     if (graph := exported(folder)) is None:
-        return convert(wanted.source, folder, key, wanted)
-    backbone = replace(from_onnx(*graph, wanted), name=wanted.source)
-    keep(backbone, key)
+        return convert(spec.source, folder, key, spec)
+    backbone = replace(from_onnx(*graph, spec), name=spec.source)
+    keep_backbone(backbone, key)
     return backbone

@@ -42,7 +42,7 @@ def conversion_key(*parts: str) -> str:
     return hashlib.sha256("\0".join([str(CONVERSION), *parts]).encode()).hexdigest()[:24]
 
 
-def keep(backbone: Backbone, key: str) -> None:
+def keep_backbone(backbone: Backbone, key: str) -> None:
     """Keep what was converted."""
     folder = home() / "backbones"
     folder.mkdir(parents=True, exist_ok=True)

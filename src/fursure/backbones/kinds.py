@@ -1,6 +1,6 @@
 """A backbone's name → an encoder graph and its preprocessing, converted once and kept.
 
-`BACKBONES` lists the kinds of names; each is loaded by the module of this room that it names.
+`BACKBONE_KINDS` lists the kinds of names; each is loaded by the module of this room that it names.
 """
 
 from collections.abc import Callable, Iterator
@@ -8,13 +8,13 @@ from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
-from fursure.backbones.backbone import AtHand, Backbone, Precision, Resize, Wanted
+from fursure.backbones.backbone import AtHand, Backbone, BackboneSpec, Precision, Resize
 from fursure.backbones.kept import converted
 from fursure.backbones.package import installed
 from fursure.errors import UnknownBackbone
-from fursure.recipe import BACKBONES
+from fursure.recipe import BACKBONE_KINDS
 
-Loader = Callable[[Wanted], Backbone | None]  # None: the name is of another kind
+Loader = Callable[[BackboneSpec], Backbone | None]  # None: the name is of another kind
 
 
 def load_backbone(
@@ -25,7 +25,7 @@ def load_backbone(
     resize: Resize | None = None,
     features: str | None = None,
 ) -> Backbone:
-    """Return the encoder that ``source`` names, as `BACKBONES` lists them.
+    """Return the encoder that ``source`` names, as `BACKBONE_KINDS` lists them.
 
     ``image_size`` (pixels) and ``resize`` replace what the weights were trained with;
     ``features`` names the tensor to take from an ``.onnx`` file.
@@ -35,13 +35,15 @@ def load_backbone(
         BadBackbone: something does, but its weights or its configuration do not fit together.
         MissingExtra: it needs torch to be converted, and torch is not installed.
     """
-    wanted = Wanted(source=source, precision=precision, image_size=image_size, features=features)
-    for kind in BACKBONES:
-        if (backbone := _loader(kind)(wanted)) is not None:
+    spec = BackboneSpec(
+        source=source, precision=precision, image_size=image_size, features=features
+    )
+    for kind in BACKBONE_KINDS:
+        if (backbone := _loader(kind)(spec)) is not None:
             mode = resize or backbone.preprocess.mode
             return replace(backbone, preprocess=replace(backbone.preprocess, mode=mode))
     near = _nearest(source) or "`fursure backbones` lists those at hand."
-    raise UnknownBackbone(source, f"Write {', '.join(BACKBONES.values())}. {near}")
+    raise UnknownBackbone(source, f"Write {', '.join(BACKBONE_KINDS.values())}. {near}")
 
 
 def _loader(kind: str) -> Loader:

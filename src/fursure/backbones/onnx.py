@@ -6,24 +6,24 @@ from typing import Any
 
 import numpy as np
 
-from fursure.backbones.backbone import Backbone, Wanted
+from fursure.backbones.backbone import Backbone, BackboneSpec
 from fursure.errors import BadBackbone
 from fursure.networks.configuration import licence_of, preprocess_of, read_config
 
 
-def load_onnx(wanted: Wanted) -> Backbone | None:
+def load_onnx(spec: BackboneSpec) -> Backbone | None:
     """Return the encoder in the file at that path; None: there is no such file.
 
     Raises:
         BadBackbone: it does not fit its configuration, or does not run.
     """
-    path = wanted.path
+    path = spec.path
     if not (path.is_file() and path.suffix == ".onnx"):
         return None
-    return from_onnx(path, read_config(path.parent), wanted)
+    return from_onnx(path, read_config(path.parent), spec)
 
 
-def from_onnx(path: Path, config: Mapping[str, Any], wanted: Wanted) -> Backbone:
+def from_onnx(path: Path, config: Mapping[str, Any], spec: BackboneSpec) -> Backbone:
     """Return the encoder in a file with this configuration.
 
     Raises:
@@ -31,9 +31,9 @@ def from_onnx(path: Path, config: Mapping[str, Any], wanted: Wanted) -> Backbone
     """
     from fursure.graphs.graph import from_normalised, parsed
 
-    preprocess = preprocess_of(config, wanted.image_size)
+    preprocess = preprocess_of(config, spec.image_size)
     model = parsed(path.read_bytes(), path)
-    encoder = from_normalised(model, preprocess, features=wanted.features, name=path.name)
+    encoder = from_normalised(model, preprocess, features=spec.features, name=path.name)
     _check_runs(encoder, preprocess.size, path.name)
     return Backbone(
         name=path.stem,

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-from fursure.backbones.backbone import AtHand, Backbone, Wanted
+from fursure.backbones.backbone import AtHand, Backbone, BackboneSpec
 from fursure.graphs.splice import PUBLISHED
 from fursure.networks import lite
 from fursure.networks.lite import LITE
 
 
-def load_package(wanted: Wanted) -> Backbone | None:
+def load_package(spec: BackboneSpec) -> Backbone | None:
     """Return the one of that name; None: it is another's name.
 
     Raises:
@@ -17,15 +17,15 @@ def load_package(wanted: Wanted) -> Backbone | None:
     """
     from fursure.graphs.graph import at_size, half_precision
 
-    if wanted.source not in LITE:
+    if spec.source not in LITE:
         return None
-    onnx, preprocess = lite.encoder(wanted.source), LITE[wanted.source].preprocess
-    if wanted.image_size not in {None, preprocess.size}:
-        preprocess = replace(preprocess, size=wanted.image_size)
+    onnx, preprocess = lite.encoder(spec.source), LITE[spec.source].preprocess
+    if spec.image_size not in {None, preprocess.size}:
+        preprocess = replace(preprocess, size=spec.image_size)
         onnx = at_size(onnx, preprocess.size)
     return Backbone(
-        name=wanted.source,
-        onnx=half_precision(onnx) if wanted.precision == "fp16" else onnx,
+        name=spec.source,
+        onnx=half_precision(onnx) if spec.precision == "fp16" else onnx,
         preprocess=preprocess,
         licence=lite.LICENCE,
     )

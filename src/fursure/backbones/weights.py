@@ -7,20 +7,20 @@ NET.h5, NET.keras       VGG16, VGG19, ResNet50, InceptionV3, Xception or MobileN
 import hashlib
 from pathlib import Path
 
-from fursure.backbones.backbone import Backbone, Wanted
-from fursure.backbones.kept import conversion_key, keep, kept, kept_under
+from fursure.backbones.backbone import Backbone, BackboneSpec
+from fursure.backbones.kept import conversion_key, keep_backbone, kept, kept_under
 from fursure.errors import BadBackbone
 from fursure.networks.configuration import KERAS, REFUSED, licence_of, preprocess_of, read_config
 
 
-def load_weights(wanted: Wanted) -> Backbone | None:
+def load_weights(spec: BackboneSpec) -> Backbone | None:
     """Return the encoder with the weights at that path, or converted earlier; None: there is none.
 
     Raises:
         BadBackbone: they may be a pickle, or do not fit together.
         MissingExtra: they have to be converted, and torch is not installed.
     """
-    path = wanted.path
+    path = spec.path
     if path.suffix.lower() in REFUSED:
         raise BadBackbone(
             f"{path.name} may hold a pickle, which runs code when it is read, so fursure never "
@@ -28,28 +28,28 @@ def load_weights(wanted: Wanted) -> Backbone | None:
             f"s.save_file(torch.load('{path.name}', weights_only=True), 'model.safetensors')\""
         )
     if not (path.is_dir() or (path.is_file() and path.suffix.lower() in KERAS)):
-        return kept_under(wanted.source, wanted.image_size)
+        return kept_under(spec.source, spec.image_size)
     layout = "folder" if path.is_dir() else "keras"
-    key = conversion_key(layout, _digest(path), wanted.precision, str(wanted.image_size))
-    return kept(key) or convert(path.name, path, key, wanted)
+    key = conversion_key(layout, _digest(path), spec.precision, str(spec.image_size))
+    return kept(key) or convert(path.name, path, key, spec)
 
 
-def convert(name: str, path: Path, key: str, wanted: Wanted) -> Backbone:
+def convert(name: str, path: Path, key: str, spec: BackboneSpec) -> Backbone:
     """Convert weights with torch, verify the result against torch, and keep it."""
     from fursure.graphs.graph import half_precision
     from fursure.networks.build import network
     from fursure.networks.export import export
 
-    config, net = network(name, path, image_size=wanted.image_size)
-    preprocess = preprocess_of(config, wanted.image_size)
+    config, net = network(name, path, image_size=spec.image_size)
+    preprocess = preprocess_of(config, spec.image_size)
     graph = export(net, preprocess, name)
     backbone = Backbone(
         name=name,
-        onnx=half_precision(graph) if wanted.precision == "fp16" else graph,
+        onnx=half_precision(graph) if spec.precision == "fp16" else graph,
         preprocess=preprocess,
         licence=licence_of(config),
     )
-    keep(backbone, key)
+    keep_backbone(backbone, key)
     return backbone
 
 

@@ -3,15 +3,15 @@
 import click
 
 from fursure.cli import options
-from fursure.recipe import BACKBONES
+from fursure.recipe import BACKBONE_KINDS
 from fursure.report.text import printable
 
 
 @click.command(
     help="List the encoders at hand.\n\n"
     "Those whose worth was measured come first. What can be named is "
-    f"{'; '.join(BACKBONES.values())}. Weights that are neither in a package nor in an ONNX graph "
-    "need the extra torch, once."
+    f"{'; '.join(BACKBONE_KINDS.values())}. "
+    "Weights that are neither in a package nor in an ONNX graph need the extra torch, once."
 )
 @options.as_json
 def backbones(as_json: bool) -> None:

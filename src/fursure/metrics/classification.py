@@ -16,7 +16,7 @@ from fursure.metrics.figures import f1, validated
 from fursure.metrics.intervals import Estimate, proportion
 
 SHOWN = 10  # classes in a table; of more, only the worst are listed
-Value = TypeVar("Value", bound=Estimate | None)
+_Value = TypeVar("_Value", bound=Estimate | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,14 +63,14 @@ class ClassScores:
         )
 
 
-class _Figure(Generic[Value]):
+class _Figure(Generic[_Value]):
     """A figure that code asks an evaluation for by name."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.key = name
 
-    def __get__(self, evaluation: "Evaluation", owner: type) -> Value:
-        return cast(Value, evaluation.figures[self.key])
+    def __get__(self, evaluation: "Evaluation", owner: type) -> _Value:
+        return cast(_Value, evaluation.figures[self.key])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 from fursure.ranges import Choice, Knob, Switch
-from fursure.recipe import BACKBONES, HEADS, FineTune, Recipe, Stage
+from fursure.recipe import BACKBONE_KINDS, HEADS, FineTune, Recipe, Stage
 
 PARTS = {"head", "tune", "stages"}  # fields whose values have knobs of their own
 
@@ -57,7 +57,7 @@ class Flag:
 FLAGS: tuple[Flag, ...] = (  # in the order in which the help lists them
     Flag(
         "backbone",
-        f"{'; '.join(BACKBONES.values())}. Several, each with its own --backbone, give their "
+        f"{'; '.join(BACKBONE_KINDS.values())}. Several, each with its own --backbone, give their "
         "features together.",
     ),
     Flag("features_output", "The tensor to take as features from an .onnx file.", metavar="TENSOR"),
