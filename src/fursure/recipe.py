@@ -12,11 +12,7 @@ from fursure.ranges import Number, Several, Text, Whole
 
 Engine = Literal["auto", "onnxruntime", "openvino"]
 ClassWeight = Literal["none", "balanced"]
-
-
-BACKBONE_KINDS: dict[
-    str, str
-] = {  # how each kind is written; `hub` by `load_hub` of backbones/hub.py
+BACKBONE_KINDS = {  # how each kind is written; `hub` is loaded by `load_hub` of backbones/hub.py
     "package": "lite0, lite1, lite2",
     "hub": "timm:NAME, hub:ORG/REPO",
     "bundle": "a .fursure bundle",
