@@ -17,8 +17,8 @@ from benchmarks.known_flaws import Seen, see
 from fursure.check.label_errors import PROBABLE, worth_a_look
 from fursure.check.label_noise import fitted
 from fursure.check.neighbours import Neighbours, alike, familiar, nearest
-from fursure.check.suspects import FAR, FARTHER, TENTH, VOTERS, opinions, strangeness
-from fursure.heads.ridge import Rows
+from fursure.check.suspects import FARTHER, STRANGER_DISTANCE, TENTH, VOTERS, opinions, strangeness
+from fursure.heads.ridge import FeatureRows
 from fursure.metrics.intervals import proportion
 
 SIZES = (100, 300, 600, 2000, 12000)  # photos; the last: all there are
@@ -75,7 +75,7 @@ def _draw(seen: Seen, size: int, seed: int) -> Iterator[tuple[float, Outcome]]:
         given_N = np.where(flipped_N, (label_N + 1) % classes, label_N)
         fold_N = _folds(group_N, rng)
         score_NK, share_NK = opinions(rows, neighbours, given_N, classes, fold_N)
-        _, noise = fitted(score_NK, share_NK, given_N, strange_N <= FAR)
+        _, noise = fitted(score_NK, share_NK, given_N, strange_N <= STRANGER_DISTANCE)
         listed_N = worth_a_look(noise) & (strange_N <= FARTHER)
         probable_N = listed_N & (noise.chances() > PROBABLE)
         wrong = noise.count(listed_N, seed=seed)
@@ -96,17 +96,19 @@ def _draw(seen: Seen, size: int, seed: int) -> Iterator[tuple[float, Outcome]]:
 
 def _looks(
     features_ND: NDArray[np.float16], group_N: NDArray[np.intp], seed: int
-) -> tuple[Rows, Neighbours, NDArray[np.float64]]:
+) -> tuple[FeatureRows, Neighbours, NDArray[np.float64]]:
     """Return what does not depend on labels: rows, neighbours and strangeness.
 
     Fewer photos than features lie in a space of fewer dimensions; there everything is the same
     (all that counts is products of rows) and takes a tenth of the time.
     """
-    rows, whole_ND = Rows.of(features_ND, roots=True), features_ND.astype(np.float32)
+    rows, whole_ND = FeatureRows.of(features_ND, roots=True), features_ND.astype(np.float32)
     count, width = features_ND.shape
     if count < width:
         kept_ND, whole_ND = _compact(rows.at(slice(None))), _compact(whole_ND)
-        rows = Rows(kept_ND, np.zeros(count, np.float32), np.ones(count, np.float32), roots=False)
+        rows = FeatureRows(
+            kept_ND, np.zeros(count, np.float32), np.ones(count, np.float32), roots=False
+        )
     neighbours = nearest(alike(rows), group_N, count=VOTERS, seed=seed)
     known = nearest(familiar(whole_ND), group_N, count=TENTH, seed=seed)
     similarity_N = np.where(known.present, known.similarity_NJ, 1).min(axis=1)

@@ -23,7 +23,7 @@ from fursure.dataset.sources import open_source
 from fursure.features.collect import Collected, collect
 from fursure.heads.assemble import default_risk
 from fursure.heads.fit import fit
-from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import Recipe
 from fursure.run import Run
@@ -94,7 +94,7 @@ def drawn(collected: Collected, recipe: Recipe, size: int, number: int) -> Draw:
     wrong_N = probs_NK.argmax(axis=1) != truth_N
     return Draw(
         promised=found.evaluation,
-        kept=evaluate(probs_NK, truth_N, labels),
+        kept=score_probs(probs_NK, truth_N, labels),
         temperature=found.temperature,
         risk=None if certified is None else risk,
         answered=float(answered_N.mean()),

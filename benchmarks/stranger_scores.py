@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.origins import Origins, Seen
 from fursure.sureness.calibration import logsumexp
-from fursure.sureness.familiarity import RANK, REFERENCES
+from fursure.sureness.familiarity import RANK, REFERENCES_KEPT
 from fursure.sureness.readout import Readout
 
 Array = NDArray[np.float64]
@@ -56,7 +56,7 @@ def nearest(training: Seen, *, shift: float, k: int) -> Score:
     centre_D = shift * unit_ND.mean(axis=0)
     rows_ND = _unit(unit_ND - centre_D)
     basis_DR = _directions(rows_ND, RANK)
-    chosen = np.random.default_rng(0).permutation(len(rows_ND))[:REFERENCES]
+    chosen = np.random.default_rng(0).permutation(len(rows_ND))[:REFERENCES_KEPT]
     references_RM = (rows_ND[chosen] @ basis_DR).T
 
     def score(seen: Seen) -> Array:

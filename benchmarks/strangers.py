@@ -37,7 +37,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.files import home
 from fursure.heads.strangers import Worth, direction
 from fursure.metrics.figures import roc_auc
-from fursure.metrics.intervals import Estimate, Z, bounded, proportion
+from fursure.metrics.intervals import Z_95, Estimate, bounded, proportion
 from fursure.recipe import Recipe
 from fursure.sureness.familiarity import SHIFT, Familiar, fit_familiar
 from fursure.sureness.readout import Readout
@@ -271,7 +271,7 @@ def gained(known_N: Array, strangers_M: Array, before_N: Array, before_M: Array)
 
     now, then = shares(known_N, strangers_M), shares(before_N, before_M)
     gains = [one - other for one, other in zip(now, then, strict=True)]
-    margin = Z * sqrt(sum(float(one.var(ddof=1)) / len(one) for one in gains))
+    margin = Z_95 * sqrt(sum(float(one.var(ddof=1)) / len(one) for one in gains))
     value = float(gains[0].mean())
     return f"{value:+.4f} [{value - margin:+.4f}, {value + margin:+.4f}]"
 

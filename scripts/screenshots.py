@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from fursure.commands.api import train
 from fursure.drawings.draw import draw, jpeg
-from fursure.evaluation.assess import judge
+from fursure.evaluation.assess import assess
 from fursure.recipe import Recipe
 
 Kind = Literal["cat", "dog", "stranger"]
@@ -42,7 +42,7 @@ def main() -> None:
         recipe = Recipe(validation=0.2, known_lost=0.1)
         model = train(folder / "drawings", folder / "drawn-pets.fursure", recipe).path
         page = folder / "drawn-pets.report.html"
-        judge(str(model), folder / "other-drawings", report=page)
+        assess(str(model), folder / "other-drawings", report=page)
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         shoot(browser, page.as_uri(), "report")
         shoot_service(browser, model, folder)

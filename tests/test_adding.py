@@ -27,7 +27,7 @@ from fursure.graphs.layers import Dense
 from fursure.heads.card import card
 from fursure.heads.examples import Examples
 from fursure.metrics.catalogue import METRICS, Metric, Scored
-from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.photos.preprocess import Preprocess
 from fursure.ranges import Number
@@ -79,7 +79,7 @@ def test_a_metric_in_the_list_is_on_the_card_and_in_the_bundle(
 ) -> None:
     old = Bundle.read(FORMAT_1)
     probs_NK = np.array([[0.95, 0.05]] * 3 + [[0.4, 0.6]])
-    measured = evaluate(probs_NK, np.array([0, 0, 0, 1]), old.meta.labels)
+    measured = score_probs(probs_NK, np.array([0, 0, 0, 1]), old.meta.labels)
     meta = replace(old.meta, figures={"basis": "test photos", **measured.to_json()})
     assert f"- Sureness: {proportion(3, 4)} of all" in card(meta).splitlines()
     replace(old, meta=meta).write(tmp_path / "new.fursure")

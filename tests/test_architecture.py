@@ -88,6 +88,47 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert len(list(TopologicalSorter(graph).static_order())) == len(every)
 
 
+def module_names(path: Path) -> set[str]:
+    """Return what a module calls its own: functions, classes, constants, types."""
+    names: set[str] = set()
+    for node in ast.parse(path.read_text()).body:
+        match node:
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
+                names.add(name)
+            case ast.ClassDef(name=name):
+                names.add(name)
+            case ast.Assign(targets=targets):
+                names |= {
+                    part.id
+                    for target in targets
+                    for part in ast.walk(target)
+                    if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store)
+                }
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                names.add(name)
+    return {name for name in names if not name.startswith("__")}
+
+
+def test_no_public_name_is_defined_in_two_modules() -> None:
+    homes: dict[str, list[str]] = {}
+    for path in PACKAGE.rglob("*.py"):
+        for name in module_names(path):
+            if not name.startswith("_"):
+                homes.setdefault(name, []).append(module_of(path))
+    shared = {name: sorted(modules) for name, modules in homes.items() if len(modules) > 1}
+    assert not shared
+
+
+def test_no_name_of_a_module_is_shorter_than_three_letters() -> None:
+    short = [
+        f"{module_of(path)}.{name}"
+        for path in PACKAGE.rglob("*.py")
+        for name in module_names(path)
+        if len(name.strip("_")) < 3
+    ]
+    assert not short
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_nothing_unpickles_or_runs_text(path: Path) -> None:
     banned = {"pickle", "joblib", "marshal", "shelve", "dill", "yaml"}

@@ -13,7 +13,7 @@ import pytest
 from figures import at_figure
 
 from fursure.bundle.bundle import Bundle, short_digest, short_digests
-from fursure.bundle.members import LIMITS
+from fursure.bundle.members import MEMBER_LIMITS
 from fursure.commands.api import train
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
@@ -61,7 +61,7 @@ def test_a_bundle_comes_back_as_it_was_written(trained: Trained, tmp_path: Path)
 
 
 def test_a_bundle_holds_exactly_the_members_of_the_design(data: bytes) -> None:
-    assert set(members(data)) == LIMITS.keys() - {"model.splice"}  # the network, or that
+    assert set(members(data)) == MEMBER_LIMITS.keys() - {"model.splice"}  # the network, or that
 
 
 def test_the_same_members_in_a_folder_are_a_bundle_too(data: bytes, tmp_path: Path) -> None:

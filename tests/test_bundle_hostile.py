@@ -20,9 +20,9 @@ from samples import draw_into, network_into
 from fursure.bundle.bundle import Bundle
 from fursure.cli import _run
 from fursure.commands.api import train
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.errors import BadBackbone, BadBundle, FursureError
-from fursure.graphs.graph import parsed
+from fursure.graphs.graph import parsed_graph
 from fursure.recipe import Recipe
 from fursure.service.models import Models, Opening, described
 from fuzzing.shapes import TEXTS, summed, zipped
@@ -217,7 +217,7 @@ def test_a_network_that_may_never_end_is_refused_wherever_it_comes_from(
     with pytest.raises(BadBundle, match="may never end"):
         Bundle.read(path)
     with pytest.raises(BadBackbone, match="may never end"):
-        parsed(forever(), tmp_path / "net.onnx")
+        parsed_graph(forever(), tmp_path / "net.onnx")
 
 
 @pytest.mark.parametrize("cut", ["features", "probs"])
@@ -241,7 +241,7 @@ def test_a_network_of_other_outputs_is_a_sentence(
     forged = members | {"model.onnx": model.SerializeToString()}
     path = written(tmp_path / "m.fursure", forged)
     with pytest.raises(FursureError, match=f"{cut} have the shape"):
-        Models([str(path)], Opening(engine="onnxruntime"), Limits())
+        Models([str(path)], Opening(engine="onnxruntime"), ServiceLimits())
     assert _run(["predict", "-m", str(path), str(data / "cat" / "cat.0.jpg")]) == 1
 
 
@@ -249,7 +249,7 @@ def test_a_refused_swap_is_counted_whatever_was_wrong(
     members: Members, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = written(tmp_path / "m.fursure", members)
-    models = Models([str(path)], Opening(engine="onnxruntime"), Limits())
+    models = Models([str(path)], Opening(engine="onnxruntime"), ServiceLimits())
     before = models[None].predictor
     written(path, changed(members, figures={"accuracy": [1]}))
     [(name, problem)] = models.swap()
@@ -280,7 +280,7 @@ def survives(path: Path, data: Path, folder: Path) -> None:
     ):  # fmt: skip
         assert _run(args) in {0, 1, 3}
     try:
-        models = Models([str(path)], Opening(engine="onnxruntime"), Limits())
+        models = Models([str(path)], Opening(engine="onnxruntime"), ServiceLimits())
     except FursureError:
         return
     json.dumps(described(models[None]), allow_nan=False)

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from fursure.check.label_noise import Labels, Vector, fitted, log_odds
+from fursure.check.label_noise import Doubles, fitted, log_odds
+from fursure.heads.fit import Labels
 
 
 def scored(
     count: int, classes: int, wrong: float, *, spread: float = 0.7, seed: int = 0
-) -> tuple[Vector, Vector, Labels, Labels]:
+) -> tuple[Doubles, Doubles, Labels, Labels]:
     """Return two judges' scores of photos, some hard to tell, and given and true labels."""
     rng = np.random.default_rng(seed)
     logits_NK = rng.normal(0, spread * 8, (count, classes))

@@ -11,7 +11,7 @@ from fursure.check.neighbours import alike, familiar, nearest
 from fursure.check.shortcuts import cues
 from fursure.check.suspects import Judged, judge
 from fursure.heads import ridge
-from fursure.heads.ridge import Rows, out_of_fold
+from fursure.heads.ridge import FeatureRows, out_of_fold
 from fursure.photos.statistics import Facts
 
 Features = NDArray[np.float16]
@@ -95,7 +95,7 @@ def test_few_photos_are_judged_as_all_their_features_would_judge_them() -> None:
     features_ND, labels_N = np.random.default_rng(0).random((40, 100)), np.arange(40) % 2
     features_ND[labels_N == 1, :5] += 0.4
     fold_N, group_N = np.arange(40) % 5, np.arange(40)
-    few = Rows.of(features_ND, roots=True)
+    few = FeatureRows.of(features_ND, roots=True)
     whole = replace(few, turn_DR=None)
     assert (few.width, whole.width) == (40, 100)
     even_N = np.ones(40, np.float32)
@@ -112,7 +112,7 @@ def test_out_of_fold_scores_are_those_of_a_ridge_fitted_on_the_other_folds() -> 
     features_ND, labels_N = crowd(200)
     fold_N = np.arange(200) % 4
     weight_N = np.random.default_rng(0).uniform(0.5, 2, 200).astype(np.float32)
-    rows = Rows.of(features_ND, roots=True)
+    rows = FeatureRows.of(features_ND, roots=True)
     found = out_of_fold(rows, labels_N, 3, fold_N, weight_N, ridge=0.7)
     x_ND = rows.at(slice(None))
     for fold in range(4):
@@ -126,7 +126,7 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     features_ND, labels_N = crowd()
     whole = judged(features_ND, labels_N)
     monkeypatch.setattr(ridge, "BLOCK", 17)
-    monkeypatch.setattr(neighbours, "BLOCK", 13)
+    monkeypatch.setattr(neighbours, "PHOTOS_AT_ONCE", 13)
     parts = judged(features_ND, labels_N)
     assert np.allclose(whole.doubt_N, parts.doubt_N, atol=0.05)
     assert np.array_equal(whole.neighbours.index_NJ[:, 0], parts.neighbours.index_NJ[:, 0])
@@ -135,7 +135,9 @@ def test_blocks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("way", ["alike", "familiar"])
 def test_the_nearest_are_those_a_full_comparison_finds(way: str) -> None:
     features_ND, _ = crowd(200)
-    look = alike(Rows.of(features_ND, roots=True)) if way == "alike" else familiar(features_ND)
+    look = (
+        alike(FeatureRows.of(features_ND, roots=True)) if way == "alike" else familiar(features_ND)
+    )
     vectors = look(np.arange(200))
     cosine_NN = vectors @ vectors.T
     np.fill_diagonal(cosine_NN, -9)

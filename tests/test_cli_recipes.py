@@ -35,7 +35,7 @@ def train(monkeypatch: pytest.MonkeyPatch) -> Train:
     def stop(data: Path, output: Path, recipe: Recipe, *_: Any, **__: Any) -> None:
         raise Asked(recipe)
 
-    monkeypatch.setattr("fursure.training.train.train", stop)
+    monkeypatch.setattr("fursure.training.train.train_model", stop)
     return lambda *args: CliRunner().invoke(cli, ["train", "photos", *map(str, args)])
 
 

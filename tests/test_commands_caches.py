@@ -82,7 +82,7 @@ def test_the_command_lists_and_clears_the_same(left_behind: Path) -> None:
 
 def test_the_logs_of_a_database_count_and_go_with_it(home: Path) -> None:
     with closing(DiskCache(home / "features" / "0123.sqlite", VECTORS)) as features:
-        features["00" * 32] = np.zeros(5_000, np.float32)  # in the log until it is closed
+        features.update({"00" * 32: np.zeros(5_000, np.float32)})  # in the log until it is closed
         (row,) = cached()
         assert row.entries == 1
         assert row.megabytes > 0.01

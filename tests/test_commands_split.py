@@ -20,7 +20,7 @@ from samples import encoder_graph
 from fursure.backbones.backbone import Backbone
 from fursure.commands.api import train
 from fursure.commands.split import Arrays, Folders, split
-from fursure.commands.split_folder import claim
+from fursure.commands.split_folder import claim_split_folder
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest, Split
 from fursure.drawings.draw import draw, jpeg
@@ -266,11 +266,11 @@ def test_a_photo_that_changes_meanwhile_is_not_copied(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def meanwhile(*args: Any, **knobs: Any) -> None:
-        claim(*args, **knobs)
+        claim_split_folder(*args, **knobs)
         for path in photos.rglob("*.jpg"):
             path.write_bytes(jpeg(draw("cat", 999)))
 
-    monkeypatch.setattr("fursure.commands.split.claim", meanwhile)
+    monkeypatch.setattr("fursure.commands.split.claim_split_folder", meanwhile)
     with pytest.raises(BadData, match="changed while it was being read; run the command again"):
         split(photos, tmp_path / "out", WANTED, form=Folders("copy"))
 

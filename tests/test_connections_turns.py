@@ -12,7 +12,7 @@ import pytest
 from test_photos_bombs import flat_tiff, grey_jpeg
 
 from fursure.connections.admission import Admission
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.pacing import Reading
 from fursure.connections.problems import Problem
 from fursure.connections.turns import Desk, Turns
@@ -270,7 +270,7 @@ def test_whose_turn_came_as_he_gave_up_hands_it_on() -> None:
 
 
 def test_who_sends_much_waits_where_others_are_connected() -> None:
-    door = Admission(Limits(pace=1_000), lambda _: None)
+    door = Admission(ServiceLimits(pace=1_000), lambda _: None)
     door.enter("a")
     assert door.pause("a", 10**9, dropped=True) == 0  # nobody else is kept waiting by it
     door.enter("b")
@@ -278,7 +278,7 @@ def test_who_sends_much_waits_where_others_are_connected() -> None:
     assert door.pause("a", 500, dropped=False) == pytest.approx(0.5, abs=0.1)
     assert door.pause("a", 125, dropped=True) == pytest.approx(1.5, abs=0.1)  # for nothing
     assert door.pause("b", 1_000, dropped=False) == 0
-    unpaced = Admission(Limits(pace=0), lambda _: None)
+    unpaced = Admission(ServiceLimits(pace=0), lambda _: None)
     unpaced.enter("a"), unpaced.enter("b")
     assert unpaced.pause("a", 10**9, dropped=True) == 0
 

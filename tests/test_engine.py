@@ -229,7 +229,7 @@ def test_auto_takes_openvino_for_many_photos_only() -> None:
 
 def child(monkeypatch: pytest.MonkeyPatch, code: str) -> None:
     """Let ``code`` be the self-test's child."""
-    monkeypatch.setattr(selftest, "COMMAND", [sys.executable, "-c", code])
+    monkeypatch.setattr(selftest, "SELFTEST_COMMAND", [sys.executable, "-c", code])
 
 
 @needs_openvino
@@ -248,25 +248,27 @@ def test_a_crash_in_bf16_leaves_openvino_in_f32(monkeypatch: pytest.MonkeyPatch)
     crash = "import os, sys; 'bf16' in sys.argv and os.abort(); print('[\"f32\", \"\"]')"
     child(monkeypatch, crash)
     assert open_session(graph, photos=BULK).engine.endswith("fp32")
-    assert selftest.verdict(graph) == selftest.Verdict("f32", "bf16: it died of signal 6")
+    assert selftest.engine_verdict(graph) == selftest.EngineVerdict(
+        "f32", "bf16: it died of signal 6"
+    )
 
 
 @needs_openvino
 def test_what_only_bf16_gets_wrong_runs_in_f32(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = 'print(\'["bf16", "too rough"]\'); print(\'["f32", ""]\')'
     child(monkeypatch, wrong)
-    verdict = selftest.verdict(encoder_graph(seed=15))
-    assert verdict == selftest.Verdict("f32", "bf16: too rough")
+    verdict = selftest.engine_verdict(encoder_graph(seed=15))
+    assert verdict == selftest.EngineVerdict("f32", "bf16: too rough")
 
 
 @needs_openvino
 def test_a_verdict_is_kept_and_not_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     graph = encoder_graph(seed=12)
-    first = selftest.verdict(graph)
+    first = selftest.engine_verdict(graph)
     assert first.precision is not None
     child(monkeypatch, "raise SystemExit('asked')")
-    assert selftest.verdict(graph) == first
-    assert "asked" in selftest.verdict(encoder_graph(seed=13)).reason
+    assert selftest.engine_verdict(graph) == first
+    assert "asked" in selftest.engine_verdict(encoder_graph(seed=13)).reason
 
 
 @needs_openvino
@@ -279,7 +281,7 @@ def test_damaged_verdicts_are_found_again(
     monkeypatch.setenv("FURSURE_HOME", str(tmp_path))
     (tmp_path / "selftest.json").write_text(text)
     child(monkeypatch, 'print(\'["bf16", ""]\')')
-    assert selftest.verdict(encoder_graph()) == selftest.Verdict("bf16")
+    assert selftest.engine_verdict(encoder_graph()) == selftest.EngineVerdict("bf16")
 
 
 def test_threads_respect_the_processors_allowed() -> None:
@@ -355,7 +357,7 @@ def test_the_self_test_imports_nothing_from_the_current_folder(
 ) -> None:
     (tmp_path / "numpy.py").write_text("raise SystemExit('code of a stranger')")
     monkeypatch.chdir(tmp_path)
-    assert "stranger" not in selftest.verdict(encoder_graph(seed=17)).reason
+    assert "stranger" not in selftest.engine_verdict(encoder_graph(seed=17)).reason
 
 
 def test_both_engines_name_the_same_outputs_where_the_temperature_changes_nothing() -> None:

@@ -5,7 +5,7 @@ import pytest
 from samples import encoder_graph
 
 from fursure.drawings.textures import KINDS, texture
-from fursure.engine.agreement import EACH, compare, pictures
+from fursure.engine.agreement import EACH, compare_features, pictures
 from fursure.engine.openvino import installed_version
 from fursure.engine.trial import problems
 
@@ -48,7 +48,7 @@ def _slope(pixels_HWC: np.ndarray) -> float:
 
 def test_the_same_features_agree_in_any_precision(looks: tuple[np.ndarray, np.ndarray]) -> None:
     features_ND, kind_N = looks
-    same = compare(features_ND, features_ND, kind_N)
+    same = compare_features(features_ND, features_ND, kind_N)
     assert (same.neighbours, same.gap) == (1.0, 0.0)
     assert same.problem("f32") is None
     assert len(kind_N) == EACH * len(set(kind_N))
@@ -59,7 +59,9 @@ def test_rounding_to_bf16_passes_as_bf16_but_not_as_f32(
 ) -> None:
     features_ND, kind_N = looks
     rng = np.random.default_rng(0)
-    rough = compare(features_ND, features_ND * (1 + rng.normal(0, 0.02, features_ND.shape)), kind_N)
+    rough = compare_features(
+        features_ND, features_ND * (1 + rng.normal(0, 0.02, features_ND.shape)), kind_N
+    )
     assert rough.problem("bf16") is None
     assert rough.problem("f32") is not None
 
@@ -68,9 +70,9 @@ def test_features_of_the_wrong_pictures_or_none_at_all_are_refused(
     looks: tuple[np.ndarray, np.ndarray],
 ) -> None:
     features_ND, kind_N = looks
-    shuffled = compare(features_ND, features_ND[::-1], kind_N)
+    shuffled = compare_features(features_ND, features_ND[::-1], kind_N)
     assert "neighbours" in (shuffled.problem("bf16") or "")
-    broken = compare(features_ND, np.full_like(features_ND, np.nan), kind_N)
+    broken = compare_features(features_ND, np.full_like(features_ND, np.nan), kind_N)
     assert broken.problem("bf16") is not None
 
 
@@ -80,7 +82,7 @@ def test_a_head_that_answers_otherwise_is_refused_though_neighbours_stay(
     """Of features twice as long every neighbour is the same, and every probability another."""
     features_ND, kind_N = looks
     centre_D = features_ND.mean(axis=0)
-    doubled = compare(features_ND, centre_D + 2 * (features_ND - centre_D), kind_N)
+    doubled = compare_features(features_ND, centre_D + 2 * (features_ND - centre_D), kind_N)
     assert doubled.neighbours == 1.0
     assert "probabilities" in (doubled.problem("bf16") or "")
 

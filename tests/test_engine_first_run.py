@@ -81,7 +81,7 @@ def test_a_network_that_multiplies_for_hours_is_refused(monkeypatch: pytest.Monk
 
 def test_a_network_that_ends_its_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     dies = [sys.executable, "-c", "import os; os.abort()"]
-    monkeypatch.setattr(first_run, "COMMAND", dies)
+    monkeypatch.setattr(first_run, "FIRST_RUN_COMMAND", dies)
     with pytest.raises(EngineFailed, match="ends the process that runs it"):
         check_first_run(greedy())
 
@@ -114,7 +114,9 @@ def test_models_and_backbones_of_strangers_are_tried(trained: Trained, tmp_path:
 def test_what_ships_with_fursure_and_what_was_trained_here_starts_no_child(
     trained: Trained, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first_run.vouch(trained.bundle.model)  # into the home of this test, as `train` did into its own
+    first_run.mark_as_run(
+        trained.bundle.model
+    )  # into the home of this test, as `train` did into its own
     monkeypatch.setattr("subprocess.run", no_child)
     from fursure.bundle.named import shipped
 

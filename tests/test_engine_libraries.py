@@ -32,7 +32,7 @@ graph = sys.stdin.buffer.read()
 pixels = np.zeros((1, 16, 16, 3), np.uint8)
 OnnxRuntime(graph, threads=1)(pixels)
 if installed_version() is not None:
-    assert selftest.verdict(graph).precision is not None, selftest.verdict(graph)
+    assert selftest.engine_verdict(graph).precision is not None, selftest.engine_verdict(graph)
     OpenVino(graph, threads=1)(pixels)
     assert "openvino_telemetry" not in sys.modules
 time.sleep(float(sys.argv[1]))

@@ -41,7 +41,7 @@ from fursure.finetuning.batch_norm import folded, hurry  # noqa: E402
 from fursure.finetuning.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from fursure.finetuning.classifier import Classifier, random_head  # noqa: E402
 from fursure.finetuning.state import State  # noqa: E402
-from fursure.finetuning.trainer import Photos, Trainer  # noqa: E402
+from fursure.finetuning.trainer import Trainer, TrainingPhotos  # noqa: E402
 
 OF = {"recipe": {"name": "mine", "seed": 0}, "photos": "abc"}
 TENSORS = {
@@ -138,7 +138,7 @@ def test_a_checkpoint_of_another_format_is_passed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved(tmp_path, 1)
-    monkeypatch.setattr("fursure.finetuning.checkpoint.FORMAT", 2)
+    monkeypatch.setattr("fursure.finetuning.checkpoint.CHECKPOINT_FORMAT", 2)
     assert newest(tmp_path) is None
 
 
@@ -219,7 +219,7 @@ def begun(settings: FineTune, *, kind: str = "small") -> Trainer:
     model.to(memory_format=torch.channels_last)
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (22, 40, 40, 3), dtype=np.uint8)
     labels_N = np.arange(22) % 3 // 2
-    photos = Photos(
+    photos = TrainingPhotos(
         squares_NHWC=pixels_NHWC[:14],
         labels_N=labels_N[:14],
         inputs_VHWC=pixels_NHWC[14:, :32, :32],

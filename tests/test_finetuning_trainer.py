@@ -26,8 +26,8 @@ from fursure.finetuning import trainer as trainer_module  # noqa: E402
 from fursure.finetuning.batch_norm import folded, hurry  # noqa: E402
 from fursure.finetuning.classifier import Classifier, groups, random_head, unfreeze  # noqa: E402
 from fursure.finetuning.state import Epoch, State, copied, weights  # noqa: E402
-from fursure.finetuning.trainer import Photos, Step, Trainer  # noqa: E402
-from fursure.finetuning.tuning import mix  # noqa: E402
+from fursure.finetuning.trainer import Step, Trainer, TrainingPhotos  # noqa: E402
+from fursure.finetuning.tuning import mix_weights  # noqa: E402
 from fursure.networks.scratch import SmallCnn  # noqa: E402
 
 WIDTH = 8  # features of the small network
@@ -80,7 +80,7 @@ def model_of(net: Any, classes: int = 2, *, dropout: float = 0.0, seed: int = 0)
     return model.to(memory_format=torch.channels_last)
 
 
-def photos_of(counts: Iterable[int], *, size: int = 16, validation: int = 4) -> Photos:
+def photos_of(counts: Iterable[int], *, size: int = 16, validation: int = 4) -> TrainingPhotos:
     """Return noisy photos, so many of each class, each class of a colour of its own."""
     generator = np.random.default_rng(5)
     labels_N = np.repeat(np.arange(3), [*counts, 0, 0, 0][:3])
@@ -91,7 +91,7 @@ def photos_of(counts: Iterable[int], *, size: int = 16, validation: int = 4) -> 
         pixels[np.arange(len(labels)), :, :, labels] += 80
         return pixels.astype(np.uint8)
 
-    return Photos(
+    return TrainingPhotos(
         squares_NHWC=drawn(labels_N, 20),
         labels_N=labels_N,
         inputs_VHWC=drawn(labels_V, size),
@@ -112,7 +112,7 @@ STILL = FineTune(
 
 
 def trainer_of(
-    photos: Photos | None = None, *, model: Classifier | None = None, **settings: Any
+    photos: TrainingPhotos | None = None, *, model: Classifier | None = None, **settings: Any
 ) -> Trainer:
     """Return a training with nothing random about it but what ``settings`` ask for."""
     state = State.of(model or model_of(shaken(Net())))
@@ -331,7 +331,7 @@ def known(logits_K: tuple[float, ...]) -> Classifier:
     return Classifier(Net(), Layers((Dense(weight_DK, np.array(logits_K, np.float32)),)), 0.0)
 
 
-def first_loss(photos: Photos, model: Classifier, **settings: Any) -> float:
+def first_loss(photos: TrainingPhotos, model: Classifier, **settings: Any) -> float:
     trainer = trainer_of(photos, model=model, batch=len(photos.labels_N), **settings)
     return float(steps(trainer)[0].loss)
 
@@ -644,6 +644,6 @@ def test_a_mixture_lies_so_far_on_the_way_from_the_frozen_weights(share: float) 
     model = model_of(shaken(Net()))
     tuned = copied(weights(model))
     frozen = {name: tensor + 1 for name, tensor in tuned.items()}
-    mix(model, frozen, share)
+    mix_weights(model, frozen, share)
     for name, tensor in weights(model).items():
         assert torch.allclose(tensor, tuned[name] + (1 - share), atol=1e-6)

@@ -12,7 +12,7 @@ from fursure.commands.api import train
 from fursure.dataset.manifest import Photo, Split
 from fursure.drawings.draw import draw
 from fursure.errors import BadData, TooFewPhotos
-from fursure.heads.classes import about_classes, check_classes
+from fursure.heads.classes import check_classes, warn_of_classes
 from fursure.photos.flat import is_flat
 from fursure.recipe import Recipe
 
@@ -48,7 +48,7 @@ def test_a_class_that_no_photo_teaches_is_refused(split: Split) -> None:
 
 
 def test_a_class_whose_photos_are_copies_of_a_few_is_told() -> None:
-    told = list(about_classes(of("cat", 2, copies=6) + of("dog", 12)))
+    told = list(warn_of_classes(of("cat", 2, copies=6) + of("dog", 12)))
     assert len(told) == 1
     assert told[0].startswith("the 12 photos of class 'cat' are 2 pictures and copies of them")
 

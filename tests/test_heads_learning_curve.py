@@ -7,7 +7,7 @@ import numpy as np
 from fursure.dataset.manifest import Manifest, Photo, Split
 from fursure.features.collect import Collected
 from fursure.heads.learning_curve import for_test, learning_curve
-from fursure.metrics.ladder import Point
+from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import LogisticRegression, Recipe
 
 RECIPE = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), cross_validate_below=120)
@@ -54,7 +54,7 @@ def test_a_size_close_to_all_of_them_is_left_to_all() -> None:
 
 def test_sizes_that_leave_a_class_too_few_are_skipped() -> None:
     points = list(learning_curve(collected(600, rare=10), RECIPE))
-    assert all(isinstance(one, Point) for one in points)
+    assert all(isinstance(one, CurvePoint) for one in points)
     assert [one.photos for one in points][:1] == [50]
     assert not list(learning_curve(collected(60), RECIPE))
 

@@ -11,7 +11,7 @@ from console import fursure
 from samples import draw_into
 
 from fursure.bundle.bundle import Bundle, Seen
-from fursure.bundle.members import LIMITS
+from fursure.bundle.members import MEMBER_LIMITS
 from fursure.bundle.named import shipped
 from fursure.commands.api import train
 from fursure.dataset.labelled import Dataset
@@ -19,7 +19,7 @@ from fursure.dataset.manifest import Manifest, Photo
 from fursure.errors import BadBundle, BadData
 from fursure.evaluation.evaluate import evaluate_model
 from fursure.heads.classes import refuse_reserved
-from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.recipe import Recipe
 
@@ -37,7 +37,7 @@ def guesses(classes: int, photos: int, *, right: float = 0.8) -> tuple[np.ndarra
 @pytest.mark.parametrize("classes", [MATRIX, MATRIX + 1, 1000])
 def test_figures_grow_with_the_classes_and_not_with_their_square(classes: int) -> None:
     names = [f"class {number}" for number in range(classes)]
-    found = evaluate(*guesses(classes, 3 * classes), names)
+    found = score_probs(*guesses(classes, 3 * classes), names)
     text = json.dumps(found.to_json())
     assert len(text) < 600 * classes + MATRIX**2 * 4
     assert Evaluation.from_json(json.loads(text)) == found
@@ -67,7 +67,7 @@ def test_of_ten_thousand_classes_no_table_is_made() -> None:
 
 def test_a_bundle_of_a_thousand_classes_can_be_opened(tmp_path: Path) -> None:
     names = tuple(f"a rather long name of a class {number}" for number in range(1000))
-    figures = evaluate(*guesses(1000, 3000), names).to_json()
+    figures = score_probs(*guesses(1000, 3000), names).to_json()
     few = shipped("pets")
     meta = replace(few.meta, labels=names, figures={"basis": "test photos", **figures})
     golden = replace(
@@ -81,7 +81,7 @@ def test_a_bundle_that_could_not_be_read_is_not_written(tmp_path: Path) -> None:
     path = tmp_path / "m.fursure"
     path.write_bytes(b"an older model")
     good = shipped("pets")
-    large = replace(good, card="x" * (LIMITS["card.md"] + 1))
+    large = replace(good, card="x" * (MEMBER_LIMITS["card.md"] + 1))
     lying = replace(good, seen=Seen(training=np.zeros((1, 1), np.uint64), validation=np.zeros(0)))  # type: ignore[arg-type]
     for bundle, words in ((large, "more than the 1048576 allowed"), (lying, "2 dimensions")):
         with pytest.raises(BadBundle, match=f"not written, for it could not be read.*{words}"):

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fursure.metrics.classification import Evaluation, evaluate, format_table
+from fursure.metrics.classification import Evaluation, format_table, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 
 NAMES = ("cat", "dog", "owl", "fox", "hen", "cow", "bee")
@@ -31,7 +31,7 @@ def test_figures_agree_with_scikit_learn(classes: int) -> None:
     from sklearn import metrics
 
     probs, labels = drawn(500, classes)
-    e, predicted = evaluate(probs, labels, NAMES[:classes]), probs.argmax(axis=1)
+    e, predicted = score_probs(probs, labels, NAMES[:classes]), probs.argmax(axis=1)
     scores = metrics.precision_recall_fscore_support(labels, predicted)
     for k, found in enumerate(e.classes):
         assert found.precision is not None
@@ -51,28 +51,28 @@ def test_top_five_agrees_with_scikit_learn_and_needs_six_classes() -> None:
     from sklearn import metrics
 
     probs, labels = drawn(300, 7)
-    top5 = evaluate(probs, labels, NAMES).top5
+    top5 = score_probs(probs, labels, NAMES).top5
     assert top5 is not None
     assert top5.value == pytest.approx(metrics.top_k_accuracy_score(labels, probs, k=5))
-    assert evaluate(*drawn(300, 5), NAMES[:5]).top5 is None
+    assert score_probs(*drawn(300, 5), NAMES[:5]).top5 is None
 
 
 def test_every_interval_holds_its_value() -> None:
-    e = evaluate(*drawn(200, 7), NAMES)
+    e = score_probs(*drawn(200, 7), NAMES)
     estimates = [figure for figure in e.figures.values() if figure]
     assert len(estimates) == 9
     assert all(one.low < one.value < one.high and one.n == 200 for one in estimates)
 
 
 def test_accuracy_carries_the_wilson_interval() -> None:
-    e = evaluate(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1]), NAMES[:2])
+    e = score_probs(np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]]), np.array([0, 1, 1]), NAMES[:2])
     assert e.accuracy == proportion(2, 3)
     assert e.confusion == ((1, 0), (1, 1))
 
 
 def test_a_class_without_photos_is_undefined_and_left_out_of_the_means() -> None:
     probs = np.array([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8], [0.7, 0.2, 0.1]])
-    e = evaluate(probs, np.array([0, 1, 1, 0]), NAMES[:3])
+    e = score_probs(probs, np.array([0, 1, 1, 0]), NAMES[:3])
     owl = e.classes[2]
     assert (owl.support, owl.predicted, owl.recall, owl.f1) == (0, 1, None, None)
     assert owl.precision == proportion(0, 1)
@@ -82,14 +82,14 @@ def test_a_class_without_photos_is_undefined_and_left_out_of_the_means() -> None
 
 
 def test_a_class_never_predicted_has_no_precision_and_counts_as_zero_in_the_mean() -> None:
-    e = evaluate(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1]), NAMES[:2])
+    e = score_probs(np.array([[0.9, 0.1], [0.9, 0.1]]), np.array([0, 1]), NAMES[:2])
     assert e.classes[1].precision is None
     assert e.classes[1].f1 == Estimate(0.0, 0.0, e.classes[1].f1.high if e.classes[1].f1 else 0, 1)
     assert e.macro_precision.value == 0.25
 
 
 def test_photos_of_one_class_only_have_no_area() -> None:
-    e = evaluate(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0]), NAMES[:2])
+    e = score_probs(np.array([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0]), NAMES[:2])
     assert e.roc_auc is None
     assert "ROC" not in format_table(e)
 
@@ -100,7 +100,7 @@ def test_any_photos_make_an_evaluation_that_survives_json(
     n: int, classes: int, seed: int, skill: float
 ) -> None:
     probs, labels = drawn(n, classes, skill=skill, seed=seed)
-    e = evaluate(probs.astype(np.float32), labels, NAMES[:classes])
+    e = score_probs(probs.astype(np.float32), labels, NAMES[:classes])
     text = json.dumps(e.to_json(), allow_nan=False)
     assert Evaluation.from_json(json.loads(text)) == e
     assert format_table(e)
@@ -108,9 +108,9 @@ def test_any_photos_make_an_evaluation_that_survives_json(
 
 def test_the_same_seed_gives_the_same_evaluation() -> None:
     probs, labels = drawn(100, 3)
-    assert evaluate(probs, labels, NAMES[:3]) == evaluate(probs, labels, NAMES[:3])
-    other = evaluate(probs, labels, NAMES[:3], seed=1)
-    assert other.log_loss != evaluate(probs, labels, NAMES[:3]).log_loss
+    assert score_probs(probs, labels, NAMES[:3]) == score_probs(probs, labels, NAMES[:3])
+    other = score_probs(probs, labels, NAMES[:3], seed=1)
+    assert other.log_loss != score_probs(probs, labels, NAMES[:3]).log_loss
 
 
 @pytest.mark.parametrize(
@@ -132,25 +132,25 @@ def test_what_are_no_probabilities_is_refused_in_a_sentence(
     probs: list[list[float]], labels: list[int], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        evaluate(np.asarray(probs), np.asarray(labels), NAMES[:2])
+        score_probs(np.asarray(probs), np.asarray(labels), NAMES[:2])
 
 
 def test_names_must_fit_the_columns() -> None:
     with pytest.raises(ValueError, match="3 class names do not fit 2 classes"):
-        evaluate(np.array([[0.5, 0.5]]), np.array([0]), NAMES[:3])
+        score_probs(np.array([[0.5, 0.5]]), np.array([0]), NAMES[:3])
 
 
 def test_half_precision_probabilities_are_accepted() -> None:
     probs, labels = drawn(50, 7)
-    half = evaluate(probs.astype(np.float16), labels, NAMES)
+    half = score_probs(probs.astype(np.float16), labels, NAMES)
     assert half.log_loss.value == pytest.approx(
-        evaluate(probs, labels, NAMES).log_loss.value, abs=1e-3
+        score_probs(probs, labels, NAMES).log_loss.value, abs=1e-3
     )
 
 
 def test_the_table_of_two_classes_reads_like_this() -> None:
     probs = np.array([[0.9, 0.1]] * 40 + [[0.2, 0.8]] * 60)
-    table = format_table(evaluate(probs, np.repeat([0, 1], [41, 59]), NAMES[:2]))
+    table = format_table(score_probs(probs, np.repeat([0, 1], [41, 59]), NAMES[:2]))
     lines = table.splitlines()
     assert (
         lines[0]
@@ -168,12 +168,12 @@ def test_the_table_of_two_classes_reads_like_this() -> None:
 
 def test_enough_photos_are_told_without_a_doubt() -> None:
     probs = np.array([[0.99, 0.01]] * 2000 + [[0.01, 0.99]] * 2000)
-    assert "too few" not in format_table(evaluate(probs, np.repeat([0, 1], 2000), NAMES[:2]))
+    assert "too few" not in format_table(score_probs(probs, np.repeat([0, 1], 2000), NAMES[:2]))
 
 
 def test_a_spotless_sample_promises_no_spotless_future() -> None:
     probs = np.tile([0.999, 0.001], (48, 1))  # the page said: log loss 0.0055 [0.0018, 0.0201]
-    e = evaluate(probs, np.zeros(48, int), NAMES[:2])
+    e = score_probs(probs, np.zeros(48, int), NAMES[:2])
     assert e.log_loss.high > 0.063  # what 2,000 unseen photos gave
     assert e.accuracy.low < 0.9785
     assert e.brier.high > 0.03
@@ -181,7 +181,7 @@ def test_a_spotless_sample_promises_no_spotless_future() -> None:
 
 
 def test_wider_figures_are_wider_and_stay_within_their_range() -> None:
-    e = evaluate(*drawn(60, 7), NAMES)
+    e = score_probs(*drawn(60, 7), NAMES)
     wide = e.widened(1.5)
     for name in ("accuracy", "macro_f1", "roc_auc", "log_loss", "brier", "calibration_error"):
         one, other = getattr(e, name), getattr(wide, name)
@@ -197,7 +197,7 @@ def test_wider_figures_are_wider_and_stay_within_their_range() -> None:
 
 def test_the_table_of_many_classes_shows_the_worst_ten_and_says_so() -> None:
     probs, labels = drawn(2000, 30)
-    e = evaluate(probs, labels, [f"breed {k}" for k in range(30)])
+    e = score_probs(probs, labels, [f"breed {k}" for k in range(30)])
     table = format_table(e)
     worst = sorted(e.classes, key=lambda one: one.f1.value if one.f1 else 0)[:10]
     title = "The 10 of 30 classes with the lowest F1:"

@@ -11,7 +11,7 @@ from fursure.metrics.figures import (
     brier_losses,
     calibration_error,
     calibration_gaps,
-    f1,
+    f1_score,
     log_losses,
     macro,
     macro_trials,
@@ -122,7 +122,7 @@ def test_intervals_of_macro_figures_cover_the_truth() -> None:
 
 
 def test_f1_by_hand() -> None:
-    found = f1(8, 12)  # 8 hits, 4 photos missed or wrongly claimed
+    found = f1_score(8, 12)  # 8 hits, 4 photos missed or wrongly claimed
     assert found.value == pytest.approx(2 * 8 / (2 * 8 + 4))
     jaccard = proportion(8, 12)
     assert found.low == pytest.approx(2 * jaccard.low / (1 + jaccard.low))

@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fursure.metrics.answers import Answers, Strangers
+from fursure.metrics.answers import Answers, StrangerAnswers
 from fursure.metrics.ladder import (
-    Point,
+    CurvePoint,
     Rung,
     difference,
+    enough_photos,
     holm,
-    photos_needed,
     twice,
     verdict,
 )
@@ -32,10 +32,10 @@ def rung(
     found: Answers,
     *,
     minutes: float,
-    curve: tuple[Point, ...] = (),
+    curve: tuple[CurvePoint, ...] = (),
     megabytes: float = 1.0,
     elsewhere: Answers | None = None,
-    strangers: Strangers | None = None,
+    strangers: StrangerAnswers | None = None,
 ) -> Rung:
     return Rung(
         name=name,
@@ -159,32 +159,32 @@ def test_one_recipe_is_kept_without_a_step() -> None:
 
 def test_fewer_photos_do_where_they_cannot_cost_a_point() -> None:
     curve = (
-        Point(100, answers(range(400))),
-        Point(1_000, answers(range(61))),
-        Point(5_000, answers(range(60))),
+        CurvePoint(100, answers(range(400))),
+        CurvePoint(1_000, answers(range(61))),
+        CurvePoint(5_000, answers(range(60))),
     )
-    assert photos_needed(rung("linear-probe", answers(range(60)), minutes=1, curve=curve)) == (
+    assert enough_photos(rung("linear-probe", answers(range(60)), minutes=1, curve=curve)) == (
         "1,000 photos would do: linear-probe learns 97.0% from them and 97.0% from all 9,000 "
         "(log loss 0.158 and 0.157); the interval of the difference ends at -0.3 points."
     )
 
 
 def test_photos_that_still_help_are_said_to() -> None:
-    curve = (Point(100, answers(range(400))), Point(5_000, answers(range(120))))
-    told = photos_needed(rung("linear-probe", answers(range(60)), minutes=1, curve=curve))
+    curve = (CurvePoint(100, answers(range(400))), CurvePoint(5_000, answers(range(120))))
+    told = enough_photos(rung("linear-probe", answers(range(60)), minutes=1, curve=curve))
     assert told == (
         "More photos still help linear-probe: 5,000 give 94.0%, all 9,000 give 97.0% (p < 0.0001)."
     )
 
 
 def test_too_few_test_photos_tell_neither() -> None:
-    curve = (Point(5_000, answers(range(30, 105))),)  # 45 lost, 30 gained
-    told = photos_needed(rung("linear-probe", answers(range(60)), minutes=1, curve=curve))
+    curve = (CurvePoint(5_000, answers(range(30, 105))),)  # 45 lost, 30 gained
+    told = enough_photos(rung("linear-probe", answers(range(60)), minutes=1, curve=curve))
     assert told.startswith("Whether linear-probe needs all 9,000 photos, 2,000 test photos cannot")
 
 
 def test_a_recipe_without_a_curve_says_nothing_of_photos() -> None:
-    assert photos_needed(LINEAR) == ""
+    assert enough_photos(LINEAR) == ""
     assert twice(LINEAR) == ""
 
 
@@ -196,8 +196,8 @@ def falling(step: float, *, noise: float = 0.0) -> Rung:
         losses_N = 1.0 - step * np.log2(photos) + generator.normal(0, noise, N)
         return Answers(np.ones(N, bool), losses_N)
 
-    far = Point(10, answers(range(1_000)))  # too few photos to count
-    curve = (far, *(Point(photos, point(photos)) for photos in (1_125, 2_250, 4_500)))
+    far = CurvePoint(10, answers(range(1_000)))  # too few photos to count
+    curve = (far, *(CurvePoint(photos, point(photos)) for photos in (1_125, 2_250, 4_500)))
     return rung("linear-probe", point(9_000), minutes=1, curve=curve)
 
 
@@ -216,15 +216,15 @@ def test_only_answers_to_the_same_photos_are_compared() -> None:
         difference(LINEAR.answers, other)
 
 
-def said(labelled: int, called: int = 150, of: int = 200) -> Strangers:
+def said(labelled: int, called: int = 150, of: int = 200) -> StrangerAnswers:
     words = ["cat"] * labelled + ["stranger"] * called
-    return Strangers.of(words + ["unsure"] * (of - len(words)))
+    return StrangerAnswers.of(words + ["unsure"] * (of - len(words)))
 
 
 def test_what_is_said_of_strangers_is_counted_and_kept() -> None:
     found = said(labelled=30)
     assert (found.labelled.value, found.called.value) == (0.15, 0.75)
-    again = Strangers.from_json(found.to_json())
+    again = StrangerAnswers.from_json(found.to_json())
     assert (again.labelled_S == found.labelled_S).all()
     assert (again.called_S == found.called_S).all()
 

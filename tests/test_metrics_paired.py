@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
-from fursure.metrics.paired import accuracy_difference, compare, mcnemar
+from fursure.metrics.paired import accuracy_difference, compare_paired, mcnemar
 
 Answers = NDArray[np.bool_]
 
@@ -84,7 +84,7 @@ def certain(right_N: Answers, labels_N: NDArray[np.int64]) -> NDArray[np.float64
 def test_a_comparison_says_who_is_better_and_that_it_may_be_chance() -> None:
     labels = np.arange(1000) % 2
     right_a, right_b = answers(3, 7, 1000)
-    found = compare(certain(right_a, labels), certain(right_b, labels), labels)
+    found = compare_paired(certain(right_a, labels), certain(right_b, labels), labels)
     assert not found.significant
     assert found.verdict.startswith("B is 0.40 points better, 95 % interval [-0.")
     assert "p = 0.34, n = 1000: not significant; log loss -0.0088 [" in found.verdict
@@ -94,7 +94,7 @@ def test_a_comparison_says_who_is_better_and_that_it_may_be_chance() -> None:
 def test_a_comparison_names_the_models_and_a_clear_winner() -> None:
     labels = np.arange(1000) % 2
     right_a, right_b = answers(60, 10, 1000)
-    found = compare(
+    found = compare_paired(
         certain(right_a, labels), certain(right_b, labels), labels, names=("frozen", "scratch")
     )
     assert found.significant
@@ -106,11 +106,11 @@ def test_a_comparison_names_the_models_and_a_clear_winner() -> None:
 def test_a_model_is_as_accurate_as_itself() -> None:
     labels = np.arange(100) % 2
     probs = certain(np.ones(100, bool), labels)
-    found = compare(probs, probs, labels)
+    found = compare_paired(probs, probs, labels)
     assert found.verdict.startswith("B is as accurate as A, 95 % interval [-3.70, +3.70], p = 1.00")
     assert found.log_loss_difference.value == 0
 
 
 def test_models_of_different_shapes_cannot_be_compared() -> None:
     with pytest.raises(ValueError, match="both must score the same photos and classes"):
-        compare(np.full((3, 2), 0.5), np.full((4, 2), 0.5), np.zeros(3, int))
+        compare_paired(np.full((3, 2), 0.5), np.full((4, 2), 0.5), np.zeros(3, int))

@@ -28,7 +28,7 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("timm")
 
 from fursure.networks import keras_files, keras_trial, keras_weights  # noqa: E402
-from fursure.networks.export import Encoder  # noqa: E402
+from fursure.networks.export import TorchEncoder  # noqa: E402
 
 WIDTHS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)  # of VGG16 (table 1, D)
 Layers = dict[str, list[tuple[int, ...]]]
@@ -62,7 +62,7 @@ def legacy(path: Path, layers: Layers) -> Path:
 
 def refused(path: Path) -> str:
     with pytest.raises(BadBackbone) as caught:
-        keras_weights.network(path)
+        keras_weights.keras_network(path)
     return str(caught.value)
 
 
@@ -72,7 +72,7 @@ def test_a_network_is_known_by_its_layers_and_prepares_photos_as_keras_does(tmp_
     with h5py.File(path, "r+") as file:
         file["block1_conv1/block1_conv1_0:0"][1, 2, 0, 5] = 7  # row 1, column 2, blue, channel 5
         file["block5_conv3/block5_conv3_1:0"][3] = 9
-    config, net = keras_weights.network(path)
+    config, net = keras_weights.keras_network(path)
     assert config["architecture"] == "vgg16"
     assert net.features[0].weight[5, 2, 1, 2] == 7  # red comes first here, so blue is last
     assert net.features[0].weight.count_nonzero() == 1
@@ -180,7 +180,7 @@ def _no_layers(file: Any) -> None:
 )
 def test_a_file_that_keras_would_not_write_says_why(tmp_path: Path, edit: Edit, words: str) -> None:
     with pytest.raises(BadBackbone, match=words):
-        keras_weights.network(edited(tmp_path / "mine.h5", edit))
+        keras_weights.keras_network(edited(tmp_path / "mine.h5", edit))
 
 
 @pytest.mark.parametrize("kept", [0, 3, 600, 4000])  # bytes
@@ -197,7 +197,7 @@ def test_a_keras_file_without_weights_says_what_it_has(tmp_path: Path) -> None:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", "{}")
     with pytest.raises(BadBackbone, match=r"zip without model\.weights\.h5 \(it has 'config\.js"):
-        keras_weights.network(path)
+        keras_weights.keras_network(path)
 
 
 def test_a_keras_file_that_unpacks_to_far_more_than_it_is_is_not_unpacked(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_keras_file_that_unpacks_to_far_more_than_it_is_is_not_unpacked(tmp_pa
         archive.writestr(keras_files.MEMBER, bytes(10**7))
     words = r"mine\.keras unpacks from 0\.00\d+ MB to 10 MB, which weights do not; .*save_weights\("
     with pytest.raises(BadBackbone, match=words):
-        keras_weights.network(path)
+        keras_weights.keras_network(path)
 
 
 def test_a_keras_file_with_weights_damaged_on_the_way_is_refused(tmp_path: Path) -> None:
@@ -217,7 +217,7 @@ def test_a_keras_file_with_weights_damaged_on_the_way_is_refused(tmp_path: Path)
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     with pytest.raises(BadBackbone, match=r"mine\.keras cannot be read \(Bad CRC-32 for file"):
-        keras_weights.network(path)
+        keras_weights.keras_network(path)
 
 
 def test_a_model_inside_itself_ends_in_a_sentence(tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_layers_of_keras_3_come_in_the_order_of_their_numbers(tmp_path: Path) ->
             file[f"layers/custom/vars/{index}"] = np.zeros(index)
         inner = file.create_group("layers/functional/_layer_checkpoint_dependencies/dense/vars")
         inner["0"] = np.zeros((2, 2))
-    with keras_files.opened(path) as file:
+    with keras_files.opened_keras(path) as file:
         layers = keras_files.layers_of(file, path.name)
     assert [layer.name for layer in layers] == [
         "dense",  # a model in the model comes first
@@ -449,10 +449,10 @@ def published(saved: Path, name: str, into: Path, renamed: Callable[[str], str] 
 
 def agreement(path: Path, answers: Path, key: str = "features") -> float:
     """Return the largest difference to Keras as a share of the largest feature."""
-    config, net = keras_weights.network(path)
+    config, net = keras_weights.keras_network(path)
     preprocess, wanted = preprocess_of(config, None), np.load(answers)
     with torch.inference_mode():
-        encoder = Encoder(net, preprocess.mean, preprocess.std).eval()
+        encoder = TorchEncoder(net, preprocess.mean, preprocess.std).eval()
         features_ND, map_NDhw = encoder(torch.from_numpy(wanted["pixels"]))
     assert features_ND.shape == map_NDhw.shape[:2]
     return deviation(features_ND.numpy(), wanted[key])
@@ -516,5 +516,5 @@ def test_keras_weights_become_a_backbone_that_is_kept(
     wanted = np.load(saved / "MobileNetV2.npz")
     session = OnnxRuntime(found.onnx, threads=1)
     assert deviation(session(wanted["pixels"])["features"], wanted["features"]) < 1e-4
-    monkeypatch.setattr(keras_weights, "network", None)  # a second conversion would call it
+    monkeypatch.setattr(keras_weights, "keras_network", None)  # a second conversion would call it
     assert load_backbone(str(saved / "MobileNetV2.keras"), image_size=64) == found

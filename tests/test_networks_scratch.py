@@ -19,14 +19,14 @@ from torch import Tensor, nn
 
 from fursure.finetuning import tuning
 from fursure.finetuning.classifier import Classifier, random_head
-from fursure.networks.export import Encoder, export
-from fursure.networks.scratch import SmallCnn, network
+from fursure.networks.export import TorchEncoder, export
+from fursure.networks.scratch import SmallCnn, scratch_network
 
 NAMES = ["cnn", "resnet", "test_efficientnet"]
 
 
 def tensors(name: str, seed: int, size: int | None = 64) -> dict[str, Tensor]:
-    values: dict[str, Tensor] = network(name, size=size, seed=seed)[1].state_dict()
+    values: dict[str, Tensor] = scratch_network(name, size=size, seed=seed)[1].state_dict()
     return values
 
 
@@ -58,12 +58,12 @@ def test_drawing_weights_leaves_torch_s_own_chance_alone() -> None:
 def test_the_configuration_says_how_to_prepare_a_photo(
     name: str, asked: int | None, size: int
 ) -> None:
-    config, net = network(name, size=asked, seed=0)
+    config, net = scratch_network(name, size=asked, seed=0)
     preprocess = preprocess_of(config, asked)
     assert (preprocess.size, preprocess.mode) == (size, "crop")
     assert config["pretrained_cfg"]["license"] == "none: own weights"
     with torch.inference_mode():
-        assert Encoder(net, preprocess.mean, preprocess.std).eval()(
+        assert TorchEncoder(net, preprocess.mean, preprocess.std).eval()(
             torch.zeros((2, size, size, 3), dtype=torch.uint8)
         )[0].shape == (2, net.num_features)
 
@@ -77,7 +77,7 @@ def test_the_configuration_says_how_to_prepare_a_photo(
 )
 def test_an_unknown_name_suggests_the_nearest(name: str, words: str) -> None:
     with pytest.raises(UnknownBackbone, match=rf"no backbone 'scratch:{name}'.*{words}"):
-        network(name, size=None, seed=0)
+        scratch_network(name, size=None, seed=0)
 
 
 def test_the_small_network_is_the_tutorials_one() -> None:
@@ -90,14 +90,14 @@ def test_the_small_network_is_the_tutorials_one() -> None:
 
 
 def test_photos_too_small_for_the_small_network_are_a_sentence() -> None:
-    assert network("cnn", size=46, seed=0)[1].dense.in_features == 128  # a single cell
+    assert scratch_network("cnn", size=46, seed=0)[1].dense.in_features == 128  # a single cell
     with pytest.raises(BadBackbone, match=r"needs photos of 46 px or more, and 45 .*--image-size"):
-        network("cnn", size=45, seed=0)
+        scratch_network("cnn", size=45, seed=0)
 
 
 @pytest.mark.long
 def test_the_small_network_exports_and_agrees_with_torch() -> None:
-    config, net = network("cnn", size=64, seed=1)
+    config, net = scratch_network("cnn", size=64, seed=1)
     preprocess = preprocess_of(config, 64)
     graph = export(net, preprocess, "small")
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)

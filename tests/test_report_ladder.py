@@ -6,10 +6,10 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from fursure.metrics.answers import Answers, Strangers
-from fursure.metrics.ladder import Failed, Point, Rung
+from fursure.metrics.answers import Answers, StrangerAnswers
+from fursure.metrics.ladder import CurvePoint, Failed, Rung
 from fursure.report.charts import HEIGHT
-from fursure.report.ladder import duration, picture, table
+from fursure.report.ladder import duration, ladder_table, picture
 
 N = 400
 
@@ -28,14 +28,14 @@ LINEAR = Rung(
     milliseconds=2.44,
     engine="onnxruntime 1 fp32",
     photos=1_600,
-    curve=(Point(50, answers(90)), Point(500, answers(40))),
+    curve=(CurvePoint(50, answers(90)), CurvePoint(500, answers(40))),
 )
 TUNED = replace(LINEAR, name="fine-tune", answers=answers(4), seconds=1_500, curve=())
 TITLE = "2,000 photos of 2 classes, 400 of them for test"
 
 
 def test_the_table_compares_each_recipe_with_the_one_above() -> None:
-    head, linear, broken, tuned = table([LINEAR, Failed("vgg16-small", "no weights"), TUNED])
+    head, linear, broken, tuned = ladder_table([LINEAR, Failed("vgg16-small", "no weights"), TUNED])
     assert head.split()[:2] == ["recipe", "accuracy"]
     assert linear.startswith("linear-probe  95.00% [92.40%, 96.74%]  0.1950 [0.")
     assert linear.endswith("27 s       2.4  1.1")
@@ -47,20 +47,20 @@ def test_the_table_compares_each_recipe_with_the_one_above() -> None:
 
 
 def test_the_table_has_columns_for_what_else_was_asked() -> None:
-    said = Strangers.of(["dog"] * 3 + ["stranger"] * 97)
+    said = StrangerAnswers.of(["dog"] * 3 + ["stranger"] * 97)
     rungs = [replace(one, elsewhere=answers(2), strangers=said) for one in (LINEAR, TUNED)]
-    head, linear, tuned = table(rungs)
+    head, linear, tuned = ladder_table(rungs)
     assert "elsewhere" in head
     assert "strangers labelled" in head
     for line in (linear, tuned):
         assert "  99.50% [" in line
         assert "  3.00% [" in line
     assert len(head) == len(linear) == len(tuned)
-    assert "elsewhere" not in table([LINEAR])[0]
+    assert "elsewhere" not in ladder_table([LINEAR])[0]
 
 
 def test_a_table_of_failures_alone_has_no_head() -> None:
-    assert table([Failed("a", "why"), Failed("long", "so")]) == [
+    assert ladder_table([Failed("a", "why"), Failed("long", "so")]) == [
         "a     failed: why",
         "long  failed: so",
     ]
@@ -111,7 +111,9 @@ def test_names_in_the_picture_lie_apart_and_inside_it() -> None:
 
 
 def test_a_perfect_recipe_and_a_very_long_name_can_be_drawn() -> None:
-    perfect = replace(LINEAR, name="x" * 100, answers=answers(0), curve=(Point(50, answers(0)),))
+    perfect = replace(
+        LINEAR, name="x" * 100, answers=answers(0), curve=(CurvePoint(50, answers(0)),)
+    )
     assert "x" * 23 + "…" in words(drawn(perfect))
 
 

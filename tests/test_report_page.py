@@ -17,8 +17,8 @@ from fursure.bundle.bundle import Bundle
 from fursure.commands.api import train
 from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadData, OutputExists
-from fursure.evaluation.assess import judge
-from fursure.metrics.classification import evaluate
+from fursure.evaluation.assess import assess
+from fursure.metrics.classification import score_probs
 from fursure.recipe import Recipe
 from fursure.report.charts import Axis, Line, bounds, chart
 from fursure.report.pictures import glow
@@ -54,7 +54,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def page(model: Trained, fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the page of that model's evaluation on the fresh drawings."""
     path = tmp_path_factory.mktemp("page") / "drawn.report.html"
-    judge(str(model.path), fresh, report=path)
+    assess(str(model.path), fresh, report=path)
     return path
 
 
@@ -123,7 +123,7 @@ def test_few_photos_are_judged_out_of_fold_and_the_page_says_so(tmp_path: Path) 
 def test_two_models_are_compared_photo_by_photo(
     model: Trained, fresh: Path, tmp_path: Path
 ) -> None:
-    found = judge(str(model.path), fresh, report=tmp_path / "two.html", compare="pets")
+    found = assess(str(model.path), fresh, report=tmp_path / "two.html", compare="pets")
     assert found.comparison is not None
     assert found.comparison.n == found.evaluated.evaluation.n
     assert found.to_json()["comparison"]["models"] == [str(model.path), "pets"]
@@ -138,7 +138,7 @@ def test_models_of_other_classes_are_not_compared(model: Trained, tmp_path: Path
     other = train(photos, tmp_path / "other.fursure")
     shutil.rmtree(photos / "thing")  # both know cats
     with pytest.raises(BadData, match="only models of the same classes can be compared"):
-        judge(str(model.path), photos, include_seen=True, compare=str(other.path))
+        assess(str(model.path), photos, include_seen=True, compare=str(other.path))
 
 
 def test_another_file_is_not_overwritten_but_a_report_is(
@@ -147,10 +147,10 @@ def test_another_file_is_not_overwritten_but_a_report_is(
     path = tmp_path / "thesis.html"
     path.write_text("mine")
     with pytest.raises(OutputExists, match="no report of fursure"):
-        judge(str(model.path), fresh, report=path)
+        assess(str(model.path), fresh, report=path)
     assert path.read_text() == "mine"
     shutil.copy(page, path)
-    judge(str(model.path), fresh, report=path)
+    assess(str(model.path), fresh, report=path)
 
 
 @pytest.mark.long
@@ -177,7 +177,7 @@ def test_names_that_are_code_are_shown_and_do_not_run(
 
 def test_one_photo_of_one_class_still_makes_a_page(model: Trained, tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=1, kinds=("cat",))
-    judge(str(model.path), photos, include_seen=True, report=tmp_path / "one.html")
+    assess(str(model.path), photos, include_seen=True, report=tmp_path / "one.html")
     words = Seen((tmp_path / "one.html").read_text()).words
     assert "On 1 photo it named" in words
     assert not re.search(r"\b1 ([a-z]+ )?photos", words)
@@ -186,7 +186,7 @@ def test_one_photo_of_one_class_still_makes_a_page(model: Trained, tmp_path: Pat
 def test_a_headline_of_many_photos_claims_an_interval() -> None:
     probs_NK = np.tile([0.9, 0.1], (200, 1))
     labels_N = np.r_[np.zeros(180, int), np.ones(20, int)]
-    told = headline(evaluate(probs_NK, labels_N, ("a", "b")), "photos")
+    told = headline(score_probs(probs_NK, labels_N, ("a", "b")), "photos")
     assert told == (
         "On 200 photos it named the right class 90.0% of the time. On more photos like these, "
         "expect between 85.1% and 93.4%."
@@ -215,7 +215,7 @@ def test_older_models_are_reported_too(model: Trained, fresh: Path, tmp_path: Pa
     data = {key: value for key, value in meta.data.items() if key != "encoder"}
     old: Bundle = replace(model.bundle, meta=replace(meta, data=data))
     old.write(tmp_path / "old.fursure")
-    judge(str(tmp_path / "old.fursure"), fresh, report=tmp_path / "old.html")
+    assess(str(tmp_path / "old.fursure"), fresh, report=tmp_path / "old.html")
     words = Seen((tmp_path / "old.html").read_text()).words
     assert "no manifest lies beside the model" in words
 

@@ -15,7 +15,7 @@ from fursure.dataset.corrections import read_corrections
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
 from fursure.drawings.draw import draw, jpeg
-from fursure.report.review import Card, Page, Picture, render
+from fursure.report.review import Card, ReviewPage, SuspectPicture, render_review
 
 HOSTILE = "<img src=x onerror=alert(1)>\u202egpj.exe\n</script><script>alert(2)</script>"
 
@@ -86,8 +86,10 @@ def test_the_page_fits_a_phone_and_a_desk(photos: Path, tmp_path: Path) -> None:
         assert tab.locator(unnamed).count() == 0
 
 
-def page_of(name: str) -> Page:
-    picture = Picture(uri="data:image/gif;base64,R0lGODlhAQABAAAAACw=", name=name, label=name)
+def page_of(name: str) -> ReviewPage:
+    picture = SuspectPicture(
+        uri="data:image/gif;base64,R0lGODlhAQABAAAAACw=", name=name, label=name
+    )
     card = Card(
         picture=picture,
         titles=("label",),
@@ -96,7 +98,7 @@ def page_of(name: str) -> Page:
         neighbours=(picture,),
         cells=name,
     )
-    return Page(
+    return ReviewPage(
         name=name,
         key="1",
         photos=1,
@@ -112,7 +114,7 @@ def page_of(name: str) -> Page:
 @pytest.mark.long
 def test_nothing_in_a_name_runs(tmp_path: Path) -> None:
     path = tmp_path / "review.html"
-    path.write_text(render(page_of(HOSTILE)), "utf-8")
+    path.write_text(render_review(page_of(HOSTILE)), "utf-8")
     assert "\u202e" not in path.read_text("utf-8")
     assert "<img src=x" not in path.read_text("utf-8")
     with opened(path) as tab:
@@ -125,7 +127,7 @@ def test_nothing_in_a_name_runs(tmp_path: Path) -> None:
 
 @pytest.mark.long
 def test_the_policy_names_the_one_script_that_may_run(tmp_path: Path) -> None:
-    text = render(page_of("x"))
+    text = render_review(page_of("x"))
     assert "default-src 'none'" in text
     assert "unsafe-inline" not in text
     path = tmp_path / "review.html"
@@ -136,7 +138,7 @@ def test_the_policy_names_the_one_script_that_may_run(tmp_path: Path) -> None:
 
 def test_a_page_without_cards_says_that_nothing_was_found() -> None:
     empty = replace(page_of("x"), cards=(), counts=(), sentences=(), unreadable=())
-    assert "<p>Nothing.</p>" in render(empty)
+    assert "<p>Nothing.</p>" in render_review(empty)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fursure.bundle.named import shipped
-from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.report.verdict import Reason, headline, reasons
 from fursure.sureness.risk import risk_table
@@ -19,7 +19,7 @@ def calibrated(count: int, *, wrong: int = 0, confidence: float = 0.98) -> Evalu
     answers_N = np.where(np.arange(count) < 2 * wrong, 1, labels_N)
     probs_NK = np.full((count, 2), 1 - confidence)
     probs_NK[np.arange(count), answers_N] = confidence
-    return evaluate(probs_NK, labels_N, ("cat", "dog"))
+    return score_probs(probs_NK, labels_N, ("cat", "dog"))
 
 
 def off_by(evaluation: Evaluation, error: Estimate) -> Evaluation:

@@ -19,8 +19,8 @@ from serving import Service, form, received, serving, until
 
 from fursure.bundle.named import shipped
 from fursure.connections.accepting import accept
-from fursure.connections.limits import Limits
-from fursure.connections.memory import KEPT, SMALL, Account, Memory
+from fursure.connections.limits import ServiceLimits
+from fursure.connections.memory import KEPT_BYTES, SMALL_BYTES, Account, Memory
 from fursure.connections.problems import Problem
 from fursure.drawings.draw import draw, jpeg
 from fursure.service import inference_v2
@@ -55,7 +55,7 @@ def refusal(body: bytes, length: str | None = None) -> str:
     """Return why a request of the protocol is refused, which has to take next to no time."""
     began = time.process_time()
     with pytest.raises(Problem) as problem:
-        work_in(body, length, Limits(), 224)
+        work_in(body, length, ServiceLimits(), 224)
     assert time.process_time() - began < 0.5  # they took from 1 to 17 seconds
     return problem.value.detail
 
@@ -112,14 +112,14 @@ def test_lists_and_escapes_count_twice_for_nothing_interrupts_reading_them() -> 
 )
 def test_pixels_are_whole_numbers_of_a_byte_and_as_many_as_the_shape_says(data: Any) -> None:
     with pytest.raises(Problem, match="numbers from 0 to 255"):
-        work_in(pixels(data, [1, 2, 2, 3]), None, Limits(), 2)
+        work_in(pixels(data, [1, 2, 2, 3]), None, ServiceLimits(), 2)
 
 
 @pytest.mark.parametrize("nested", [False, True])
 def test_pixels_may_be_nested_or_not(nested: bool) -> None:
     values_NHWC = np.arange(24, dtype=np.uint8).reshape(2, 2, 2, 3)
     data = values_NHWC.tolist() if nested else values_NHWC.ravel().tolist()
-    (work,), _ = work_in(pixels(data, [2, 2, 2, 3]), None, Limits(), 2)
+    (work,), _ = work_in(pixels(data, [2, 2, 2, 3]), None, ServiceLimits(), 2)
     assert np.array_equal(work, values_NHWC)
 
 
@@ -265,7 +265,7 @@ def test_a_models_digest_is_computed_once(
     from fursure.bundle.bundle import Bundle
     from fursure.service.models import Model, Opening, described
 
-    model = Model("pets", "pets", Opening(engine="onnxruntime"), Limits())
+    model = Model("pets", "pets", Opening(engine="onnxruntime"), ServiceLimits())
     digest = shipped("pets").digest
     monkeypatch.delattr(Bundle, "digest")
     assert described(model)["digest"] == digest == service("GET", "/v1/model").json["digest"]
@@ -326,8 +326,10 @@ def test_memory_is_one_sum_and_each_address_has_a_share_of_it() -> None:
         memory.take("c", 2 * MEGABYTE)
     assert (own.value.status, all_of_it.value.status) == (429, 503)
     assert own.value.retry_after == all_of_it.value.retry_after == 1
-    for number in range(KEPT // SMALL):  # what is kept for those who hold next to nothing
-        memory.take(f"small-{number}", SMALL)
+    for number in range(
+        KEPT_BYTES // SMALL_BYTES
+    ):  # what is kept for those who hold next to nothing
+        memory.take(f"small-{number}", SMALL_BYTES)
     with pytest.raises(Problem):
         memory.take("late", 1)
     memory.give("a", 40 * MEGABYTE)

@@ -22,7 +22,7 @@ from fursure.drawings.draw import draw, jpeg
 from fursure.engine.openvino import installed_version
 from fursure.errors import BadData
 from fursure.service import server
-from fursure.service.server import Place
+from fursure.service.server import Address
 from fursure.training.train import Trained
 from fuzzing.targets import opened
 
@@ -472,9 +472,9 @@ def test_no_other_program_may_share_its_port_on_windows(monkeypatch: pytest.Monk
             asked.append(args)
 
     monkeypatch.setattr(socket, "socket", Socket)
-    server._bound(Place(port=0)).close()
+    server._bound(Address(port=0)).close()
     monkeypatch.setattr(socket, "SO_EXCLUSIVEADDRUSE", -5, raising=False)
-    server._bound(Place(port=0)).close()
+    server._bound(Address(port=0)).close()
     assert asked == [
         (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1),
         (socket.SOL_SOCKET, -5, 1),
@@ -483,7 +483,7 @@ def test_no_other_program_may_share_its_port_on_windows(monkeypatch: pytest.Monk
 
 def test_a_port_that_is_taken_is_refused_in_words(door: Service) -> None:
     with pytest.raises(BadData, match=f"port {door.port}: Address already in use; choose another"):
-        server._bound(Place(port=door.port))
+        server._bound(Address(port=door.port))
 
 
 @pytest.mark.long

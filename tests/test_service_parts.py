@@ -9,7 +9,7 @@ import pytest
 from serving import form
 
 from fursure.connections.admission import Admission
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.problems import Problem
 from fursure.service.batching import Batcher
 from fursure.service.multipart import files_in
@@ -180,7 +180,7 @@ def test_closing_answers_what_waits() -> None:
 
 
 def test_connections_are_counted_by_address_and_in_sum() -> None:
-    door = Admission(Limits(connections=3, per_address=2), lambda _: None)
+    door = Admission(ServiceLimits(connections=3, per_address=2), lambda _: None)
     assert [door.enter(one) for one in "aaabc"] == [True, True, False, True, False]
     door.leave("a")
     assert door.enter("c")
@@ -192,7 +192,7 @@ def test_connections_are_counted_by_address_and_in_sum() -> None:
 def test_a_rate_is_a_bucket_that_fills(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("fursure.connections.admission.time.monotonic", lambda: now[0])
-    door = Admission(Limits(rate=10), lambda _: None)
+    door = Admission(ServiceLimits(rate=10), lambda _: None)
     assert sum(door.ask("a") is None for _ in range(50)) == 20  # two seconds' worth
     assert door.ask("b") is None  # others have their own
     now[0] += 0.55
@@ -203,7 +203,7 @@ def test_a_rate_is_a_bucket_that_fills(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_full_model_refuses_before_anything_is_read() -> None:
-    door = Admission(Limits(rate=0), lambda _: 7)
+    door = Admission(ServiceLimits(rate=0), lambda _: 7)
     refused = door.ask("a")
     assert refused is not None
     assert (refused.status, refused.headers["retry-after"]) == (503, "1")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fursure.sureness.ranks import FEW, RAREST, TAIL, curve
+from fursure.sureness.ranks import FEWEST_FOR_RANKS, RAREST, TAIL, curve
 
 
 def share(score: float, held_out: int, seed: int = 0) -> float:
@@ -13,7 +13,7 @@ def share(score: float, held_out: int, seed: int = 0) -> float:
     return float(np.interp(score, score_Q, share_Q, left=0.0))
 
 
-@pytest.mark.parametrize("held_out", [FEW, 25, 60, 300, 3000])
+@pytest.mark.parametrize("held_out", [FEWEST_FOR_RANKS, 25, 60, 300, 3000])
 def test_a_threshold_loses_on_average_what_it_says(held_out: int) -> None:
     lost = []
     for seed in range(2000):
@@ -39,5 +39,5 @@ def test_the_share_rises_with_the_score_and_ends_at_nothing() -> None:
 
 
 def test_fewer_photos_than_can_tell_call_hardly_anything_a_stranger() -> None:
-    score_Q, share_Q = curve(np.linspace(0.6, 0.9, FEW - 1), lowest=-1.0)
+    score_Q, share_Q = curve(np.linspace(0.6, 0.9, FEWEST_FOR_RANKS - 1), lowest=-1.0)
     assert np.interp(0.01, share_Q, score_Q) < -0.5

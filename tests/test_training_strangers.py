@@ -15,7 +15,7 @@ from fursure.cli import cli
 from fursure.commands.api import train
 from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadData, SourceNotFound
-from fursure.heads.strangers import FEWEST, Strangers, Worth, direction, set_aside, told
+from fursure.heads.strangers import FEWEST_STRANGERS, Strangers, Worth, direction, set_aside, told
 from fursure.metrics.intervals import proportion
 from fursure.recipe import Recipe
 from fursure.training.strangers import list_strangers
@@ -107,7 +107,9 @@ def test_too_few_strangers_are_refused_with_how_many_are_needed(
 ) -> None:
     for seed in range(5):
         (tmp_path / f"{seed}.jpg").write_bytes(jpeg(draw("stranger", seed=seed)))
-    with pytest.raises(BadData, match=f"5 different photos of strangers; at least {FEWEST}"):
+    with pytest.raises(
+        BadData, match=f"5 different photos of strangers; at least {FEWEST_STRANGERS}"
+    ):
         train(drawings, tmp_path / "m.fursure", strangers=tmp_path)
 
 
@@ -136,8 +138,10 @@ def test_too_few_known_photos_cannot_use_strangers(things: Path, tmp_path: Path)
 
 def test_an_odd_draw_of_few_strangers_still_leaves_both_halves() -> None:
     for start in range(200):
-        digests = tuple(f"{start}-{one}" for one in range(FEWEST))
-        taught = Strangers(digest="", digests=digests, features_SD=np.ones((FEWEST, 2), "f4"))
+        digests = tuple(f"{start}-{one}" for one in range(FEWEST_STRANGERS))
+        taught = Strangers(
+            digest="", digests=digests, features_SD=np.ones((FEWEST_STRANGERS, 2), "f4")
+        )
         assert 5 <= taught.taught(0).sum() <= 15
 
 

@@ -74,7 +74,7 @@ def _read_graph(data: bytes) -> object:
 
 
 def _read_network(data: bytes) -> object:
-    from fursure.graphs.graph import parsed as network
+    from fursure.graphs.graph import parsed_graph as network
 
     return len(network(data, PLACE / "net.onnx").graph.node)
 
@@ -85,7 +85,7 @@ def _read_splice(data: bytes) -> object:
 
 def _read_keras(data: bytes) -> object:
     """Read a file as the product does: in a child first, and here only what it survived."""
-    from fursure.networks.keras_files import layers_of, opened
+    from fursure.networks.keras_files import layers_of, opened_keras
     from fursure.networks.keras_trial import check_readable
 
     path = PLACE / "mine.h5"
@@ -96,7 +96,7 @@ def _read_keras(data: bytes) -> object:
         if "ends the process" in str(error):  # it is refused in words, which is what is promised
             return "ended"
         raise
-    with opened(path) as file:
+    with opened_keras(path) as file:
         return sum(len(layer.arrays()) for layer in layers_of(file, path.name))
 
 

@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from fursure.connections.admission import Admission
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.problems import Problem
 from fursure.connections.protocol import Guard
 from fursure.connections.screening import Judge
@@ -29,7 +29,7 @@ from fuzzing.shapes import either, headed, json_changed
 from fuzzing.targets import Target, kept
 
 SIZE = 4  # pixels that the model takes, a side
-LIMITS = Limits(rate=0, body=2**16)
+LIMITS = ServiceLimits(rate=0, body=2**16)
 TURNS = 50  # of the loop; an answer takes three or four
 STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 

@@ -29,8 +29,8 @@ else:
 
 
 PLATFORM = sys.platform  # by a name that a test can change
-PART = ".fursure.part"  # ends the name of a file that is being written
-LEFT = re.compile(r"\..*\.[a-z0-9_]{8}" + re.escape(PART))
+_PART = ".fursure.part"  # ends the name of a file that is being written
+LEFT = re.compile(r"\..*\.[a-z0-9_]{8}" + re.escape(_PART))
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # how a disk says that it is full
 FRESH = 60.0  # seconds within which a part may belong to a writer that is just beginning
 
@@ -130,7 +130,7 @@ def replacing(path: Path, *, needs: int = 0) -> Iterator[BinaryIO]:
     take, where that is known: a full disk says so.
     """
     _sweep(path.parent)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=PART)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=_PART)
     part = Path(name)
     try:
         with naming(path, needs), os.fdopen(handle, "wb") as file:

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from fursure.stored import opened
 
 MOST_ARRAYS = 32
-KINDS = ("|u1", "|i1", "<u8", "<i8", "<f2", "<f4", "<f8")
+_KINDS = ("|u1", "|i1", "<u8", "<i8", "<f2", "<f4", "<f8")
 MAGIC = b"\x93NUMPY\x01\x00"  # version 1.0; what has no fields and few axes needs no later one
-HEADER = re.compile(
+_HEADER = re.compile(
     rb"\{'descr': '([|<][uif][1248])', 'fortran_order': (True|False), "
     rb"'shape': \(((?:\d{1,12}(?:, \d{1,12})*,?)?)\), \} *\n"
 )
@@ -47,8 +47,8 @@ def unpacked(data: bytes) -> dict[str, NDArray[Any]]:
 def _array(data: bytes) -> NDArray[Any]:
     size = int.from_bytes(data[8:10], "little")
     header, body = data[10 : 10 + size], data[10 + size :]
-    match = HEADER.fullmatch(header) if data.startswith(MAGIC) else None
-    if match is None or match[1].decode() not in KINDS:
+    match = _HEADER.fullmatch(header) if data.startswith(MAGIC) else None
+    if match is None or match[1].decode() not in _KINDS:
         raise ValueError("an array in it is of no kind that a bundle holds (a pickle, perhaps)")
     dtype = np.dtype(match[1].decode())
     shape = tuple(int(side) for side in match[3].decode().split(",") if side.strip())

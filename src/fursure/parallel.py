@@ -7,13 +7,13 @@ from contextlib import nullcontext
 from itertools import islice
 from typing import TypeVar
 
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def in_order(
-    work: Callable[[Item], Result], items: Iterable[Item], *, threads: int
-) -> Iterator[Result]:
+    work: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
+) -> Iterator[_Result]:
     """Yield ``work(item)`` for each item, in order, computed by ``threads`` threads.
 
     At most two items a thread wait at any time, so memory stays flat however many there are. The
@@ -32,10 +32,13 @@ def in_order(
 
 
 def _in_order(
-    work: Callable[[Item], Result], source: Iterator[Item], pool: ThreadPoolExecutor, threads: int
-) -> Iterator[Result]:
+    work: Callable[[_Item], _Result],
+    source: Iterator[_Item],
+    pool: ThreadPoolExecutor,
+    threads: int,
+) -> Iterator[_Result]:
     try:
-        waiting: deque[Future[Result]] = deque(
+        waiting: deque[Future[_Result]] = deque(
             pool.submit(work, item) for item in islice(source, 2 * threads)
         )
         while waiting:
@@ -47,7 +50,7 @@ def _in_order(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def chunked(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
+def chunked(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     """Yield lists of ``size`` consecutive items, the last one as short as it comes."""
     source = iter(items)
     while chunk := list(islice(source, size)):

@@ -12,8 +12,8 @@ from typing import Any
 Check = Callable[[Any, str], None]
 
 MAX_DEPTH = 20  # nested values
-LONGEST_NUMBER = 19  # digits of a whole number; more fit no table of ours
-MOST = 2**53  # of anything counted: beyond it floats skip whole numbers
+_LONGEST_NUMBER = 19  # digits of a whole number; more fit no table of ours
+_MOST = 2**53  # of anything counted: beyond it floats skip whole numbers
 
 
 def parsed(text: str, name: str) -> Any:
@@ -31,7 +31,7 @@ def parsed(text: str, name: str) -> Any:
         return value
 
     def whole(digits: str) -> int:
-        if len(digits) > LONGEST_NUMBER:
+        if len(digits) > _LONGEST_NUMBER:
             raise ValueError(f"{name} holds a number of {len(digits)} digits")
         return int(digits)
 
@@ -60,7 +60,7 @@ def number(low: float, high: float) -> Check:
     return check
 
 
-def whole(low: int = 0, high: int = MOST) -> Check:
+def whole(low: int = 0, high: int = _MOST) -> Check:
     """Return a check for a whole number from ``low`` to ``high``."""
 
     def check(value: Any, place: str) -> None:

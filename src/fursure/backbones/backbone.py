@@ -10,7 +10,7 @@ from typing import Literal
 
 from fursure.photos.preprocess import Preprocess
 
-Precision = Literal["fp32", "fp16"]
+StoredPrecision = Literal["fp32", "fp16"]
 Resize = Literal["crop", "squash", "pad"]
 
 
@@ -37,7 +37,7 @@ class BackboneSpec:
     """A backbone as it is asked for."""
 
     source: str  # its name, as `BACKBONE_KINDS` says
-    precision: Precision = "fp32"  # of a converted one's weights
+    precision: StoredPrecision = "fp32"  # of a converted one's weights
     image_size: int | None = None  # pixels; None is what the weights were trained with
     features: str | None = None  # the tensor to take from an ``.onnx`` file
 

@@ -29,7 +29,7 @@ from fursure.errors import BadBackbone
 from fursure.photos.preprocess import RESAMPLING, Preprocess
 from fursure.recipe import Recipe
 
-Cells = tuple[int, int]  # height and width of a map
+_Cells = tuple[int, int]  # height and width of a map
 MIRRORED = "flip.mirrored"  # the tensor by which a graph with flips is known
 FLIP = {
     "flip.last": np.array([-1]),
@@ -198,7 +198,7 @@ def _cut(pixels: str, size: int, share: float, whole: Preprocess) -> Wires:
     )
 
 
-def _cells(backbone: Backbone) -> Cells | None:
+def _cells(backbone: Backbone) -> _Cells | None:
     """Return the height and width of a backbone's map, or None where it has none."""
     size = backbone.preprocess.size
     outputs = OnnxRuntime(backbone.onnx, threads=1)(np.zeros((1, size, size, 3), np.uint8))
@@ -208,7 +208,7 @@ def _cells(backbone: Backbone) -> Cells | None:
     return height, width
 
 
-def _joined_map(cells: Mapping[str, Cells | None]) -> Wires:
+def _joined_map(cells: Mapping[str, _Cells | None]) -> Wires:
     """Return what makes one map of the parts' maps, or nothing where a part has none."""
     grids = {name: grid for name, grid in cells.items() if grid is not None}
     if len(grids) < len(cells):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from importlib import import_module
 from typing import cast
 
-from fursure.backbones.backbone import AtHand, Backbone, BackboneSpec, Precision, Resize
+from fursure.backbones.backbone import AtHand, Backbone, BackboneSpec, Resize, StoredPrecision
 from fursure.backbones.kept import converted
 from fursure.backbones.package import installed
 from fursure.errors import UnknownBackbone
@@ -20,7 +20,7 @@ Loader = Callable[[BackboneSpec], Backbone | None]  # None: the name is of anoth
 def load_backbone(
     source: str,
     *,
-    precision: Precision = "fp32",
+    precision: StoredPrecision = "fp32",
     image_size: int | None = None,
     resize: Resize | None = None,
     features: str | None = None,

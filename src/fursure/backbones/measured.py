@@ -30,31 +30,19 @@ MEASURED: dict[str, Measured] = {
     measured.name: measured
     for measured in (
         Measured(
-            name="lite0",
-            accuracy=0.9873,
-            log_loss=0.0467,
-            speed=1.0,
-            megabytes=13.7,
+            name="lite0", accuracy=0.9873, log_loss=0.0467, speed=1.0, megabytes=13.7,
             torch_once=False,
         ),
         Measured(
-            name="lite1",
-            accuracy=0.9868,
-            log_loss=0.0374,
-            speed=0.63,
-            megabytes=16.8,
+            name="lite1", accuracy=0.9868, log_loss=0.0374, speed=0.63, megabytes=16.8,
             torch_once=False,
         ),
         Measured(
-            name="lite2",
-            accuracy=0.9885,
-            log_loss=0.0406,
-            speed=0.44,
-            megabytes=19.5,
+            name="lite2", accuracy=0.9885, log_loss=0.0406, speed=0.44, megabytes=19.5,
             torch_once=False,
         ),
     )
-}
+}  # fmt: skip
 
 
 def stronger(than: str, at_hand: list[str]) -> list[str]:

@@ -13,9 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from fursure.backbones.backbone import Backbone
 from fursure.errors import BadBackbone
-from fursure.graphs.graph import IR_VERSION, encoder_of
-
-OPSET = 18  # of ONNX: the first whose Split needs no sizes
+from fursure.graphs.graph import IR_VERSION, OPSET, encoder_of
 
 
 @dataclass(frozen=True, slots=True)

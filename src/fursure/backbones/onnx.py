@@ -29,10 +29,10 @@ def from_onnx(path: Path, config: Mapping[str, Any], spec: BackboneSpec) -> Back
     Raises:
         BadBackbone: they do not fit together, or it does not run.
     """
-    from fursure.graphs.graph import from_normalised, parsed
+    from fursure.graphs.graph import from_normalised, parsed_graph
 
     preprocess = preprocess_of(config, spec.image_size)
-    model = parsed(path.read_bytes(), path)
+    model = parsed_graph(path.read_bytes(), path)
     encoder = from_normalised(model, preprocess, features=spec.features, name=path.name)
     _check_runs(encoder, preprocess.size, path.name)
     return Backbone(

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fursure.stored import opened
 
-LIMITS = {  # bytes; a bundle holds exactly these members, with either form of the network
+MEMBER_LIMITS = {  # bytes; a bundle holds exactly these members, with either form of the network
     "model.onnx": 2**31 - 1,
     "model.splice": 2**24,  # the network less the weights of a data package
     "bundle.json": 2**24,  # half a kilobyte a class
@@ -42,7 +42,7 @@ def _of_file(path: Path) -> dict[str, bytes]:
     with os.fdopen(handle, "rb") as file:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             raise ValueError("it is a device or a pipe; give a .fursure file")
-        with opened(file, most=len(LIMITS)) as archive:
+        with opened(file, most=len(MEMBER_LIMITS)) as archive:
             entries = archive.infolist()
             _check_names(entry.filename for entry in entries)
             for entry in entries:
@@ -65,11 +65,11 @@ def _of_folder(path: Path) -> dict[str, bytes]:
 
 def _check_names(names: Iterable[str]) -> None:
     members = list(names)
-    wanted = LIMITS.keys() - {"model.onnx" if "model.splice" in members else "model.splice"}
+    wanted = MEMBER_LIMITS.keys() - {"model.onnx" if "model.splice" in members else "model.splice"}
     if missing := sorted(wanted - set(members)):
         raise ValueError(f"{missing[0]} is missing; copy it again")
     if len(members) > len(wanted):
-        extra = sorted(set(members) - LIMITS.keys()) or ["a file twice"]
+        extra = sorted(set(members) - MEMBER_LIMITS.keys()) or ["a file twice"]
         raise ValueError(f"it also holds {extra[0][:100]!r}, which no bundle has")
 
 
@@ -79,8 +79,10 @@ def check_size(name: str, size: int) -> None:
     Raises:
         ValueError: it is.
     """
-    if size > LIMITS[name]:
-        raise ValueError(f"{name} in it has {size} bytes, more than the {LIMITS[name]} allowed")
+    if size > MEMBER_LIMITS[name]:
+        raise ValueError(
+            f"{name} in it has {size} bytes, more than the {MEMBER_LIMITS[name]} allowed"
+        )
 
 
 def check_sums(members: Mapping[str, bytes], known: Mapping[str, str]) -> None:
@@ -92,7 +94,7 @@ def check_sums(members: Mapping[str, bytes], known: Mapping[str, str]) -> None:
     lines = members["SHA256SUMS"].decode("ascii").splitlines()
     pairs = [line.partition("  ") for line in lines]
     sums = {name: digest for digest, _, name in pairs}
-    for name in LIMITS.keys() - {"SHA256SUMS", "model.splice"}:
+    for name in MEMBER_LIMITS.keys() - {"SHA256SUMS", "model.splice"}:
         digest = known.get(name) or hashlib.sha256(members[name]).hexdigest()
         if sums.get(name) != digest:
             raise ValueError(

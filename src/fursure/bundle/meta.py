@@ -9,7 +9,7 @@ from fursure.photos.preprocess import Preprocess
 from fursure.strict import anything, keyed, listed, maybe, number, switch, table, whole
 from fursure.sureness.risk import RiskTable
 
-FORMAT = 2  # 1 did not tell what photos a trained encoder has seen; it is read as well
+BUNDLE_FORMAT = 2  # 1 did not tell what photos a trained encoder has seen; it is read as well
 UNCERTIFIED = 0.9  # confidence for an answer without a certificate; none lowers it unasked
 
 MOST_CLASSES = 2**17
@@ -149,7 +149,7 @@ class Meta:
     data: Mapping[str, Any]  # digest, photos of each class and split
     figures: Mapping[str, Any]  # an `Evaluation` as JSON, and what it was measured on
     versions: Mapping[str, str] = field(default_factory=dict)
-    format: int = FORMAT
+    format: int = BUNDLE_FORMAT
 
     @property
     def default_threshold(self) -> float:
@@ -177,9 +177,10 @@ class Meta:
         version = values.get("format")
         if type(version) is not int or version < 1:
             raise ValueError(f"its format is {version!r}, which no fursure wrote")
-        if version > FORMAT:
+        if version > BUNDLE_FORMAT:
             raise ValueError(
-                f"its format is {version} and this fursure reads up to {FORMAT}; upgrade fursure"
+                f"its format is {version} and this fursure reads up to {BUNDLE_FORMAT}; "
+                "upgrade fursure"
             )
         if unknown := values.keys() - {knob.name for knob in fields(cls)}:
             raise ValueError(f"bundle.json holds {', '.join(sorted(unknown))}, which is unknown")

@@ -17,7 +17,7 @@ from fursure.backbones.kinds import load_backbone
 from fursure.check.findings import Finding, Material, found_in, ranked
 from fursure.check.label_errors import Doubts, doubts
 from fursure.check.reading import Gathered, gather
-from fursure.check.review import check_place, write_page
+from fursure.check.review import check_review_file, write_review
 from fursure.check.shortcuts import Cue, cues
 from fursure.check.suspects import judge
 from fursure.dataset.corrections import Correction, corrected
@@ -31,8 +31,8 @@ from fursure.splitting.scan import Scanned
 from fursure.splitting.split import folds
 
 FOLDS = 5
-FEW = 20  # photos; among fewer, nothing can be said to be unusual
-TELLING = 0.05  # share of the photos that a cue has to add to saying always the same
+_FEW = 20  # photos; among fewer, nothing can be said to be unusual
+_TELLING = 0.05  # share of the photos that a cue has to add to saying always the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +81,7 @@ def check(
     began, dataset = time.monotonic(), dataset_of(data)
     verdicts = dataset.verdicts()
     if output is not None:
-        check_place(Path(output), overwrite=overwrite)
+        check_review_file(Path(output), overwrite=overwrite)
     encoder = load_backbone(backbone)
     with dataset.open() as source:
         listing = dataset.listed(source)
@@ -107,7 +107,7 @@ def check(
         if output is not None:
             with run.progress("drawing the page", None) as advance:
                 original = replace(listing, photos=tuple(scanned))
-                write_page(source, checked, original, Path(output), most, advance)
+                write_review(source, checked, original, Path(output), most, advance)
     return replace(checked, seconds=time.monotonic() - began)
 
 
@@ -134,7 +134,7 @@ def _examined(
     fold_N = folds(photos, seed=seed, k=FOLDS)
     telling: tuple[Cue, ...] = ()
     doubted: Doubts | None = None
-    if len(photos) >= FEW:
+    if len(photos) >= _FEW:
         _, group_N = np.unique([photo.group for photo in photos], return_inverse=True)
         judged = judge(features_ND, labels_N, len(labels), fold_N, group_N, seed=seed)
         asked_N = np.array([photo.sha256 not in kept for photo in photos])
@@ -156,7 +156,7 @@ def _examined(
 
 def _telling(cues: Sequence[Cue]) -> Iterator[Finding]:
     for cue in cues:
-        if cue.gain > TELLING:
+        if cue.gain > _TELLING:
             sentence = f"{cue.sentence()}. A model may learn that instead of what photos show."
             yield Finding(kind="cue", reason=sentence, score=cue.gain)
 

@@ -57,11 +57,11 @@ ENDINGS = {  # the extensions that a format may have
 }
 # Set by looking at the extremes of 12,000 photos of cats and dogs (docs/experiments.md).
 BLANK = 8.0  # levels of contrast; the flattest photo that shows something has more
-DARK, BRIGHT = 32.0, 226.0  # levels of brightness
+_DARK, _BRIGHT = 32.0, 226.0  # levels of brightness
 SOFT = 0.33  # of the middle photo's sharpness, at the same contrast
-TINY, SMALL = 48, 0.25  # pixels of the shorter side; and as a share of the middle photo's
+_TINY, _SMALL = 48, 0.25  # pixels of the shorter side; and as a share of the middle photo's
 ODD = 2.5  # times as long, or as high, as the middle photo
-RARE = 0.25  # of the largest class
+_RARE = 0.25  # of the largest class
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +165,7 @@ def about_classes(photos: Sequence[Photo]) -> Iterator[Finding]:
         return
     largest, most = counts.most_common(1)[0]
     for label, count in sorted(counts.items()):
-        if count < RARE * most:
+        if count < _RARE * most:
             yield Finding(
                 kind="imbalance",
                 labels=(label,),
@@ -190,13 +190,13 @@ def _flaw(facts: Facts, usual: _Usual) -> tuple[str, float, str] | None:
     size = f"{facts.width} × {facts.height} pixels"
     level = f"brightness {facts.brightness:.0f} of 255"
     crisp = _crispness(facts) / max(usual.sharpness, 1e-6)
-    small = max(TINY, SMALL * usual.side)
+    small = max(_TINY, _SMALL * usual.side)
     odd = math.exp(abs(math.log(ratio / usual.ratio)))
     flaws = (  # the first whose score is above 0 counts
         ("blank", 1 - facts.contrast / BLANK, f"hardly any contrast ({facts.contrast:.1f})"),
         ("tiny", 1 - side / small, f"{size}; the middle photo has {usual.side:.0f} at least"),
-        ("dark", 1 - facts.brightness / DARK, level),
-        ("bright", (facts.brightness - BRIGHT) / (255 - BRIGHT), level),
+        ("dark", 1 - facts.brightness / _DARK, level),
+        ("bright", (facts.brightness - _BRIGHT) / (255 - _BRIGHT), level),
         ("blurred", 1 - crisp / SOFT, f"{crisp:.0%} as sharp as the middle photo"),
         ("shape", 1 - ODD / odd, f"{size}, {ratio:.2f} times as wide as high"),
     )

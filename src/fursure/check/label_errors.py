@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from fursure.check.findings import Finding
 from fursure.check.label_noise import Noise
-from fursure.check.suspects import FAR, FARTHER, TENTH, Judged
+from fursure.check.suspects import FARTHER, STRANGER_DISTANCE, TENTH, Judged
 from fursure.dataset.manifest import Photo
 from fursure.metrics.intervals import Estimate
 
-WORTH = 0.05  # chance of a wrong label from which on a look is worth its while: one in twenty
+_WORTH = 0.05  # chance of a wrong label from which on a look is worth its while: one in twenty
 LEANING = 1.0  # log odds for another label; with less, a chance is but the share wrong anywhere
 PROBABLE = 0.5  # chance above which a label is called probably wrong
-SHOWN = 5  # neighbours named and shown with a suspect
+_SHOWN = 5  # neighbours named and shown with a suspect
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,9 +32,9 @@ class Doubts:
         """Return in words how much the list of labels is worth."""
         listed, wrong = self.wrong.n or 0, self.wrong
         if listed == 0:
-            return f"No label is worth a look: none has a chance of {WORTH:.0%} to be wrong."
+            return f"No label is worth a look: none has a chance of {_WORTH:.0%} to be wrong."
         if listed == 1:
-            return f"1 label is worth a look: wrong with a chance of {percent(wrong.value)}."
+            return f"1 label is worth a look: wrong with a chance of {_chance(wrong.value)}."
         many = round(wrong.value)
         about = f"about {many:,} of them" if many else "less than one of them"
         expected = f"{'are' if many > 1 else 'is'} expected to be wrong"
@@ -56,7 +56,7 @@ def doubts(
     """
     chance_N = judged.noise.chances()
     doubted_N = asked_N & worth_a_look(judged.noise)
-    strange_N = asked_N & (judged.strangeness_N > np.where(doubted_N, FARTHER, FAR))
+    strange_N = asked_N & (judged.strangeness_N > np.where(doubted_N, FARTHER, STRANGER_DISTANCE))
     listed_N = doubted_N & ~strange_N
     findings = (
         *_wrong(photos, labels, judged, chance_N, listed_N),
@@ -67,7 +67,7 @@ def doubts(
 
 def worth_a_look(noise: Noise) -> NDArray[np.bool_]:
     """Return which labels (N) the judges lean against, and are wrong with some chance."""
-    return (noise.chances() >= WORTH) & (noise.odds_N < -LEANING)
+    return (noise.chances() >= _WORTH) & (noise.odds_N < -LEANING)
 
 
 def _wrong(
@@ -87,11 +87,11 @@ def _wrong(
             paths=(photo.path,),
             labels=(photo.label or "",),
             reason=f"labelled {photo.label}, looks like {other}: wrong with a chance of "
-            f"{percent(chance)}; {bearing} of the {min(TENTH, len(near))} most similar are "
+            f"{_chance(chance)}; {bearing} of the {min(TENTH, len(near))} most similar are "
             f"{other}",
             score=chance,
             suggestion=other,
-            neighbours=tuple(photos[place].path for place in near[:SHOWN]),
+            neighbours=tuple(photos[place].path for place in near[:_SHOWN]),
         )
 
 
@@ -115,10 +115,10 @@ def _strange(
             f"{judged.similarity_N[row]:.2f} to the tenth nearest, where the middle photo has "
             f"{middle:.2f}{rather}",
             score=float(judged.strangeness_N[row]),
-            neighbours=tuple(photos[place].path for place in judged.familiar.of(row)[:SHOWN]),
+            neighbours=tuple(photos[place].path for place in judged.familiar.of(row)[:_SHOWN]),
         )
 
 
-def percent(chance: float) -> str:
+def _chance(chance: float) -> str:
     """Return a chance as text that never claims certainty."""
     return f"{chance:.0%}" if chance < 0.995 else "over 99 %"

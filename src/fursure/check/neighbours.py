@@ -15,16 +15,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.heads.ridge import Matrix, Rows, spanning
+from fursure.graphs.layers import Matrix
+from fursure.heads.ridge import FeatureRows, spanning
 from fursure.sureness.familiarity import RANK, SHIFT, unit
 
 DIRECTIONS = 300  # principal ones; the others tell photos apart, not what they show
 WHITENED = 0.7  # 0: directions weigh by their spread; 1: all the same
 REFERENCES = 16384  # at most, so that time grows with the photos and not with their square
-BLOCK = 256  # photos compared at once, to bound the memory
+PHOTOS_AT_ONCE = 256  # photos compared at once, to bound the memory
 NONE = -2.0  # below every cosine: no such neighbour
 
-Look = Callable[[NDArray[np.intp]], Matrix]  # rows -> vectors (B, R) whose products are compared
+_Look = Callable[[NDArray[np.intp]], Matrix]  # rows -> vectors (B, R) whose products are compared
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class Neighbours:
         return [int(other) for other in self.index_NJ[row][self.similarity_NJ[row] > NONE]]
 
 
-def nearest(look: Look, group_N: NDArray[np.integer], *, count: int, seed: int = 0) -> Neighbours:
+def nearest(look: _Look, group_N: NDArray[np.integer], *, count: int, seed: int = 0) -> Neighbours:
     """Return the ``count`` most similar photos of each, none of them of its own group.
 
     A photo and its near-duplicates would vouch for each other.
@@ -66,7 +67,7 @@ def nearest(look: Look, group_N: NDArray[np.integer], *, count: int, seed: int =
     return Neighbours(index_NJ, similarity_NJ)
 
 
-def alike(rows: Rows) -> Look:
+def alike(rows: FeatureRows) -> _Look:
     """Return the look that compares what photos show."""
     variance_D, turn_DD = np.linalg.eigh(rows.covariance())
     variance_R = np.maximum(variance_D[::-1][:DIRECTIONS], 1e-6)
@@ -74,7 +75,7 @@ def alike(rows: Rows) -> Look:
     return lambda part: unit(rows.at(part) @ axes_DR)
 
 
-def familiar(features_ND: NDArray[Any]) -> Look:
+def familiar(features_ND: NDArray[Any]) -> _Look:
     """Return the look that compares photos as a whole."""
     width = features_ND.shape[1]
     everyone = _parts(np.arange(len(features_ND)))
@@ -92,7 +93,7 @@ def familiar(features_ND: NDArray[Any]) -> Look:
     return _principal(seen_from_centre, everyone, width)
 
 
-def _principal(look: Look, everyone: list[NDArray[np.intp]], width: int) -> Look:
+def _principal(look: _Look, everyone: list[NDArray[np.intp]], width: int) -> _Look:
     """Return a look along the first directions of another one alone."""
     products_RR = np.zeros((width, width), np.float32)
     for part in everyone:
@@ -103,4 +104,6 @@ def _principal(look: Look, everyone: list[NDArray[np.intp]], width: int) -> Look
 
 
 def _parts(index_N: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    return [index_N[start : start + BLOCK] for start in range(0, len(index_N), BLOCK)]
+    return [
+        index_N[start : start + PHOTOS_AT_ONCE] for start in range(0, len(index_N), PHOTOS_AT_ONCE)
+    ]

@@ -18,7 +18,7 @@ from fursure.features.reader import Reader
 from fursure.run import Run
 from fursure.splitting.scan import Scanned
 
-Half = NDArray[np.float16]
+_Half = NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class Gathered:
 
     rows: tuple[Scanned, ...]  # without features
     place_N: NDArray[np.intp]  # the place in ``rows`` of each photo that can be used
-    features_ND: Half
+    features_ND: _Half
     engine: str  # what computed them
 
     @property

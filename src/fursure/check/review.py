@@ -4,7 +4,6 @@ import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,20 +15,21 @@ from fursure.errors import BadData, BadImage, OutputExists
 from fursure.files import replacing
 from fursure.parallel import in_order
 from fursure.photos.decode import LIMITS, decode
-from fursure.report.review import Card, Page, Picture, data_uri, render
+from fursure.report.pictures import data_uri
+from fursure.report.review import Card, ReviewPage, SuspectPicture, render_review
 from fursure.run import available_threads
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked
 
-LARGE, SMALL = 176, 80  # pixels of the longer side: a photo to decide on, one beside it
+_LARGE, _SMALL = 176, 80  # pixels of the longer side: a photo to decide on, one beside it
 QUALITY = 75  # of the JPEGs: about 6 and 2 kB
 COPIES = 6  # of a group with cards of their own
-LISTED = 50  # unreadable photos named
-SHARE = 6  # of the cards, one in so many is for each kind before the rest goes by rank
+_LISTED = 50  # unreadable photos named
+_SHARE = 6  # of the cards, one in so many is for each kind before the rest goes by rank
 
 
-def check_place(path: Path, *, overwrite: bool) -> None:
+def check_review_file(path: Path, *, overwrite: bool) -> None:
     """Refuse early, before photos are read, what could not be written late.
 
     Raises:
@@ -61,7 +61,7 @@ class _Draft:
         return []
 
 
-def write_page(
+def write_review(
     source: Source,
     checked: "Checked",
     original: Manifest,
@@ -72,14 +72,14 @@ def write_page(
     """Write the page: at most ``most`` photos, those with a verdict of an earlier review too."""
     photos = {photo.path: photo for photo in original.photos}
     drafts = _drafts(checked, photos, most)
-    wanted = {draft.photo.path: LARGE for draft in drafts}
+    wanted = {draft.photo.path: _LARGE for draft in drafts}
     for draft in drafts:
         for other in draft.others():
-            wanted.setdefault(other, SMALL)
+            wanted.setdefault(other, _SMALL)
     thumbnails = dict(_thumbnails(source, list(wanted.items()), advance))
     cards = tuple(_card(draft, photos, thumbnails) for draft in drafts)
     shown = {draft.photo.path for draft in drafts}
-    page = Page(
+    page = ReviewPage(
         name=source.path.name,
         key=original.digest,
         photos=len(original.photos),
@@ -106,7 +106,7 @@ def write_page(
         ),
     )
     with replacing(path) as file:
-        file.write(render(page).encode("utf-8", "backslashreplace"))
+        file.write(render_review(page).encode("utf-8", "backslashreplace"))
 
 
 def _drafts(checked: "Checked", photos: dict[str, Photo], most: int) -> list[_Draft]:
@@ -140,7 +140,7 @@ def _chosen(findings: Sequence[Finding], most: int) -> Iterator[Finding]:
     for finding in findings:
         if FINDING_KINDS[finding.kind].pictured:
             seen[finding.kind] += 1
-            (early if seen[finding.kind] <= max(1, most // SHARE) else late).append(finding)
+            (early if seen[finding.kind] <= max(1, most // _SHARE) else late).append(finding)
     taken = {id(finding) for finding in (*early, *late)[:most]}
     yield from (finding for finding in findings if id(finding) in taken)
 
@@ -153,13 +153,11 @@ def _thumbnails(
     def work(item: tuple[str, int]) -> tuple[str, str]:
         path, side = item
         try:
-            image = decode(source.read(path, LIMITS.bytes), name=path, min_side=LARGE).image
+            image = decode(source.read(path, LIMITS.bytes), name=path, min_side=_LARGE).image
         except BadImage:
             return path, ""
         image.thumbnail((side, side))
-        buffer = BytesIO()
-        image.save(buffer, "JPEG", quality=QUALITY)
-        return path, data_uri(buffer.getvalue())
+        return path, data_uri(image, "jpeg", quality=QUALITY)
 
     for result in in_order(work, wanted, threads=available_threads() + 1):
         yield result
@@ -182,9 +180,9 @@ def _card(draft: _Draft, photos: dict[str, Photo], thumbnails: dict[str, str]) -
     )
 
 
-def _picture(photo: Photo, thumbnails: dict[str, str]) -> Picture:
+def _picture(photo: Photo, thumbnails: dict[str, str]) -> SuspectPicture:
     inside = photo.path.rpartition("!")[2]
-    return Picture(uri=thumbnails.get(photo.path, ""), name=inside, label=photo.label or "")
+    return SuspectPicture(uri=thumbnails.get(photo.path, ""), name=inside, label=photo.label or "")
 
 
 def _counts(findings: Sequence[Finding], shown: set[str]) -> tuple[tuple[str, int, int], ...]:
@@ -206,5 +204,5 @@ def _unreadable(findings: Sequence[Finding]) -> tuple[str, ...]:
         for finding in findings
         if finding.kind == "unreadable"
     ]
-    more = [f"… and {len(bad) - LISTED:,} more"] if len(bad) > LISTED else []
-    return tuple(bad[:LISTED] + more)
+    more = [f"… and {len(bad) - _LISTED:,} more"] if len(bad) > _LISTED else []
+    return tuple(bad[:_LISTED] + more)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.heads.ridge import Rows, out_of_fold
+from fursure.heads.ridge import FeatureRows, out_of_fold
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.photos.statistics import Facts
 
-BINS = 16  # a cue may tell the classes apart in its middle and not at its ends
+_BINS = 16  # a cue may tell the classes apart in its middle and not at its ends
 TOGETHER = "Together"
 CUES: Mapping[str, Callable[[Facts], Sequence[float]]] = {
     "file size": lambda photo: (photo.bytes,),
@@ -72,7 +72,7 @@ def cues(
     measured = []
     for name, bins_ND in columns.items():
         weight_N = np.ones(len(labels_N), np.float32)
-        rows = Rows.of(bins_ND, roots=False)
+        rows = FeatureRows.of(bins_ND, roots=False)
         score_NK = out_of_fold(rows, labels_N, classes, fold_N, weight_N, ridge=0.01)
         right = int((score_NK.argmax(axis=1) == labels_N).sum())
         measured.append(
@@ -83,5 +83,5 @@ def cues(
 
 def _binned(column_N: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return in which of the bins (N, Q), about equally full, each number lies."""
-    edges = np.unique(np.quantile(column_N, np.linspace(0, 1, BINS + 1)[1:-1]))
+    edges = np.unique(np.quantile(column_N, np.linspace(0, 1, _BINS + 1)[1:-1]))
     return np.eye(len(edges) + 1, dtype=np.float32)[np.searchsorted(edges, column_N, side="right")]

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from fursure.check.label_noise import Noise, fitted
 from fursure.check.neighbours import Neighbours, alike, familiar, nearest
+from fursure.graphs.layers import Matrix
 from fursure.heads.heads import class_weights
-from fursure.heads.ridge import Matrix, Rows, out_of_fold
+from fursure.heads.ridge import FeatureRows, out_of_fold
 from fursure.sureness.calibration import softmax
 
 VOTERS = 30  # most similar photos whose labels count
 TENTH = 10  # neighbour by which a photo is familiar or not
-FAR = 4.0  # times the usual distance below the middle: so unfamiliar is a stranger
+STRANGER_DISTANCE = 4.0  # times the usual distance below the middle: so unfamiliar is a stranger
 FARTHER = 3.0  # the same for a photo whose label is doubted too: strange in two ways
 
 
@@ -49,13 +50,13 @@ def judge(
     seed: int = 0,
 ) -> Judged:
     """Judge every photo by the others; those of one group are in one fold."""
-    rows = Rows.of(features_ND, roots=True)
+    rows = FeatureRows.of(features_ND, roots=True)
     neighbours = nearest(alike(rows), group_N, count=VOTERS, seed=seed)
     known = nearest(familiar(features_ND), group_N, count=TENTH, seed=seed)
     similarity_N = np.where(known.present, known.similarity_NJ, 1).min(axis=1)
     score_NK, share_NK = opinions(rows, neighbours, labels_N, classes, fold_N)
     strangeness_N = strangeness(similarity_N)
-    logits_NK, noise = fitted(score_NK, share_NK, labels_N, strangeness_N <= FAR)
+    logits_NK, noise = fitted(score_NK, share_NK, labels_N, strangeness_N <= STRANGER_DISTANCE)
     others_NK = logits_NK.copy()
     others_NK[np.arange(len(labels_N)), labels_N] = -np.inf
     return Judged(
@@ -71,7 +72,7 @@ def judge(
 
 
 def opinions(
-    rows: Rows,
+    rows: FeatureRows,
     neighbours: Neighbours,
     labels_N: NDArray[np.integer],
     classes: int,

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import options
-from fursure.errors import counted
+from fursure.errors import counted, some
 from fursure.report.text import printable
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked
 
 LINES = 5  # of a kind in the table
-LONGEST = 40  # characters of a path in the table
+_LONGEST = 40  # characters of a path in the table
 
 
-@click.command()
+@click.command("check")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
@@ -34,7 +34,7 @@ LONGEST = 40  # characters of a path in the table
 @options.labelled
 @options.working
 @click.pass_context
-def check(
+def check_command(
     ctx: click.Context,
     /,
     data: Path,
@@ -58,10 +58,10 @@ def check(
     The page of --output works offline. It asks for a verdict on each photo and saves them as
     corrections.csv, which train and check take with --corrections.
     """
-    from fursure.check.check import check as work
+    from fursure.check.check import check
 
     run = options.run_from(knobs, quiet=quiet)
-    checked = work(
+    checked = check(
         options.dataset_from(data, knobs),
         run,
         backbone=backbone,
@@ -106,10 +106,10 @@ def _table(checked: "Checked") -> list[str]:
 
 
 def _line(paths: tuple[str, ...], reason: str) -> str:
-    named = ", ".join(_short(path) for path in paths[:3]) + (" …" if len(paths) > 3 else "")
+    named = some(map(_short, paths), most=3)
     return printable(f"{named}: {reason}" if named else reason)
 
 
 def _short(path: str) -> str:
     inside = path.rpartition("!")[2]
-    return inside if len(inside) <= LONGEST else f"…{inside[-LONGEST:]}"
+    return inside if len(inside) <= _LONGEST else f"…{inside[-_LONGEST:]}"

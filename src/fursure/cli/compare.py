@@ -15,7 +15,14 @@ if TYPE_CHECKING:
     from fursure.compare.compare import Ladder
 
 
-@click.command()
+def _knob(name: str, default: float, text: str) -> options.Decorator:
+    """Return the flag of a knob of the recipes, in the range that they know."""
+    return click.option(
+        f"--{name}", type=typed(Recipe, name), default=default, show_default=True, help=text
+    )
+
+
+@click.command("compare")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("recipes", metavar="[RECIPE]...", nargs=-1)
 @click.option(
@@ -30,18 +37,9 @@ if TYPE_CHECKING:
     "--minutes", type=typed(FineTune, "minutes"),
     help="At most for each recipe that trains the network itself. [default: the recipe's]",
 )  # fmt: skip
-@click.option(
-    "--test", type=typed(Recipe, "test"), default=0.2, show_default=True,
-    help="Share of the photos for the figures.",
-)  # fmt: skip
-@click.option(
-    "--validation", type=typed(Recipe, "validation"), default=0.1, show_default=True,
-    help="Share of the photos for choosing and certifying.",
-)  # fmt: skip
-@click.option(
-    "--seed", type=typed(Recipe, "seed"), default=0, show_default=True,
-    help="Of the split and of every training.",
-)  # fmt: skip
+@_knob("test", 0.2, "Share of the photos for the figures.")
+@_knob("validation", 0.1, "Share of the photos for choosing and certifying.")
+@_knob("seed", 0, "Of the split and of every training.")
 @click.option(
     "--curve/--no-curve", default=True, show_default=True,
     help="Also measure what the heads on frozen backbones learn from fewer photos.",
@@ -57,7 +55,7 @@ if TYPE_CHECKING:
 @options.labelled
 @options.working
 @click.pass_context
-def compare(
+def compare_command(
     ctx: click.Context,
     /,
     data: Path,
@@ -76,12 +74,12 @@ def compare(
     worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A recipe that
     fails is a row with its reason, and the exit code is 3.
     """
-    from fursure.compare.compare import compare as work
+    from fursure.compare.compare import compare
     from fursure.features.division import Shares
     from fursure.metrics.ladder import Failed
 
     run = options.run_from(knobs, quiet=quiet)
-    ladder = work(
+    ladder = compare(
         options.dataset_from(data, knobs),
         output,
         _named(recipes, knobs["backbone"], knobs["minutes"], run.say),
@@ -92,7 +90,8 @@ def compare(
         strangers=knobs["strangers"],
         overwrite=knobs["overwrite"],
     )
-    for line in _as_json(ladder) if as_json else _as_text(ladder, run.cores):
+    rows = map(options.to_json, (*ladder.rows(), ladder.conclusion()))
+    for line in rows if as_json else _as_text(ladder, run.cores):
         click.echo(line)
     failed = sum(isinstance(rung, Failed) for rung in ladder.rungs)
     if failed:
@@ -118,16 +117,12 @@ def _named(
     return [on_ground(recipe, backbone=backbone, minutes=minutes) for recipe in chosen]
 
 
-def _as_json(ladder: "Ladder") -> list[str]:
-    return [options.to_json(row) for row in (*ladder.rows(), ladder.conclusion())]
-
-
 def _as_text(ladder: "Ladder", threads: int) -> list[str]:
     from fursure.metrics.ladder import Rung
-    from fursure.report.ladder import table
+    from fursure.report.ladder import ladder_table
 
     engines = sorted({rung.engine for rung in ladder.rungs if isinstance(rung, Rung)})
-    lines = [ladder.title, *table(ladder.rungs)]
+    lines = [ladder.title, *ladder_table(ladder.rungs)]
     if ladder.verdict is not None:
         lines += [
             f"training: as from an empty cache; ms/photo: {' and '.join(engines)}, on "

@@ -7,23 +7,23 @@ import click
 from fursure.cli import options
 
 
-@click.command()
+@click.command("demo")
 @click.option(
     "--into", type=click.Path(path_type=Path, file_okay=False), default="fursure-demo",
     show_default=True, help="The folder for drawings, model and picture.",
 )  # fmt: skip
 @options.quiet
-def demo(into: Path, quiet: bool) -> None:
+def demo_command(into: Path, quiet: bool) -> None:
     """Train, evaluate and predict on drawn pictures, offline, in seconds.
 
     They are drawings made by code, not photos: what they show is how the tool works, not how good
     it is on yours.
     """
-    from fursure.commands.demo import demo as work
+    from fursure.commands.demo import demo
     from fursure.metrics.classification import format_table
 
     click.echo("These are drawings made by code, not photos; their figures say nothing of yours.\n")
-    made = work(into, options.run_from({}, quiet=quiet))
+    made = demo(into, options.run_from({}, quiet=quiet))
     basis = made.trained.bundle.meta.figures["basis"]
     click.echo(f"\n{made.trained.path}: trained in {made.trained.seconds:.1f} s ({basis})")
     click.echo(format_table(made.evaluated.evaluation))

@@ -9,7 +9,7 @@ from fursure.cli import options
 from fursure.report.text import printable
 
 
-@click.command()
+@click.command("evaluate")
 @click.argument("model")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
@@ -27,7 +27,7 @@ from fursure.report.text import printable
 @options.labelled
 @options.working
 @click.pass_context
-def evaluate(
+def evaluate_command(
     ctx: click.Context,
     /,
     model: str,
@@ -48,10 +48,10 @@ def evaluate(
     pets, the one in the package. Beside a model of yours, or where --report says, comes a page to
     look at, with the photos it got wrong, and its figures as JSON.
     """
-    from fursure.evaluation.assess import judge
+    from fursure.evaluation.assess import assess
 
     run, page = options.run_from(knobs, quiet=quiet), report or _beside(model, data)
-    judged = judge(
+    judged = assess(
         model,
         options.dataset_from(data, knobs),
         run,

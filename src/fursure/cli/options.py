@@ -82,12 +82,9 @@ def _pairs(
 
 
 rename: Decorator = click.option(
-    "--rename",
-    metavar="OLD=NEW",
-    multiple=True,
-    callback=_pairs,
+    "--rename", metavar="OLD=NEW", multiple=True, callback=_pairs,
     help="Call a class by another name, e.g. one called like the answer 'unsure'.",
-)
+)  # fmt: skip
 
 
 def _together(*decorators: Decorator) -> Decorator:

@@ -12,7 +12,7 @@ from fursure.ranges import Choice, Number, Several, Switch, Text, Whole
 from fursure.recipe import HEADS, FineTune, Recipe, Stage
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.knobs import FLAGS, KNOBS, Flag
-from fursure.recipes.plain import kinds, overlaid
+from fursure.recipes.plain import head_kinds, overlaid
 from fursure.recipes.toml import open_recipe
 
 UNSAID = "[default: the recipe's]"
@@ -74,14 +74,16 @@ def recipe_from(knobs: Mapping[str, Any], tell: Callable[[str], None]) -> Recipe
     """
     given = {key: value for key, value in knobs.items() if value is not None and value != ()}
     base = _base(given)
-    values = _of(given, Recipe)
+    values = _given_for(given, Recipe)
     head = {"kind": _kind(values["head"])} if "head" in values else {}
     for cls in HEADS.values():
-        head |= _of(given, cls)
+        head |= _given_for(given, cls)
     values["head"] = head
     _check_tunes(base, given)
     if base.tune is not None:
-        values["tune"] = _of(given, FineTune) | _stages(base.tune, _of(given, Stage), tell)
+        values["tune"] = _given_for(given, FineTune) | _stages(
+            base.tune, _given_for(given, Stage), tell
+        )
     return overlaid(base, values, f"{base.name} with these flags")
 
 
@@ -93,10 +95,10 @@ def _base(given: Mapping[str, Any]) -> Recipe:
 
 def _kind(flag: str) -> str:
     """Return what recipe files call the head that the flag names."""
-    return next(kind for kind, cls in kinds().items() if cls is HEADS[flag])
+    return next(kind for kind, cls in head_kinds().items() if cls is HEADS[flag])
 
 
-def _of(given: Mapping[str, Any], cls: type) -> dict[str, Any]:
+def _given_for(given: Mapping[str, Any], cls: type) -> dict[str, Any]:
     """Return what the flags say about knobs of ``cls``; one of a list's values stands alone."""
     values = {flag.key: given[flag.key] for flag in FLAGS if cls in flag.of and flag.key in given}
     return {

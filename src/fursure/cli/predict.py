@@ -1,7 +1,7 @@
 """``fursure predict``: photos → answers."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 
 
-@click.command()
+@click.command("predict")
 @click.argument("photos", nargs=-1, required=True)
 @click.option("-m", "--model", help="A .fursure file. [default: pets, cats and dogs]")
 @click.option(
@@ -35,7 +35,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 @options.max_error
 @options.working
 @click.pass_context
-def predict(
+def predict_command(
     ctx: click.Context,
     /,
     photos: tuple[str, ...],
@@ -80,15 +80,13 @@ def predict(
                 options.say(f"continuing after {counted(table.rows_before, 'row')}")
             if not quiet:
                 predictions = _counted(predictions, stack)
-        line = (
-            (lambda prediction: options.to_json(prediction.to_json()))
-            if as_json
-            else _row_of(bundle)
-        )
+        width = max(8, *(len(label) for label in bundle.meta.labels))
         for number, prediction in enumerate(predictions, 1):
             tally(prediction)
             if table is None:
-                click.echo(line(prediction))
+                click.echo(
+                    options.to_json(prediction.to_json()) if as_json else _row(prediction, width)
+                )
             else:
                 table(prediction, flush=number % FLUSH_EVERY == 0)
     if table:
@@ -141,12 +139,6 @@ def _counted(predictions: Iterable["Prediction"], stack: ExitStack) -> Iterator[
     for prediction in predictions:
         yield prediction
         advance(1)
-
-
-def _row_of(bundle: "Bundle") -> "Callable[[Prediction], str]":
-    """Return what makes a row of the table that a person reads."""
-    width = max(8, *(len(label) for label in bundle.meta.labels))
-    return lambda prediction: _row(prediction, width)
 
 
 def _row(prediction: "Prediction", width: int) -> str:

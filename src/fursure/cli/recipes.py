@@ -5,10 +5,10 @@ import click
 from fursure.cli import options
 
 
-@click.command()
+@click.command("recipes")
 @click.argument("name", required=False)
 @options.as_json
-def recipes(name: str | None, as_json: bool) -> None:
+def recipes_command(name: str | None, as_json: bool) -> None:
     """List the named recipes, or print one as TOML.
 
     `fursure recipes NAME > mine.toml` writes a file to change, and `fursure train --recipe
@@ -25,11 +25,7 @@ def recipes(name: str | None, as_json: bool) -> None:
             line = {"name": recipe.name, "about": about, "recipe": recipe.to_json()}
             click.echo(options.to_json(line))
         elif name:
-            click.echo(_commented(about) + to_toml(recipe), nl=False)
+            comment = "".join(f"# {line}".rstrip() + "\n" for line in about.splitlines())
+            click.echo(comment + "\n" * bool(about) + to_toml(recipe), nl=False)
         else:
             click.echo(f"{recipe_name:18} {about.partition(chr(10))[0]}")
-
-
-def _commented(about: str) -> str:
-    lines = [f"# {line}".rstrip() for line in about.splitlines()]
-    return "\n".join([*lines, "", ""]) if lines else ""

@@ -8,7 +8,14 @@ import click
 from fursure.cli import options
 
 
-@click.command()
+def _seconds(name: str, least: float, most: float, default: float, text: str) -> options.Decorator:
+    return click.option(
+        f"--{name}", type=click.FloatRange(least, most), default=default, show_default=True,
+        metavar="SECONDS", help=text,
+    )  # fmt: skip
+
+
+@click.command("serve")
 @click.argument("models", nargs=-1)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
@@ -30,18 +37,9 @@ from fursure.cli import options
     "--rate", type=click.FloatRange(0), default=100.0, show_default=True,
     help="Requests a second of one address; 0 is no limit.",
 )  # fmt: skip
-@click.option(
-    "--receive-timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True,
-    metavar="SECONDS", help="Time in which a request has to have arrived.",
-)  # fmt: skip
-@click.option(
-    "--send-timeout", type=click.FloatRange(0.1, 600), default=10.0, show_default=True,
-    metavar="SECONDS", help="Time in which a client has to read on in its answer.",
-)  # fmt: skip
-@click.option(
-    "--deadline", type=click.FloatRange(0.05, 60), default=1.0, show_default=True,
-    metavar="SECONDS", help="Time a photo may wait for its turn.",
-)  # fmt: skip
+@_seconds("receive-timeout", 0.1, 600, 10.0, "Time in which a request has to have arrived.")
+@_seconds("send-timeout", 0.1, 600, 10.0, "Time in which a client has to read on in its answer.")
+@_seconds("deadline", 0.05, 60, 1.0, "Time a photo may wait for its turn.")
 @click.option(
     "--lift-address-limits", is_flag=True, help="Count no single address: for load tests."
 )
@@ -57,7 +55,7 @@ from fursure.cli import options
 @options.max_error
 @options.engine
 @options.threads
-def serve(
+def serve_command(
     models: tuple[str, ...],
     host: str,
     port: int,

@@ -31,7 +31,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
     return share
 
 
-@click.command()
+@click.command("split")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR",
@@ -74,7 +74,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
 )  # fmt: skip
 @options.labelled
 @options.working
-def split(
+def split_command(
     data: Path,
     out: Path,
     train: "Amount | None",
@@ -97,11 +97,11 @@ def split(
     --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths
     of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
     """
-    from fursure.commands.split import split as work
+    from fursure.commands.split import split
 
     given: dict[Split, Amount | None] = {"train": train, "val": val, "test": test}
     run = options.run_from(knobs, quiet=quiet)
-    divided = work(
+    divided = split(
         options.dataset_from(data, knobs),
         out,
         {part: amount for part, amount in given.items() if amount is not None},

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fursure.commands.sorter import Sorter
     from fursure.engine.predictor import Prediction
 
-SHOWN = 6  # of a kind named one by one
+_SHOWN = 6  # of a kind named one by one
 
 
 @dataclass(slots=True)
@@ -34,7 +34,7 @@ class Tally:
         self.answers[prediction.answer] += 1
         if self.sort and (reason := self.sort(prediction)):
             self.not_linked += 1
-            if len(self.unlinked) < SHOWN:
+            if len(self.unlinked) < _SHOWN:
                 self.unlinked.append(f"not linked: {prediction.path}: {reason}")
 
     @property
@@ -46,8 +46,8 @@ class Tally:
         """Yield the totals, and which links are missing."""
         total = self.failed + self.answers.total()
         if total > 1:
-            counts = [f"{count} {answer}" for answer, count in self.answers.most_common(SHOWN)]
-            counts += ["…"] * (len(self.answers) > SHOWN)
+            counts = [f"{count} {answer}" for answer, count in self.answers.most_common(_SHOWN)]
+            counts += ["…"] * (len(self.answers) > _SHOWN)
             counts += [f"{self.failed} not readable"] * bool(self.failed)
             yield f"{total} photos: {', '.join(counts)}"
         yield from self.unlinked
@@ -67,7 +67,7 @@ def about_inputs(inputs: "Photos") -> Iterator[str]:
     if kinds := +inputs.passed_over:
         listed = ", ".join(f"{count} {kind}" for kind, count in sorted(kinds.items()))
         yield f"passed over {listed}; a file that is named itself is tried, whatever its ending"
-    for name in inputs.without[:SHOWN]:
+    for name in inputs.without[:_SHOWN]:
         yield f"{name}: there is no photo in it"
-    if len(inputs.without) > SHOWN:
-        yield f"no photo in {len(inputs.without) - SHOWN} more"
+    if len(inputs.without) > _SHOWN:
+        yield f"no photo in {len(inputs.without) - _SHOWN} more"

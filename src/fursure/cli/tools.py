@@ -8,13 +8,14 @@ from fursure.report.text import printable
 
 
 @click.command(
+    "backbones",
     help="List the encoders at hand.\n\n"
     "Those whose worth was measured come first. What can be named is "
     f"{'; '.join(BACKBONE_KINDS.values())}. "
-    "Weights that are neither in a package nor in an ONNX graph need the extra torch, once."
+    "Weights that are neither in a package nor in an ONNX graph need the extra torch, once.",
 )
 @options.as_json
-def backbones(as_json: bool) -> None:
+def backbones_command(as_json: bool) -> None:
     """List the encoders at hand."""
     from dataclasses import asdict
 
@@ -45,11 +46,11 @@ def backbones(as_json: bool) -> None:
     )
 
 
-@click.command()
+@click.command("cache")
 @click.argument("action", type=click.Choice(["list", "clear"]), default="list")
 @click.option("--backbones", is_flag=True, help="Clear converted backbones too.")
 @options.as_json
-def cache(action: str, backbones: bool, as_json: bool) -> None:
+def cache_command(action: str, backbones: bool, as_json: bool) -> None:
     """List what is cached, or clear it.
 
     Features, fingerprints and pixels are computed again when they are needed; a converted backbone
@@ -70,10 +71,10 @@ def cache(action: str, backbones: bool, as_json: bool) -> None:
             click.echo(f"{file.kind:14} {file.megabytes:9.1f} MB  {file.entries:>9}  {file.path}")
 
 
-@click.command()
+@click.command("doctor")
 @options.as_json
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor_command(ctx: click.Context, as_json: bool) -> None:
     """Check this machine: versions, engines, threads, folders, one test photo."""
     from fursure.commands.doctor import examine
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
 
 
-@click.command()
+@click.command("train")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path),
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.labelled
 @options.working
-def train(
+def train_command(
     data: Path,
     output: Path | None,
     strangers: Path | None,
@@ -54,15 +54,15 @@ def train(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
-    from fursure.training.train import train as work
+    from fursure.training.train import train_model
 
     run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
     recipe = overrides.recipe_from(knobs, tell=run.say)
     if show_augmented is not None or find_rate:
         _preview(dataset, recipe, run, show_augmented, as_json=as_json, find_rate=find_rate)
         return
-    output = output or Path(f"{_stem(data)}.fursure")
-    trained = work(
+    output = output or Path(f"{data.resolve().name.split('.')[0] or 'model'}.fursure")
+    trained = train_model(
         dataset,
         output,
         recipe,
@@ -126,8 +126,3 @@ def _preview(
         for rate, loss in range_.curve:
             click.echo(f"{rate:9.1e}  {loss:7.4f} nats")
         click.echo(f"suggested: --rate {range_.suggested:.0e}")
-
-
-def _stem(data: Path) -> str:
-    name = data.resolve().name
-    return name.split(".")[0] or "model"

@@ -15,8 +15,7 @@ from fursure.evaluation.evaluate import Evaluated, evaluate_model
 from fursure.recipe import Engine, Recipe
 from fursure.recipes import LINEAR_PROBE
 from fursure.run import Progress, Run, Say, silent, to_nobody
-from fursure.training.train import Trained
-from fursure.training.train import train as trained_on
+from fursure.training.train import Trained, train_model
 
 Location = str | PathLike[str]
 
@@ -42,13 +41,13 @@ def train(
 
     Labels are found in file names by ``label_regex``, and those in ``rename`` become others. The
     file ``corrections`` holds verdicts on photos, as a review writes them. The other keywords are
-    those of `fursure.training.train.train`.
+    those of `fursure.training.train.train_model`.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
             what was found, what is needed and what to try next.
     """
-    return trained_on(
+    return train_model(
         Dataset(data, label_regex, rename or {}, corrections),
         output,
         recipe,

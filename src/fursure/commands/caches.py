@@ -11,7 +11,7 @@ import numpy as np
 from fursure.files import home, remove
 
 BACKBONES = "backbones"
-KINDS = ("features", "fingerprints", "facts", "pixels", "training", "tables", BACKBONES)
+_KINDS = ("features", "fingerprints", "facts", "pixels", "training", "tables", BACKBONES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ def cached() -> list[Cached]:
     """Return everything that `clear` removes, from `fursure.files.home`."""
     return [
         Cached(kind, str(path), _size(path, *_beside(kind, path)) / 1e6, _entries(kind, path))
-        for kind in KINDS
+        for kind in _KINDS
         for path in _rows(kind)
     ]
 
@@ -40,7 +40,7 @@ def cached() -> list[Cached]:
 def clear(*, include_backbones: bool = False) -> int:
     """Remove the caches, interrupted trainings included; return how many bytes that freed."""
     freed = 0
-    for kind in KINDS if include_backbones else KINDS[:-1]:
+    for kind in _KINDS if include_backbones else _KINDS[:-1]:
         for path in sorted((home() / kind).glob("*")):
             before = _size(path)
             remove(path)

@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
 
 from PIL import Image
 
-from fursure.drawings.draw import draw, jpeg
+from fursure.drawings.draw import Kind, draw, jpeg
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
 from fursure.files import naming
@@ -16,10 +15,9 @@ from fursure.recipe import Recipe
 from fursure.recipes import LINEAR_PROBE
 from fursure.report.picture import contact_sheet
 from fursure.run import Run
-from fursure.training.train import Trained, train
+from fursure.training.train import Trained, train_model
 
-Kind = Literal["cat", "dog", "stranger"]
-TRAINING, FRESH, SHOWN = 220, 60, 6  # drawings of each kind: to learn from, to test on, to show
+_TRAINING, _FRESH, _SHOWN = 220, 60, 6  # drawings of each kind: to learn from, to test on, to show
 FRESH_SEED = 100_000  # where the seeds of drawings that the model never saw begin
 RECIPE: Recipe = replace(LINEAR_PROBE, name="demo", validation=0.2)
 
@@ -31,7 +29,7 @@ class Demo:
     trained: Trained
     evaluated: Evaluated
     predictions: tuple[Prediction, ...]  # of the drawings in the picture
-    strangers: Counter[str]  # answers to `FRESH` drawings of neither
+    strangers: Counter[str]  # answers to `_FRESH` drawings of neither
     picture: Path
 
 
@@ -42,31 +40,27 @@ def demo(folder: Path, run: Run = Run()) -> Demo:
         FursureError: the folder cannot be written, or an engine fails.
     """
     photos, fresh = folder / "drawings", folder / "fresh"
-    with run.progress("drawing", 2 * (TRAINING + FRESH)) as advance:
+    with run.progress("drawing", 2 * (_TRAINING + _FRESH)) as advance:
         for kind in ("cat", "dog"):
-            advance(_draw_into(photos / kind, kind, range(TRAINING)))
-            advance(_draw_into(fresh / kind, kind, range(FRESH_SEED, FRESH_SEED + FRESH)))
-    trained = train(photos, folder / "drawn-pets.fursure", RECIPE, run, overwrite=True)
+            advance(_draw_into(photos / kind, kind, range(_TRAINING)))
+            advance(_draw_into(fresh / kind, kind, range(FRESH_SEED, FRESH_SEED + _FRESH)))
+    trained = train_model(photos, folder / "drawn-pets.fursure", RECIPE, run, overwrite=True)
     evaluated = evaluate_model(trained.bundle, fresh, run)
     shown = list(_shown())
     predictor = Predictor.open(trained.bundle)
     predictions = [replace(predictor.predict(picture), path=name) for name, picture in shown]
-    sheet = contact_sheet([picture for _, picture in shown], predictions, columns=SHOWN)
+    sheet = contact_sheet([picture for _, picture in shown], predictions, columns=_SHOWN)
     path = folder / "answers.png"
     with naming(path):
         sheet.save(path)
+    seeds = range(FRESH_SEED, FRESH_SEED + _FRESH)
     return Demo(
         trained=trained,
         evaluated=evaluated,
         predictions=tuple(predictions),
-        strangers=_answers_to_strangers(predictor),
+        strangers=Counter(predictor.predict(draw("stranger", seed)).answer for seed in seeds),
         picture=path,
     )
-
-
-def _answers_to_strangers(predictor: Predictor) -> Counter[str]:
-    seeds = range(FRESH_SEED, FRESH_SEED + FRESH)
-    return Counter(predictor.predict(draw("stranger", seed)).answer for seed in seeds)
 
 
 def _draw_into(folder: Path, kind: Kind, seeds: range) -> int:
@@ -82,5 +76,5 @@ def _draw_into(folder: Path, kind: Kind, seeds: range) -> int:
 def _shown() -> Iterator[tuple[str, Image.Image]]:
     kinds: tuple[Kind, ...] = ("cat", "dog", "stranger")
     for kind in kinds:
-        for seed in range(2 * FRESH_SEED, 2 * FRESH_SEED + SHOWN):
+        for seed in range(2 * FRESH_SEED, 2 * FRESH_SEED + _SHOWN):
             yield f"{kind} {seed - 2 * FRESH_SEED + 1}", draw(kind, seed)

@@ -21,7 +21,7 @@ from fursure.run import available_threads
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class MachineFinding:
     """One thing looked at by the doctor."""
 
     what: str
@@ -33,64 +33,66 @@ class Finding:
         return asdict(self)
 
 
-def examine() -> Iterator[Finding]:
+def examine() -> Iterator[MachineFinding]:
     """Yield what matters about this machine, one finding at a time."""
-    yield Finding("python", f"{platform.python_version()} on {platform.platform()}")
-    yield Finding("fursure", version("fursure"))
+    yield MachineFinding("python", f"{platform.python_version()} on {platform.platform()}")
+    yield MachineFinding("fursure", version("fursure"))
     for package in ("numpy", "pillow", "onnxruntime"):
-        yield Finding(package, version(package))
+        yield MachineFinding(package, version(package))
     for package, extra in [
         ("onnx", "train"), ("openvino", "fast"),
         ("simplejpeg", "fast"), ("torch", "torch"), ("timm", "torch"), ("pillow-heif", "heic"),
     ]:  # fmt: skip
         try:
-            yield Finding(package, version(package))
+            yield MachineFinding(package, version(package))
         except PackageNotFoundError:
-            yield Finding(package, f"not installed (extra {extra})")
-    yield Finding("threads", f"{available_threads()} of {os.cpu_count()} cores")
-    yield Finding("jpeg decoder", jpeg_decoder())
-    yield Finding("network", "forbidden (offline)" if offline() else "used by hub: and timm: only")
+            yield MachineFinding(package, f"not installed (extra {extra})")
+    yield MachineFinding("threads", f"{available_threads()} of {os.cpu_count()} cores")
+    yield MachineFinding("jpeg decoder", jpeg_decoder())
+    yield MachineFinding(
+        "network", "forbidden (offline)" if offline() else "used by hub: and timm: only"
+    )
     yield _caches()
     bundle = shipped("pets")
     yield _engines(bundle.model)
     yield _test_photo()
 
 
-def _engines(model: bytes) -> Finding:
+def _engines(model: bytes) -> MachineFinding:
     """Say what runs few photos and what runs many, and why nothing faster does."""
     few = f"onnxruntime up to {BULK - 1} photos"
-    verdict = selftest.verdict(model)
+    verdict = selftest.engine_verdict(model)
     why = f" ({verdict.reason})" if verdict.reason else ""
     if verdict.precision is None:
-        return Finding("engines", f"onnxruntime{why}", installed_version() is None)
-    return Finding("engines", f"{few}, openvino in {verdict.precision} from {BULK} on{why}")
+        return MachineFinding("engines", f"onnxruntime{why}", installed_version() is None)
+    return MachineFinding("engines", f"{few}, openvino in {verdict.precision} from {BULK} on{why}")
 
 
-def _caches() -> Finding:
+def _caches() -> MachineFinding:
     folder, *named = homes()
     if named:
         why = f"{named[0]} cannot be written; {folder} stands in for it"
-        return Finding("caches", why, False)
+        return MachineFinding("caches", why, False)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return Finding("caches", f"{folder} cannot be written: {error.strerror}", False)
-    return Finding("caches", f"{folder} (FURSURE_HOME)")
+        return MachineFinding("caches", f"{folder} cannot be written: {error.strerror}", False)
+    return MachineFinding("caches", f"{folder} (FURSURE_HOME)")
 
 
-def _test_photo() -> Finding:
+def _test_photo() -> MachineFinding:
     try:
         predictor = Predictor.open(shipped("pets"))
         data = jpeg(draw("cat", seed=3))
         began = time.perf_counter()
         prediction = predictor.predict(data)
     except FursureError as error:
-        return Finding("test photo", str(error), False)
+        return MachineFinding("test photo", str(error), False)
     milliseconds = (time.perf_counter() - began) * 1e3
-    return Finding(
+    return MachineFinding(
         "test photo",
         f"{prediction.answer} in {milliseconds:.0f} ms by {prediction.engine}",
         not prediction.error,

@@ -46,19 +46,19 @@ def serve_models(
         FursureError: a model cannot be opened, or the address may not or cannot be used.
     """
     try:
-        from fursure.connections.limits import Limits
+        from fursure.connections.limits import ServiceLimits
         from fursure.connections.memory import keep_nothing_freed
         from fursure.service.models import Models, Opening
-        from fursure.service.server import Place, serve, unlimited
+        from fursure.service.server import Address, serve, unlimited
     except ImportError as error:
         raise MissingExtra("the service", "serve") from error
-    place = Place(
+    place = Address(
         host=wanted.host,
         port=wanted.port,
         hosts=wanted.hosts,
-        token=_token(wanted, local=Place(host=wanted.host).local, say=say),
+        token=_token(wanted, local=Address(host=wanted.host).local, say=say),
     )
-    limits = Limits(
+    limits = ServiceLimits(
         rate=wanted.rate, receive=wanted.receive, send=wanted.send, deadline=wanted.deadline
     )
     if wanted.no_address_limits:

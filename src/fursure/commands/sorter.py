@@ -56,7 +56,7 @@ class Sorter:
             stem = path.stem if number == 1 else f"{path.stem}~{number}"
             target = place / f"{stem}{path.suffix}"
             if target.is_symlink() or target.exists():
-                if _is(target, path):
+                if _is_same(target, path):
                     return  # an earlier run put it there
                 continue
             self._make(path, target)
@@ -74,7 +74,7 @@ class Sorter:
         self.obstacle = self.obstacle or obstacle
 
 
-def _is(target: Path, photo: Path) -> bool:
+def _is_same(target: Path, photo: Path) -> bool:
     """Return whether ``target`` is a link to the photo, or a copy of it."""
     try:
         return target.samefile(photo) or (not target.is_symlink() and filecmp.cmp(target, photo))

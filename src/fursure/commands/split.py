@@ -17,28 +17,29 @@ from fursure.commands.split_folder import (
     LIST,
     Note,
     array_names,
-    check_command,
-    check_place,
-    claim,
+    check_same_command,
+    check_split_folder,
+    claim_split_folder,
     finish,
 )
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import SPLITS, Manifest, Split
-from fursure.errors import BadData, NoPhotos, counted
+from fursure.errors import BadData, NoPhotos, counted, some
 from fursure.features.arrays import Encoder, write_rows
 from fursure.features.division import Shares, divided
-from fursure.features.remarks import SHOWN, about_copies, about_photos
+from fursure.features.remarks import SHOWN, about_photos, warn_of_copies
 from fursure.files import replacing
 from fursure.heads.classes import check_classes
 from fursure.recipes import LINEAR_PROBE
+from fursure.report.text import printable
 from fursure.run import Run
 from fursure.splitting.destinations import class_folders, destinations
 from fursure.splitting.exact_counts import Amount, filled, quotas, sizes_of
 from fursure.splitting.linking import Link, Placer
 from fursure.splitting.split import few
 
-SHARES: Mapping[Split, Amount] = {"train": 0.8, "val": 0.1, "test": 0.1}
+_SHARES: Mapping[Split, Amount] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ def split(
     """Divide the labelled photos in ``data`` and write the parts into the folder ``out``.
 
     ``wanted`` are counts (int) or shares (float); without any, a split that ``data`` has is kept,
-    and else `SHARES` are taken. Shares of all photos are drawn by lot, as `train` and `compare`
+    and else `_SHARES` are taken. Shares of all photos are drawn by lot, as `train` and `compare`
     draw them: equal shares and an equal ``seed`` give the same parts. Counts are exact. Near-
     duplicates stay together, and the same photos are divided alike in every form. Nothing of
     ``data`` is changed. An interrupted run continues.
@@ -95,20 +96,25 @@ def split(
     """
     began = time.monotonic()
     folder, dataset = Path(out), dataset_of(data)
-    check_place(folder, dataset.place)
+    check_split_folder(folder, dataset.place)
     with dataset.open() as source:
         listing = dataset.listed(source)
         wanted = _settled(listing, wanted, dataset.name)
         knobs, write = _writer(form, source, len(listing.photos), run)
         knobs = {"wanted": wanted, "seed": seed, **knobs}
         if not overwrite:
-            check_command(folder, knobs)
+            check_same_command(folder, knobs)
         shares = _as_training_draws(wanted, seed)
         manifest = divided(source, listing, shares or Shares(seed=seed), run)
-        _check(manifest, dataset.name)
+        if not manifest.usable:
+            files, first = counted(len(manifest.photos), "file"), manifest.photos[0].reason
+            raise NoPhotos(dataset.name, f"{files}, none usable: {first}")
+        check_classes(manifest.usable, manifest.labels)
         if wanted and shares is None:
             manifest = replace(manifest, photos=filled(manifest.photos, wanted, seed=seed))
-        claim(folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite)
+        claim_split_folder(
+            folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite
+        )
         written = write(manifest, folder)
         finish(folder)
     notes = [
@@ -142,7 +148,7 @@ def _settled(
         )
     if photos:
         return {}
-    settled = dict(wanted or SHARES)
+    settled = dict(wanted or _SHARES)
     quotas(sizes_of(listing.photos), settled)  # as if all were usable: refuse early
     return settled
 
@@ -158,19 +164,12 @@ def _as_training_draws(wanted: Mapping[Split, Amount], seed: int) -> Shares | No
     return Shares(validation=shares.get("val", 0.0), test=shares.get("test", 0.0), seed=seed)
 
 
-def _check(manifest: Manifest, data: str) -> None:
-    if not manifest.usable:
-        what = f"{counted(len(manifest.photos), 'file')}, none usable: {manifest.photos[0].reason}"
-        raise NoPhotos(data, what)
-    check_classes(manifest.usable, manifest.labels)
-
-
 def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) -> Iterator[str]:
     """Yield what is worth telling of the division; nothing was ``wanted`` of a given one."""
     chosen = [photo for photo in manifest.usable if photo.split]
     if left := len(manifest.usable) - len(chosen):
         yield f"{counted(left, 'photo is', 'photos are')} left over"
-    yield from about_copies(chosen)
+    yield from warn_of_copies(chosen)
     if by_lot:
         yield (
             "drawn by lot, as train draws: shares are met nearly, and photos added later move none "
@@ -180,9 +179,10 @@ def _notes(manifest: Manifest, wanted: Mapping[Split, Amount], *, by_lot: bool) 
             yield "with so few photos train cross-validates instead: it sets none aside"
     elif wanted:
         yield from _shortfalls(manifest, wanted)
+    counts = manifest.counts()
     for part in (part for part in SPLITS if wanted.get(part)):
-        if lacking := _lacking(manifest, part):
-            yield f"{part} has no photo of {_listed(lacking)}"
+        if lacking := [label for label in sizes_of(manifest.photos) if not counts[label, part]]:
+            yield f"{part} has no photo of {some(map(repr, lacking), most=SHOWN)}"
 
 
 def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[str]:
@@ -192,8 +192,8 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
     even = sum(amount for amount in wanted.values() if isinstance(amount, int)) // len(sizes)
     if few := [label for label in sizes if sizes[label] < even]:
         yield (
-            f"the classes are not even: of {_listed(few)} there are fewer photos than the "
-            f"{even:,} of an even share, and the other classes make up for it"
+            f"the classes are not even: of {some(map(repr, few), most=SHOWN)} there are fewer "
+            f"photos than the {even:,} of an even share, and the other classes make up for it"
         )
     for part in (part for part in SPLITS if wanted.get(part)):
         asked = sum(table[label, part] for label in sizes)
@@ -203,16 +203,6 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
                 f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
                 "one split, and there are too few others"
             )
-
-
-def _lacking(manifest: Manifest, part: Split) -> list[str]:
-    """Return the classes of which a part has no photo."""
-    counts = manifest.counts()
-    return [label for label in sizes_of(manifest.photos) if not counts[label, part]]
-
-
-def _listed(labels: Sequence[str]) -> str:
-    return ", ".join(map(repr, labels[:SHOWN])) + (" …" if len(labels) > SHOWN else "")
 
 
 def _writer(form: Form, source: Source, photos: int, run: Run) -> tuple[dict[str, Any], "_Write"]:
@@ -292,12 +282,7 @@ def _write_arrays(encoder: Encoder, manifest: Manifest, folder: Path) -> _Writte
         with replacing(labels_file) as file:
             np.save(file, np.array([number[str(photo.label)] for photo in photos], np.int64))
         with replacing(paths_file) as file:
-            file.write("".join(f"{_line(photo.path)}\n" for photo in photos).encode())
+            file.write("".join(f"{printable(photo.path)}\n" for photo in photos).encode())
         rows = encoder.rows(photos, title=f"encoding {part}")
         write_rows(rows_file, len(photos), encoder.shape, rows)  # last: it stands for all
     return _Written(new)
-
-
-def _line(path: str) -> str:
-    """Return a path as one line of text; `split.jsonl` has it as it is."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in path)

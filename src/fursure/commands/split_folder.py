@@ -19,15 +19,15 @@ from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
 from fursure.splitting.destinations import class_folders, destinations
 
-NOTE, LIST, UNFINISHED = "split.json", "split.jsonl", "split.jsonl.part"
-FORMAT = "fursure split 1"
+_NOTE, LIST, UNFINISHED = "split.json", "split.jsonl", "split.jsonl.part"
+SPLIT_FORMAT = "fursure split 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
     """What made a split: the same note, the same files."""
 
-    format: str = FORMAT
+    format: str = SPLIT_FORMAT
     knobs: Mapping[str, Any]  # what was asked for, in plain JSON values
     photos: str  # digest of their paths, contents, labels and splits
     prefix: str  # of the names of an archive's members
@@ -49,12 +49,12 @@ class Note:
         Raises:
             BadData: it is damaged, or of another version.
         """
-        path = folder / NOTE
+        path = folder / _NOTE
         try:
             cells = json.loads(path.read_text("utf-8"))
-            if cells["format"] == FORMAT and cells["knobs"]["as"]:
+            if cells["format"] == SPLIT_FORMAT and cells["knobs"]["as"]:
                 return cls(**cells)
-            format_ = f"the format {str(cells['format'])[:40]!r} instead of {FORMAT!r}"
+            format_ = f"the format {str(cells['format'])[:40]!r} instead of {SPLIT_FORMAT!r}"
         except FileNotFoundError:
             return None
         except (ValueError, KeyError, TypeError) as error:
@@ -64,7 +64,7 @@ class Note:
         )
 
 
-def check_place(folder: Path, data: Path) -> None:
+def check_split_folder(folder: Path, data: Path) -> None:
     """Refuse early, before photos are read, a folder that could not be filled late.
 
     Raises:
@@ -82,7 +82,7 @@ def check_place(folder: Path, data: Path) -> None:
         _refuse_foreign(folder, {UNFINISHED})
 
 
-def check_command(folder: Path, knobs: Mapping[str, Any]) -> None:
+def check_same_command(folder: Path, knobs: Mapping[str, Any]) -> None:
     """Refuse early to overwrite what another command made.
 
     Raises:
@@ -93,7 +93,7 @@ def check_command(folder: Path, knobs: Mapping[str, Any]) -> None:
         raise OutputExists(folder, "filled by another `fursure split`")
 
 
-def claim(folder: Path, note: Note, manifest: Manifest, *, overwrite: bool) -> None:
+def claim_split_folder(folder: Path, note: Note, manifest: Manifest, *, overwrite: bool) -> None:
     """Make ``folder`` the place of this division; an earlier one's files are removed from it.
 
     Raises:
@@ -108,7 +108,7 @@ def claim(folder: Path, note: Note, manifest: Manifest, *, overwrite: bool) -> N
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / LIST).exists():
         manifest.save(folder / UNFINISHED)
-    with replacing(folder / NOTE) as file:
+    with replacing(folder / _NOTE) as file:
         file.write(json.dumps(asdict(note), indent=1).encode())
 
 
@@ -130,7 +130,7 @@ def _clear(folder: Path, earlier: Note) -> None:
     made = {"labels.txt", *(name for split in SPLITS for name in array_names(split))}
     if earlier.knobs["as"] == "folders":
         made = set(destinations(manifest, earlier.prefix).values())
-    _refuse_foreign(folder, {*made, NOTE, LIST, UNFINISHED})
+    _refuse_foreign(folder, {*made, _NOTE, LIST, UNFINISHED})
     listed.replace(folder / UNFINISHED)  # complete no longer
     for name in made:
         (folder / name).unlink(missing_ok=True)

@@ -7,7 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from fursure.backbones.bundle import seen_by
-from fursure.compare.ladder_folder import NOTE, Knobs, check_place, claim, write_note
+from fursure.compare.ladder_folder import (
+    LADDER_NOTE,
+    Knobs,
+    check_ladder_folder,
+    claim_ladder_folder,
+    write_note,
+)
 from fursure.compare.other_origin import Abroad
 from fursure.compare.run_recipe import Ground, rung
 from fursure.dataset.labelled import Data, Dataset, dataset_of
@@ -15,7 +21,7 @@ from fursure.dataset.manifest import SPLITS, Manifest
 from fursure.errors import BadData, BadRecipe, FursureError, NoPhotos, counted
 from fursure.features.division import Shares, divided
 from fursure.features.leakage import without_seen
-from fursure.features.remarks import about_copies, about_photos
+from fursure.features.remarks import about_photos, warn_of_copies
 from fursure.files import replacing
 from fursure.heads.classes import check_classes, refuse_reserved
 from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
@@ -30,7 +36,7 @@ from fursure.training.output_lock import held
 
 WITHOUT_TORCH = (LINEAR_PROBE, MLP_PROBE)
 PICTURE = "ladder.svg"
-SHARES = Shares(validation=0.1, test=0.2)  # to choose takes more test photos than to know
+_SHARES = Shares(validation=0.1, test=0.2)  # to choose takes more test photos than to know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +98,7 @@ def compare(
     recipes: Sequence[Recipe] = WITHOUT_TORCH,
     run: Run = Run(),
     *,
-    shares: Shares = SHARES,
+    shares: Shares = _SHARES,
     curve: bool = True,
     elsewhere: str | PathLike[str] | None = None,
     strangers: str | PathLike[str] | None = None,
@@ -113,11 +119,11 @@ def compare(
     knobs = {"test": shares.test, "validation": shares.validation, "seed": shares.seed}
     asked = [overlaid(recipe, knobs, recipe.name) for recipe in recipes]
     check_names(asked)
-    check_place(place, dataset.place, knobs, overwrite=overwrite)
+    check_ladder_folder(place, dataset.place, knobs, overwrite=overwrite)
     division = _unseen_by_all(_divided(dataset, shares, run), asked)
-    for sentence in (*_about(division, knobs, recipes), *about_copies(division.usable)):
+    for sentence in (*_about(division, knobs, recipes), *warn_of_copies(division.usable)):
         run.say(sentence)
-    claim(place, division, knobs, overwrite=overwrite)
+    claim_ladder_folder(place, division, knobs, overwrite=overwrite)
     abroad = Abroad.of(elsewhere, strangers, division)
     for sentence in abroad.strangers.notes if abroad.strangers else ():
         run.say(sentence)
@@ -130,17 +136,20 @@ def compare(
         overwrite=overwrite,
         run=run,
     )
-    with held(place, place / NOTE):
+    with held(place, place / LADDER_NOTE):
         ladder = _ladder(asked, ground)
         _write(ladder, knobs)
     return ladder
 
 
 def _ladder(recipes: Sequence[Recipe], ground: Ground) -> Ladder:
-    rungs = []
+    rungs: list[Rung | Failed] = []
     for recipe in recipes:
         ground.run.say(f"{recipe.name} …")
-        rungs.append(_climbed(recipe, ground))
+        try:
+            rungs.append(rung(recipe, ground))
+        except FursureError as error:
+            rungs.append(Failed(recipe.name, str(error)))
     made = [step for step in rungs if isinstance(step, Rung)]
     return Ladder(
         folder=ground.folder,
@@ -251,13 +260,6 @@ def _unlike_train(knobs: Knobs) -> str:
         f"; shares are {knobs['test']:g} for test and {knobs['validation']:g} for validation, "
         f"where train and split take {test:g} and {validation:g}"
     )
-
-
-def _climbed(recipe: Recipe, ground: Ground) -> Rung | Failed:
-    try:
-        return rung(recipe, ground)
-    except FursureError as error:
-        return Failed(recipe.name, str(error))
 
 
 def _write(ladder: Ladder, knobs: Knobs) -> None:

@@ -14,12 +14,12 @@ from fursure.dataset.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
 
-NOTE, LIST = "ladder.json", "split.jsonl"
-FORMAT = "fursure ladder 1"
+LADDER_NOTE, _LIST = "ladder.json", "split.jsonl"
+LADDER_FORMAT = "fursure ladder 1"
 Knobs = Mapping[str, float]  # of the split: test, validation, seed
 
 
-def check_place(folder: Path, data: Path, knobs: Knobs, *, overwrite: bool) -> None:
+def check_ladder_folder(folder: Path, data: Path, knobs: Knobs, *, overwrite: bool) -> None:
     """Refuse early, before photos are read, a folder that could not be filled late.
 
     Raises:
@@ -49,7 +49,7 @@ def check_place(folder: Path, data: Path, knobs: Knobs, *, overwrite: bool) -> N
         raise OutputExists(folder, f"a ladder of another split: {knobs_of_it}")
 
 
-def claim(folder: Path, division: Manifest, knobs: Knobs, *, overwrite: bool) -> None:
+def claim_ladder_folder(folder: Path, division: Manifest, knobs: Knobs, *, overwrite: bool) -> None:
     """Make ``folder`` the place of this ladder.
 
     Raises:
@@ -61,21 +61,21 @@ def claim(folder: Path, division: Manifest, knobs: Knobs, *, overwrite: bool) ->
     folder.mkdir(parents=True, exist_ok=True)
     if earlier is None or overwrite:
         write_note(folder, division, knobs, {})
-    division.save(folder / LIST)
+    division.save(folder / _LIST)
 
 
 def write_note(folder: Path, division: Manifest, knobs: Knobs, found: Mapping[str, Any]) -> None:
     """Write what the ladder is made from, and what was found."""
-    values = {"format": FORMAT, "split": dict(knobs), "photos": division.digest, **found}
-    with replacing(folder / NOTE) as file:
+    values = {"format": LADDER_FORMAT, "split": dict(knobs), "photos": division.digest, **found}
+    with replacing(folder / LADDER_NOTE) as file:
         file.write(json.dumps(values, indent=1).encode())
 
 
 def _noted(folder: Path) -> dict[str, Any] | None:
     """Return what `ladder.json` says, if it is one of ours."""
     try:
-        values = json.loads((folder / NOTE).read_text("utf-8"))
-        ours = values["format"] == FORMAT and isinstance(values["split"], dict)
+        values = json.loads((folder / LADDER_NOTE).read_text("utf-8"))
+        ours = values["format"] == LADDER_FORMAT and isinstance(values["split"], dict)
         return dict(values) if ours and isinstance(values["photos"], str) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

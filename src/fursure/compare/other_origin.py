@@ -13,7 +13,7 @@ from fursure.dataset.sources import open_source
 from fursure.engine.predictor import Predictor
 from fursure.errors import BadData, some
 from fursure.evaluation.evaluate import evaluate_model
-from fursure.metrics.answers import Answers, Strangers
+from fursure.metrics.answers import Answers, StrangerAnswers
 from fursure.photos.decode import LIMITS
 from fursure.run import Run
 from fursure.training.strangers import Listed, list_strangers
@@ -64,7 +64,7 @@ class Abroad:
         rows = evaluate_model(bundle, self.elsewhere, run).rows
         return Answers.of(rows.probs_NK, rows.labels_N)
 
-    def said_of_strangers(self, bundle: Bundle, run: Run) -> Strangers | None:
+    def said_of_strangers(self, bundle: Bundle, run: Run) -> StrangerAnswers | None:
         """Return what the model says of the strangers; one that cannot be read is left out."""
         if self.strangers is None:
             return None
@@ -84,4 +84,4 @@ class Abroad:
                 if prediction.error is None:
                     answers.append(prediction.answer)
                 advance(1)
-        return Strangers.of(answers)
+        return StrangerAnswers.of(answers)

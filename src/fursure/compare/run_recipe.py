@@ -27,14 +27,14 @@ from fursure.features.reader import READING
 from fursure.files import replacing
 from fursure.heads.learning_curve import for_test, learning_curve
 from fursure.metrics.answers import Answers
-from fursure.metrics.ladder import Point, Rung
+from fursure.metrics.ladder import CurvePoint, Rung
 from fursure.photos.decode import LIMITS
 from fursure.recipe import Recipe
 from fursure.run import Advance, Progress, Run, silent
 from fursure.splitting.destinations import safe_name
-from fursure.training.train import Trained, train
+from fursure.training.train import Trained, train_model
 
-FORMAT = "fursure rung 1"
+RUNG_FORMAT = "fursure rung 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,17 +126,17 @@ class _Note:
     seconds: float = 0.0  # of training, all runs together, from when the photos were read
     trained: bool = False  # whether these seconds led to the bundle
     run: _Run | None = None
-    curve: tuple[Point, ...] | None = None
+    curve: tuple[CurvePoint, ...] | None = None
 
     @classmethod
     def read(cls, place: Path, of: dict[str, Any]) -> "_Note":
         """Return the note at ``place``, or an empty one: of another recipe it is no help."""
         try:
             values = json.loads(place.read_text("utf-8"))
-            if (values["format"], values["of"]) != (FORMAT, of):
+            if (values["format"], values["of"]) != (RUNG_FORMAT, of):
                 return cls(of=of)
             run, curve = values["run"], values["curve"]
-            points = [Point(int(n), Answers.from_json(answers)) for n, answers in curve or ()]
+            points = [CurvePoint(int(n), Answers.from_json(answers)) for n, answers in curve or ()]
             return cls(
                 of=of,
                 seconds=float(values["seconds"]),
@@ -151,7 +151,7 @@ class _Note:
         """Put the note at ``place``, wholly or not at all."""
         curve = self.curve
         values = {
-            "format": FORMAT,
+            "format": RUNG_FORMAT,
             "of": self.of,
             "seconds": self.seconds,
             "trained": self.trained,
@@ -197,7 +197,7 @@ def _trained(recipe: Recipe, ground: Ground, path: Path, place: Path) -> tuple[B
     before = 0.0 if note.trained else note.seconds
 
     def work() -> Trained:
-        return train(
+        return train_model(
             ground.dataset,
             path,
             recipe,
@@ -257,7 +257,7 @@ def _run(bundle: Bundle, ground: Ground) -> _Run:
     )
 
 
-def _curve(recipe: Recipe, ground: Ground) -> tuple[Point, ...]:
+def _curve(recipe: Recipe, ground: Ground) -> tuple[CurvePoint, ...]:
     """Measure the head on fewer photos; their features lie in the cache."""
     quiet = replace(ground.run, progress=silent)  # the photos were read a moment ago
     with ground.dataset.open() as source:

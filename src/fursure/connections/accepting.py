@@ -14,25 +14,25 @@ from dataclasses import replace
 from pathlib import Path
 
 from fursure.connections.admission import SPARE
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 
-KEPT = SPARE + 16  # descriptors for connections that are turned away, models, reports, threads
+_KEPT = SPARE + 16  # descriptors for connections that are turned away, models, reports, threads
 USED_UP = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 PAUSE = 0.1  # seconds until the next try where they are used up
-WANTED = 4_096  # descriptors, where the system lets us have them
+_WANTED = 4_096  # descriptors, where the system lets us have them
 
 
-def within_descriptors(limits: Limits, say: Callable[[str], None]) -> Limits:
+def within_descriptors(limits: ServiceLimits, say: Callable[[str], None]) -> ServiceLimits:
     """Return limits with no more connections than this process may open; say so if it is fewer."""
     if sys.platform == "win32":  # no such limit there
         return limits
     import resource
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < min(hard, WANTED):
-        soft = min(hard, WANTED)
+    if soft < min(hard, _WANTED):
+        soft = min(hard, _WANTED)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = max(1, soft - _open_now() - KEPT)
+    room = max(1, soft - _open_now() - _KEPT)
     if room >= limits.connections:
         return limits
     say(f"no more than {room} connections at once: {soft} open files are allowed (ulimit -n)")

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 REQUEST = '%s - "%s %s HTTP/%s" %d'  # as uvicorn has it: client, method, path, version, status
 LOGGER = "uvicorn.access"
-LONGEST = 200  # characters of a path
+_LONGEST = 200  # characters of a path
 
 
 class _Line(logging.Formatter):
@@ -17,7 +17,7 @@ class _Line(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         client, method, path, version, status = record.args or ("-", "-", "-", "-", 0)
-        path = str(path).partition("?")[0][:LONGEST]
+        path = str(path).partition("?")[0][:_LONGEST]
         line = REQUEST % (client, method, path, version, status)
         return f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S%z')} {line}"
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import inf
 
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.memory import Memory
 from fursure.connections.problems import Problem, busy
 
-REMEMBERED = 10_000  # addresses whose buckets are kept
+_REMEMBERED = 10_000  # addresses whose buckets are kept
 SPARE = 16  # connections beyond all limits, for health and metrics alone
 BURST = 2.0  # seconds of its rate that an address may save up
-DROPPED = 8  # what a byte that is thrown away counts: reading it brings nobody an answer
+_DROPPED = 8  # what a byte that is thrown away counts: reading it brings nobody an answer
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class Buckets:
         tokens = min(self.most, tokens + (now - since) * self.rate)
         left = tokens - count
         self._left[address] = (tokens if left < least else left, now)
-        if len(self._left) > REMEMBERED:
+        if len(self._left) > _REMEMBERED:
             self._left.popitem(last=False)
         return left
 
@@ -50,7 +50,7 @@ class Admission:
     """The door: it knows who is inside, who came how often, and whether there is room."""
 
     def __init__(
-        self, limits: Limits, full: Callable[[str], int | None], memory: Memory | None = None
+        self, limits: ServiceLimits, full: Callable[[str], int | None], memory: Memory | None = None
     ) -> None:
         self.limits = limits
         self.memory = memory or Memory(limits.memory, limits.memory_share)
@@ -112,5 +112,5 @@ class Admission:
         """
         if len(self.inside) < 2 or not self.limits.pace:
             return 0.0
-        left = self._bytes.take(address, size * (DROPPED if dropped else 1), least=-inf)
+        left = self._bytes.take(address, size * (_DROPPED if dropped else 1), least=-inf)
         return max(0.0, -left / self.limits.pace)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ServiceLimits:
     """What one process accepts; beyond it a request is refused, early and in words."""
 
     body: int = 20 * 2**20  # bytes of a request

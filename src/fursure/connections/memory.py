@@ -14,9 +14,9 @@ from threading import Condition
 
 from fursure.connections.problems import Problem
 
-SMALL = 2**20  # bytes that an address may hold even where the rest is taken
-KEPT = 32 * 2**20  # bytes kept for such
-MAPPED = 2**19  # bytes from which memory comes from the system and goes back to it at once
+SMALL_BYTES = 2**20  # bytes that an address may hold even where the rest is taken
+KEPT_BYTES = 32 * 2**20  # bytes kept for such
+_MAPPED = 2**19  # bytes from which memory comes from the system and goes back to it at once
 ARENAS = 2  # of the C library; each keeps what was freed in it
 M_MMAP_THRESHOLD, M_ARENA_MAX = -3, -8  # mallopt(3)
 
@@ -30,7 +30,7 @@ def keep_nothing_freed() -> None:
     """
     with suppress(AttributeError, OSError, TypeError):  # another library, or another system
         mallopt = ctypes.CDLL(None).mallopt
-        mallopt(M_MMAP_THRESHOLD, MAPPED)
+        mallopt(M_MMAP_THRESHOLD, _MAPPED)
         mallopt(M_ARENA_MAX, ARENAS)
 
 
@@ -55,7 +55,7 @@ class Memory:
                 raise Problem(
                     429, "your requests hold too much at once; wait for an answer.", retry_after=1
                 )
-            if self.used + size > (self.limit if held <= SMALL else self.limit - KEPT):
+            if self.used + size > (self.limit if held <= SMALL_BYTES else self.limit - KEPT_BYTES):
                 raise Problem(
                     503, "the service's memory is taken; try again in a second.", retry_after=1
                 )

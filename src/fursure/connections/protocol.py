@@ -16,7 +16,7 @@ from fursure.connections import access
 from fursure.connections.memory import Account
 from fursure.connections.pacing import Reading, Sending
 from fursure.connections.problems import Problem
-from fursure.connections.screening import Head, Judge
+from fursure.connections.screening import Judge, RequestHead
 
 LINGER = 1.0  # seconds a refused connection is read on, so that its answer arrives
 PIPELINED = 16  # requests that may wait for the answers to those before them
@@ -174,7 +174,7 @@ class Guard(HttpToolsProtocol):
         except httptools.HttpParserInvalidURLError:
             self._reject(Problem(400, "the address of the request cannot be read."))
             return
-        head = Head(
+        head = RequestHead(
             method=self.method,
             url=self.url,
             path=path,
@@ -269,7 +269,7 @@ def address_of(scope: Mapping[str, Any]) -> str:
     return str(client[0]) if client else ""
 
 
-def holding(scope: Mapping[str, Any], size: int) -> None:
+def holding_memory(scope: Mapping[str, Any], size: int) -> None:
     """Charge what a request is about to take to its address, until it is answered.
 
     Raises:

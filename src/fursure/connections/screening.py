@@ -15,7 +15,7 @@ HEALTH = ("/v2/health/", "/healthz", "/metrics")  # answered whatever else is re
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
+class RequestHead:
     """What is known of a request before its body."""
 
     method: bytes
@@ -47,7 +47,7 @@ class Judge:
     hosts: frozenset[str]  # names it goes by
     token: str | None  # what a client has to know; None: nothing
 
-    def refusal(self, head: Head) -> Problem | None:
+    def refusal(self, head: RequestHead) -> Problem | None:
         """Return why a request is refused, or None: first its form, then its sender."""
         problem = self._misshapen(head)
         if problem is not None:
@@ -69,7 +69,7 @@ class Judge:
         self.admission.refused("headers")
         return Problem(431, f"the headers are longer than {self.admission.limits.headers} bytes.")
 
-    def _misshapen(self, head: Head) -> Problem | None:
+    def _misshapen(self, head: RequestHead) -> Problem | None:
         limits = self.admission.limits
         if head.size > limits.headers:
             return self.long_headers()
@@ -91,7 +91,7 @@ class Judge:
             return True
         return host in self.hosts and host != ANY_ADDRESS
 
-    def _known(self, head: Head, token: str) -> bool:
+    def _known(self, head: RequestHead, token: str) -> bool:
         if head.path in OPEN_PAGES or head.path.startswith(OPEN):
             return True
         given = head.get(b"authorization").removeprefix(b"Bearer ").strip()

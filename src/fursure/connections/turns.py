@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable
 from typing import Generic, TypeVar
 
 SHORT = 0.005  # seconds after which nobody needs a rest
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
-class Turns(Generic[Item]):
+class Turns(Generic[_Item]):
     """Items by owner; one is taken from each owner in turn. Not safe between threads by itself."""
 
     def __init__(self) -> None:
-        self._by_owner: OrderedDict[str, deque[Item]] = OrderedDict()
+        self._by_owner: OrderedDict[str, deque[_Item]] = OrderedDict()
         self._count = 0
         self.closed = False  # nothing more will be put in
 
@@ -31,22 +31,22 @@ class Turns(Generic[Item]):
         """Return whose items wait."""
         return self._by_owner.keys()
 
-    def put(self, owner: str, items: Iterable[Item]) -> None:
+    def put(self, owner: str, items: Iterable[_Item]) -> None:
         """Add items behind the owner's others."""
         queue = self._by_owner.setdefault(owner, deque())
         before = len(queue)
         queue.extend(items)
         self._count += len(queue) - before
 
-    def put_back(self, owner: str, item: Item) -> None:
+    def put_back(self, owner: str, item: _Item) -> None:
         """Return an item that was taken; its owner's turn is the next one."""
         self._by_owner.setdefault(owner, deque()).appendleft(item)
         self._by_owner.move_to_end(owner, last=False)
         self._count += 1
 
-    def take(self, most: int) -> list[Item]:
+    def take(self, most: int) -> list[_Item]:
         """Return up to ``most`` items, one of each owner in turn."""
-        taken: list[Item] = []
+        taken: list[_Item] = []
         while self._count and len(taken) < most:
             owner, queue = next(iter(self._by_owner.items()))
             taken.append(queue.popleft())
@@ -69,7 +69,7 @@ class Desk:
         self._waiting: Turns[asyncio.Future[None]] = Turns()
         self._taken = False
 
-    async def __call__(self, owner: str, call: Callable[[], Result]) -> Result:
+    async def __call__(self, owner: str, call: Callable[[], _Result]) -> _Result:
         """Return what ``call`` does, on a thread."""
         if self._taken:
             turn = asyncio.get_running_loop().create_future()

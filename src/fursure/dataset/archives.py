@@ -19,7 +19,7 @@ from fursure.errors import BadImage
 ReadAt = Callable[[int, int], bytes]  # (offset, size) -> as many of these bytes as there are
 
 
-class Member(Protocol):
+class ArchiveMember(Protocol):
     """Where one file's bytes lie in an archive."""
 
     @property
@@ -36,12 +36,12 @@ class Member(Protocol):
 class Index:
     """An archive's contents under tidy names; of two members with one name the later counts."""
 
-    members: dict[str, Member] = field(default_factory=dict)
+    members: dict[str, ArchiveMember] = field(default_factory=dict)
     folders: set[str] = field(default_factory=set)
     skipped: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
-    def add(self, name: str, member: Member | None) -> None:
+    def add(self, name: str, member: ArchiveMember | None) -> None:
         """Note a member, or a folder where there is none, unless its name is an attack."""
         if (tidied := tidy(name)) is None:
             self.skipped["unsafe name"] += name not in {".", "./"}  # many tars begin with "./"

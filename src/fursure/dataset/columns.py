@@ -21,7 +21,7 @@ _FLAGS: Mapping[str, Split] = {  # columns of yes and no, as fastai has them
     **dict.fromkeys(("is_valid", "is_val", "is_validation"), "val"),
 }
 _FOLDS = ("fold", "folds", "kfold", "k_fold", "cv_fold")
-_YES, _NO = (
+_YES_WORDS, _NO_WORDS = (
     frozenset({"true", "1", "1.0", "yes", "t", "y"}),
     frozenset({"false", "0", "0.0", "no", "f", "n", ""}),
 )
@@ -125,9 +125,9 @@ def _flag(name: str, cell: object) -> bool:
         ValueError: it says neither yes nor no.
     """
     written = str(cell).lower() if isinstance(cell, bool) else text_of(cell).lower()
-    if written not in _YES | _NO:
+    if written not in _YES_WORDS | _NO_WORDS:
         raise ValueError(f"{written[:40]!r} in the column {name[:40]!r}; write True or False.")
-    return written in _YES
+    return written in _YES_WORDS
 
 
 def text_of(cell: object) -> str:

@@ -21,7 +21,7 @@ from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
 
-Verdict = Literal["keep", "relabel", "drop"]
+_Verdict = Literal["keep", "relabel", "drop"]
 COLUMNS = ("path", "sha256", "verdict", "label")
 NEEDED = ("path", "verdict", "label")
 DROPPED = "left out by the corrections"
@@ -37,7 +37,7 @@ class Correction:
 
     path: str
     sha256: str  # of the photo that was looked at; "" for whatever lies at that path
-    verdict: Verdict
+    verdict: _Verdict
     label: str | None  # the right one, for ``relabel``
     place: str  # the file and its line
 
@@ -160,7 +160,7 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
 def _correction(cells: Mapping[str, str], place: str) -> Correction:
     verdict, sha256 = cells["verdict"].strip().lower(), cells["sha256"].strip().lower()
     path, label = _unescaped(cells["path"]), _unescaped(cells["label"].strip())
-    if verdict not in get_args(Verdict):
+    if verdict not in get_args(_Verdict):
         raise BadData(f"{place}: found the verdict {verdict[:40]!r}; it is keep, relabel or drop.")
     if not path or not re.fullmatch("([0-9a-f]{64})?", sha256):
         raise BadData(

@@ -23,7 +23,7 @@ from fursure.dataset.listing import Contents, Source, contents_of
 from fursure.dataset.manifest import Manifest, Photo
 from fursure.dataset.naming import LabelOf, junk, numbered, searching, suffix
 from fursure.dataset.tables import Table
-from fursure.errors import BadData, NoPhotos
+from fursure.errors import BadData, NoPhotos, some
 
 _UNLABELLED = "photo without a label"
 
@@ -119,7 +119,7 @@ def _no_photos(source: Source, contents: Contents) -> NoPhotos:
     if contents.photos or not contents.archives:
         return NoPhotos(source.path, listed)
     names = [repr(name.removeprefix(source.prefix)) for name in contents.archives]
-    inner = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    inner = some(names, most=3)
     step = "unpack it and give one of those" if source.prefix else "give one of those instead"
     return NoPhotos(source.path, listed, f"it contains {inner}: {step}.")
 

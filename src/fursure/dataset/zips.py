@@ -120,7 +120,7 @@ def _inside_others(members: Sequence[zipfile.ZipInfo]) -> set[int]:
     return inside
 
 
-def zip_encoding() -> str | None:
+def _zip_encoding() -> str | None:
     """Return the encoding that the user says names are in: `ENCODING`, an environment variable.
 
     Raises:
@@ -150,7 +150,7 @@ def _names(members: Sequence[zipfile.ZipInfo]) -> tuple[list[str], int]:
         for row, info in enumerate(members)
         if names[row] is None
     }
-    for encoding in (zip_encoding(), "utf-8"):
+    for encoding in (_zip_encoding(), "utf-8"):
         if encoding is not None:
             with suppress(UnicodeError):
                 read = {row: name.decode(encoding) for row, name in written.items()}

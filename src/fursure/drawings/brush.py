@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 Colour = tuple[int, int, int]
-T = TypeVar("T")
+_Curved = TypeVar("_Curved")
 Point = tuple[float, float]
 Points = Sequence[Point]
 
@@ -47,7 +47,7 @@ class Dice:
         """Return True that often."""
         return bool(self.generator.random() < probability)
 
-    def pick(self, options: Sequence[T]) -> T:
+    def pick(self, options: Sequence[_Curved]) -> _Curved:
         """Return one of ``options``."""
         return options[int(self.generator.random() * len(options))]
 

@@ -18,14 +18,14 @@ WALLS: list[Colour] = [
     (120, 140, 160),
     (158, 120, 110),
 ]
-GRASS, BOARDS, STONE, SAND, MOSS = (
+GRASS, BOARDS, STONE, _SAND, MOSS = (
     (126, 164, 96),
     (172, 134, 98),
     (150, 152, 158),
     (206, 184, 150),
     (96, 120, 104),
 )
-GROUNDS: list[Colour] = [GRASS, BOARDS, STONE, SAND, MOSS]
+GROUNDS: list[Colour] = [GRASS, BOARDS, STONE, _SAND, MOSS]
 SKY, CARD, POST = (170, 208, 232), (190, 150, 104), (150, 120, 92)
 
 

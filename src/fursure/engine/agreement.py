@@ -18,13 +18,13 @@ from fursure.engine.runtime import Pixels
 from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import unit
 
-Floats = NDArray[np.floating]
+_Floats = NDArray[np.floating]
 
 EACH = 6  # pictures of a kind; every second one fits the head
-DRAWN: tuple[Kind, ...] = ("cat", "dog", "stranger")
-NEAREST = 5  # neighbours compared
-RIDGE = 0.1  # of the head, against the mean square of the features
-SHARPNESS = 10.0  # of its probabilities: it is then some 85 % sure, and right of 88 to 92 %
+_DRAWN: tuple[Kind, ...] = ("cat", "dog", "stranger")
+_NEAREST = 5  # neighbours compared
+_RIDGE = 0.1  # of the head, against the mean square of the features
+_SHARPNESS = 10.0  # of its probabilities: it is then some 85 % sure, and right of 88 to 92 %
 
 # Least share of neighbours in common, and largest difference of a probability. Networks whose
 # answers on photos hold in bf16 have 0.94 and 0.017 or better; with weights of 6 bits, where
@@ -51,12 +51,12 @@ class Agreement:
 
 def pictures(size: int) -> tuple[Pixels, NDArray[np.intp]]:
     """Return pictures (N, size, size, 3) that are like photos, and the kind of each."""
-    made = [np.asarray(draw(kind, seed, size)) for kind in DRAWN for seed in range(EACH)]
+    made = [np.asarray(draw(kind, seed, size)) for kind in _DRAWN for seed in range(EACH)]
     made += [texture(kind, seed, size) for kind in KINDS for seed in range(EACH)]
     return np.stack(made), np.repeat(np.arange(len(made) // EACH), EACH)
 
 
-def compare(a_ND: Floats, b_ND: Floats, kind_N: NDArray[np.intp]) -> Agreement:
+def compare_features(a_ND: _Floats, b_ND: _Floats, kind_N: NDArray[np.intp]) -> Agreement:
     """Compare features ``b_ND`` of `pictures` with the reference ``a_ND``."""
     if not np.isfinite(b_ND).all():
         return Agreement(neighbours=0.0, gap=1.0)
@@ -71,24 +71,24 @@ def compare(a_ND: Floats, b_ND: Floats, kind_N: NDArray[np.intp]) -> Agreement:
     )
 
 
-def _nearest(a_ND: Floats, b_ND: Floats) -> NDArray[np.intp]:
+def _nearest(a_ND: _Floats, b_ND: _Floats) -> NDArray[np.intp]:
     """Return the rows (N, NEAREST) of ``a_ND`` most like each of ``b_ND``, itself left out."""
     cosine_NN = unit(b_ND) @ unit(a_ND).T
     np.fill_diagonal(cosine_NN, -np.inf)
-    return np.argsort(-cosine_NN, axis=1, kind="stable")[:, :NEAREST]
+    return np.argsort(-cosine_NN, axis=1, kind="stable")[:, :_NEAREST]
 
 
 def _in_common(a_NJ: NDArray[np.intp], b_NJ: NDArray[np.intp]) -> float:
     return float((a_NJ[:, :, None] == b_NJ[:, None, :]).any(axis=2).mean())
 
 
-def _head(x_ND: Floats, kind_N: NDArray[np.intp]) -> Floats:
+def _head(x_ND: _Floats, kind_N: NDArray[np.intp]) -> _Floats:
     """Return the weights (D, K) of a ridge regression on the kinds."""
     wanted_NK = np.eye(kind_N.max() + 1)[kind_N]
     gram_NN = x_ND @ x_ND.T
-    gram_NN += RIDGE * np.trace(gram_NN) / len(gram_NN) * np.eye(len(gram_NN))
+    gram_NN += _RIDGE * np.trace(gram_NN) / len(gram_NN) * np.eye(len(gram_NN))
     return np.asarray(x_ND.T @ np.linalg.solve(gram_NN, wanted_NK))
 
 
-def _probs(x_ND: Floats, head_DK: Floats) -> Floats:
-    return softmax(SHARPNESS * (x_ND @ head_DK))
+def _probs(x_ND: _Floats, head_DK: _Floats) -> _Floats:
+    return softmax(_SHARPNESS * (x_ND @ head_DK))

@@ -19,11 +19,16 @@ from fursure.files import home, replacing
 from fursure.run import available_threads
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
-COMMAND = [sys.executable, "-P", "-m", "fursure.engine.first_run"]  # takes the network on its stdin
+FIRST_RUN_COMMAND = [
+    sys.executable,
+    "-P",
+    "-m",
+    "fursure.engine.first_run",
+]  # takes the network on its stdin
 SECONDS = 60.0  # and another for each 10 MB of weights; EfficientNet-Lite0 takes half of one
-BYTES = 4 * 2**30  # of memory, what the process itself maps included, and eight times the weights
-REMEMBERED = 10_000  # networks
-PHOTOS = 2
+_BYTES = 4 * 2**30  # of memory, what the process itself maps included, and eight times the weights
+_REMEMBERED = 10_000  # networks
+_PHOTOS = 2
 TOO_MUCH = 3  # the child's exit code where the memory was not enough
 
 
@@ -41,17 +46,17 @@ def check_first_run(model: bytes) -> None:
     seconds = SECONDS + len(model) / 1e7
     try:
         code = subprocess.run(
-            COMMAND, input=model, timeout=seconds, capture_output=True, check=False
+            FIRST_RUN_COMMAND, input=model, timeout=seconds, capture_output=True, check=False
         ).returncode
     except subprocess.TimeoutExpired:
         raise EngineFailed(
-            f"the network in it was not done with {PHOTOS} photos after {seconds:.0f} seconds; use "
-            "a smaller one."
+            f"the network in it was not done with {_PHOTOS} photos after {seconds:.0f} seconds; "
+            "use a smaller one."
         ) from None
     if code == TOO_MUCH:
-        most = (BYTES + 8 * len(model)) / 2**30
+        most = (_BYTES + 8 * len(model)) / 2**30
         raise EngineFailed(
-            f"the network in it asks for more than {most:.1f} GiB of memory for {PHOTOS} photos; "
+            f"the network in it asks for more than {most:.1f} GiB of memory for {_PHOTOS} photos; "
             "use a smaller one."
         )
     if code not in {0, 1}:
@@ -62,7 +67,7 @@ def check_first_run(model: bytes) -> None:
         _remember(digest)
 
 
-def vouch(model: bytes) -> None:
+def mark_as_run(model: bytes) -> None:
     """Keep in mind that a network was run: it was made here."""
     _remember(hashlib.sha256(model).hexdigest())
 
@@ -82,7 +87,7 @@ def _remember(digest: str) -> None:
     """Keep a digest; a folder that cannot be written only means another run next time."""
     with suppress(OSError):
         _path().parent.mkdir(parents=True, exist_ok=True)
-        kept = [known for known in _known() if known != digest][1 - REMEMBERED :]
+        kept = [known for known in _known() if known != digest][1 - _REMEMBERED :]
         with replacing(_path()) as file:
             file.write("\n".join([*kept, digest, ""]).encode())
 
@@ -96,10 +101,10 @@ def _limit_memory(most: int) -> None:
 
 def _run(model: bytes) -> int:
     """Run a network; return the exit code that says how it went."""
-    _limit_memory(BYTES + 8 * len(model))
+    _limit_memory(_BYTES + 8 * len(model))
     try:
         session = OnnxRuntime(model, threads=available_threads())
-        shape = (PHOTOS, session.side, session.side, 3)
+        shape = (_PHOTOS, session.side, session.side, 3)
         session(np.random.default_rng(0).integers(0, 256, shape, np.uint8))
     except MemoryError:
         return TOO_MUCH

@@ -15,7 +15,7 @@ from fursure.engine.libraries import openvino
 from fursure.engine.runtime import BATCH, Outputs, Pixels
 
 Precision = Literal["bf16", "f32"]
-NAMES = {"bf16": "bf16", "f32": "fp32"}  # OpenVINO's word -> the one in every answer
+_NAMES = {"bf16": "bf16", "f32": "fp32"}  # OpenVINO's word -> the one in every answer
 
 _making = threading.Lock()
 _cores: list[Any] = []  # one, once it is made
@@ -61,7 +61,7 @@ class OpenVino:
         self._lock = threading.Lock()
         self._names: list[str] = []  # of the outputs, once it is compiled
         self._local = threading.local()  # an infer request serves one caller at a time
-        self.engine = f"openvino {installed_version()} {NAMES[precision]}"
+        self.engine = f"openvino {installed_version()} {_NAMES[precision]}"
 
     @cached_property
     def _compiled(self) -> Any:

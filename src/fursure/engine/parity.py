@@ -10,7 +10,7 @@ from fursure.errors import EngineFailed
 from fursure.photos.decode import decode
 
 SAME = 1e-3  # largest |difference| of a probability within one engine and precision
-PIXEL = 2  # grey levels another build of the JPEG library may differ by
+_PIXEL = 2  # grey levels another build of the JPEG library may differ by
 
 
 def largest_deviation(session: Session, bundle: Bundle) -> float:
@@ -43,7 +43,7 @@ def check_pixels(bundle: Bundle) -> None:
     pixels_HWC = bundle.meta.preprocess(photo.image)
     if hashlib.sha256(pixels_HWC.tobytes()).hexdigest() != golden.digest:
         gap = np.abs(pixels_HWC.astype(int) - golden.pixels_NHWC[0]).max()
-        if gap > PIXEL:
+        if gap > _PIXEL:
             raise EngineFailed(
                 f"this machine prepares photos differently: a golden pixel is off by {gap} of 255. "
                 "Install the Pillow that this version of fursure is locked to."

@@ -15,7 +15,7 @@ from PIL import Image
 from fursure.photos.decode import LIMITS
 
 CHANNELS = frozenset({1, 3, 4})  # grey, RGB, RGBA
-WANTED = (
+_WANTED = (
     "a path, bytes, an open binary file, a Pillow image, an array or a tensor (height, width, "
     "channels) of uint8 or of floats in [0, 1], or an iterable of these"
 )
@@ -33,11 +33,11 @@ def is_several(photos: Any) -> bool:
     if _is_array(photos) and dimensions not in {1, 4}:
         return False
     if isinstance(photos, Mapping) or not isinstance(photos, Iterable) or dimensions == 2:
-        raise TypeError(f"found {_described(photos)}; needed is {WANTED}")
+        raise TypeError(f"found {_described(photos)}; needed is {_WANTED}")
     return True
 
 
-def named(photos: Iterable[Any]) -> Iterator[tuple[str, Any]]:
+def named_photos(photos: Iterable[Any]) -> Iterator[tuple[str, Any]]:
     """Yield each photo with its name, in a form that can be decoded.
 
     Those of a list are looked at before the first is yielded.
@@ -83,7 +83,7 @@ def _is_array(photo: Any) -> bool:
 def _check(photo: Any, row: int) -> None:
     """Refuse what is no photo by its kind alone."""
     if not _is_single(photo) and not (_is_array(photo) and photo.ndim in {2, 3}):
-        raise TypeError(f"photo {row} is {_described(photo)}; needed is {WANTED}")
+        raise TypeError(f"photo {row} is {_described(photo)}; needed is {_WANTED}")
 
 
 def _described(photo: Any) -> str:
@@ -124,7 +124,7 @@ def _pixels(photo: Any, row: int) -> NDArray[np.uint8]:
     if array.ndim == 3 and array.shape[2] not in CHANNELS and array.shape[0] in CHANNELS:
         array = array.transpose(1, 2, 0)  # as torch has it
     if array.ndim == 3 and array.shape[2] not in CHANNELS:
-        raise TypeError(f"photo {row} is {_described(array)}; needed is {WANTED}")
+        raise TypeError(f"photo {row} is {_described(array)}; needed is {_WANTED}")
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     return array if array.dtype == np.uint8 else _to_bytes(array, row)
@@ -133,7 +133,7 @@ def _pixels(photo: Any, row: int) -> NDArray[np.uint8]:
 def _to_bytes(array: NDArray[Any], row: int) -> NDArray[np.uint8]:
     """Return floats in [0, 1], or any numbers in [0, 255], as uint8."""
     if array.dtype.kind not in "fiu" or not array.size:
-        raise TypeError(f"photo {row} is an array of {array.dtype}; needed is {WANTED}")
+        raise TypeError(f"photo {row} is an array of {array.dtype}; needed is {_WANTED}")
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 255):  # also where one is no number
         raise TypeError(

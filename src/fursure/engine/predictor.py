@@ -17,7 +17,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.engine.first_run import check_first_run
 from fursure.engine.network import Network
 from fursure.engine.parity import check_answers, check_pixels
-from fursure.engine.pictures import is_several, named, named_photo
+from fursure.engine.pictures import is_several, named_photo, named_photos
 from fursure.engine.runtime import BULK, Outputs, Session
 from fursure.engine.session import sessions
 from fursure.errors import BadImage, EngineFailed
@@ -26,7 +26,7 @@ from fursure.photos.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
 from fursure.run import available_threads
 
-CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
+_CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
 
 
 class SupportsRead(Protocol):
@@ -141,7 +141,7 @@ class Predictor:
             TypeError: something is no photo at all.
         """
         if is_several(photos):
-            return list(self.stream(named(photos)))  # type: ignore[arg-type]
+            return list(self.stream(named_photos(photos)))  # type: ignore[arg-type]
         return self.batch([named_photo(photos)])[0][0]
 
     def stream(self, photos: Iterable[tuple[str, Any]], *, watch: Watch = _nobody) -> Stream:
@@ -158,7 +158,7 @@ class Predictor:
                 watch(predictions, outputs)
             return predictions
 
-        size = CHUNK if self.network.session.bulk else 1
+        size = _CHUNK if self.network.session.bulk else 1
         workers = self.threads + 1 if self.network.session.bulk else 1
         for answers in in_order(work, chunked(photos, size), threads=workers):
             yield from answers
@@ -227,16 +227,11 @@ def _proven(bundle: Bundle, engine: Engine, photos: int, threads: int) -> Sessio
             return session
         except EngineFailed as error:
             failures.append(error)
-            _distrust(bundle.model, session.engine)
+            if session.engine.startswith("openvino"):
+                from fursure.engine import selftest  # it loads what many never use
+
+                selftest.distrust(bundle.model)  # let it run in something slower from now on
     raise failures[0]
-
-
-def _distrust(model: bytes, engine: str) -> None:
-    """Let OpenVINO run ``model`` in something slower from now on, if it was OpenVINO."""
-    from fursure.engine import selftest
-
-    if engine.startswith("openvino"):
-        selftest.distrust(model)
 
 
 def _reopened(

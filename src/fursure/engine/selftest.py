@@ -20,25 +20,30 @@ from fursure.engine.openvino import Precision, installed_version
 from fursure.files import home, replacing
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
-COMMAND = [sys.executable, "-P", "-m", "fursure.engine.trial"]  # takes the network on its stdin
-PATIENCE = 120.0  # seconds the child may take; a large network compiles in a tenth of that
+SELFTEST_COMMAND = [
+    sys.executable,
+    "-P",
+    "-m",
+    "fursure.engine.trial",
+]  # takes the network on its stdin
+_PATIENCE = 120.0  # seconds the child may take; a large network compiles in a tenth of that
 PRECISIONS: tuple[Precision, ...] = ("bf16", "f32")  # the fastest first
 TEST = 2  # raised when the test changes, so that earlier verdicts do not count
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class EngineVerdict:
     """How fast OpenVINO may run a network."""
 
     precision: Precision | None  # None: not at all
     reason: str = ""  # why not faster
 
 
-def verdict(model: bytes) -> Verdict:
+def engine_verdict(model: bytes) -> EngineVerdict:
     """Return what OpenVINO may run ``model`` in here, and why in nothing faster."""
     version = installed_version()
     if version is None:
-        return Verdict(None, "OpenVINO is not installed (pip install 'fursure[fast]')")
+        return EngineVerdict(None, "OpenVINO is not installed (pip install 'fursure[fast]')")
     key = _key(version, model)
     known = _read()
     if key not in known:
@@ -53,12 +58,12 @@ def vouch(model: bytes, precision: Precision | None, reason: str = "") -> None:
     Its encoder passed and it adds one dense layer to that, or its own answers were tried.
     """
     if (version := installed_version()) is not None:
-        _remember(_key(version, model), Verdict(precision, reason))
+        _remember(_key(version, model), EngineVerdict(precision, reason))
 
 
 def distrust(model: bytes) -> None:
     """Let ``model`` run in the next slower precision: what passed gave wrong golden answers."""
-    fastest, *slower = (*trusted(verdict(model).precision), None)
+    fastest, *slower = (*trusted(engine_verdict(model).precision), None)
     vouch(model, slower[0] if slower else None, f"{fastest}: its golden answers come out otherwise")
 
 
@@ -69,7 +74,7 @@ def trusted(precision: Precision | None) -> tuple[Precision, ...]:
 
 def about(engine: str, model: bytes) -> str:
     """Return what runs ``model``, and why nothing faster does."""
-    reason = verdict(model).reason
+    reason = engine_verdict(model).reason
     return f"engine: {engine} ({reason})" if reason else f"engine: {engine}"
 
 
@@ -77,7 +82,7 @@ def _key(version: str, model: bytes) -> str:
     return f"{TEST} | {version} | {_cpu()} | {hashlib.sha256(model).hexdigest()}"
 
 
-def _remember(key: str, verdict: Verdict) -> None:
+def _remember(key: str, verdict: EngineVerdict) -> None:
     """Keep a verdict; a folder that cannot be written only means another test next time."""
     with suppress(OSError):
         path = _path()
@@ -93,11 +98,13 @@ def _path() -> Path:
     return home() / "selftest.json"
 
 
-def _read() -> dict[str, Verdict]:
+def _read() -> dict[str, EngineVerdict]:
     """Return the verdicts kept, none where the file is missing, damaged or of an older test."""
     with suppress(OSError, ValueError, TypeError, AttributeError):
         kept = json.loads(_path().read_text()).items()
-        read = {key: Verdict(**values) for key, values in kept if key.startswith(f"{TEST} | ")}
+        read = {
+            key: EngineVerdict(**values) for key, values in kept if key.startswith(f"{TEST} | ")
+        }
         if {verdict.precision for verdict in read.values()} <= {*PRECISIONS, None}:
             return read
     return {}
@@ -112,7 +119,7 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def _try(model: bytes) -> Verdict:
+def _try(model: bytes) -> EngineVerdict:
     """Return the fastest precision that passes."""
     reasons: dict[str, str] = {}
     while left := [precision for precision in PRECISIONS if precision not in reasons]:
@@ -120,19 +127,19 @@ def _try(model: bytes) -> Verdict:
         why = ", ".join(f"{precision}: {reason}" for precision, reason in reasons.items() if reason)
         for precision in left:
             if reasons.get(precision) == "":
-                return Verdict(precision, why)
-    return Verdict(None, f"its self-test failed ({why})")
+                return EngineVerdict(precision, why)
+    return EngineVerdict(None, f"its self-test failed ({why})")
 
 
 def _ask(model: bytes, precisions: Sequence[Precision]) -> dict[str, str]:
     """Return what is wrong with each precision the child came to, with the first at least."""
-    command = [*COMMAND, *precisions]
+    command = [*SELFTEST_COMMAND, *precisions]
     try:
         run = subprocess.run(
-            command, input=model, capture_output=True, timeout=PATIENCE, check=False
+            command, input=model, capture_output=True, timeout=_PATIENCE, check=False
         )
     except subprocess.TimeoutExpired:
-        return dict.fromkeys(precisions, f"it took more than {PATIENCE:.0f} seconds")
+        return dict.fromkeys(precisions, f"it took more than {_PATIENCE:.0f} seconds")
     reasons: dict[str, str] = dict(map(json.loads, run.stdout.decode().splitlines()))
     reached = [precision for precision in precisions if precision not in reasons]
     if run.returncode and reached:

@@ -36,7 +36,7 @@ def sessions(
     if engine == "openvino" or (engine == "auto" and photos >= BULK):
         from fursure.engine import openvino, selftest  # they load what many never use
 
-        verdict = selftest.verdict(model)
+        verdict = selftest.engine_verdict(model)
         for precision in selftest.trusted(verdict.precision):
             yield openvino.OpenVino(model, threads=threads, precision=precision)
         if engine == "openvino" and verdict.precision is None:

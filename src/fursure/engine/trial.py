@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.engine.agreement import compare, pictures
+from fursure.engine.agreement import compare_features, pictures
 from fursure.engine.openvino import OpenVino, Precision, has_bf16
 from fursure.engine.runtime import BATCH, OnnxRuntime, Pixels, Session
 from fursure.run import available_threads
@@ -29,7 +29,7 @@ def problems(model: bytes, precisions: Sequence[Precision]) -> Iterator[tuple[Pr
             yield precision, "this processor does not have it"
             continue
         session = OpenVino(model, threads=threads, precision=precision)
-        agreement = compare(expected_ND, _features(session, pixels_NHWC, threads), kind_N)
+        agreement = compare_features(expected_ND, _features(session, pixels_NHWC, threads), kind_N)
         problem = agreement.problem(precision) or ""
         yield precision, problem
         if not problem:

@@ -12,6 +12,7 @@ from fursure.bundle.named import find_model
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.errors import BadData, MissingExtra, counted
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
+from fursure.features.remarks import SHOWN
 from fursure.files import replacing
 from fursure.metrics.classification import format_table
 from fursure.metrics.paired import Comparison
@@ -19,11 +20,10 @@ from fursure.report.page import check_free
 from fursure.run import Run
 
 PASS = ("val_loss", "val_accuracy")  # what is drawn of a pass of training
-SHOWN = 5  # photos that could not be used, by name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class Assessment:
     """What is known of a model now."""
 
     model: str
@@ -69,7 +69,7 @@ class Judged:
             yield self.no_page
 
 
-def judge(
+def assess(
     model: str,
     data: Data,
     run: Run = Run(),
@@ -79,7 +79,7 @@ def judge(
     max_error: float | None = None,
     report: Path | None = None,
     overwrite: bool = False,
-) -> Judged:
+) -> Assessment:
     """Measure a model, and another one where it is to be compared, and write a page.
 
     The page goes to ``report``; without one there is none.
@@ -102,7 +102,7 @@ def judge(
         from fursure.evaluation.report_page import against
 
         other = against(model, evaluated, compare, measured(rival))
-    judged = Judged(
+    judged = Assessment(
         model=model,
         data=dataset_of(data).name,
         evaluated=evaluated,
@@ -119,8 +119,8 @@ def judge(
     return judged
 
 
-def _write(path: Path, bundle: Bundle, judged: Judged, other: Any, *, overwrite: bool) -> None:
-    from fursure.evaluation.report_page import About, named, training_photos, write_report
+def _write(path: Path, bundle: Bundle, judged: Assessment, other: Any, *, overwrite: bool) -> None:
+    from fursure.evaluation.report_page import About, data_name, training_photos, write_report
 
     model, evaluated = Path(judged.model), judged.evaluated
     unseen = "photos" if evaluated.seen == 0 else "photos it had not seen"
@@ -130,10 +130,11 @@ def _write(path: Path, bundle: Bundle, judged: Judged, other: Any, *, overwrite:
         evaluated,
         judged.data,
         About(
-            data=f"measured on {named(judged.data)}",
+            data=f"measured on {data_name(judged.data)}",
             basis=unseen,
             facts={
-                "Measured on": f"{named(judged.data)}, {counted(evaluated.evaluation.n, 'photo')}; "
+                "Measured on": f"{data_name(judged.data)}, "
+                f"{counted(evaluated.evaluation.n, 'photo')}; "
                 f"left out {evaluated.seen} of the model's own",
                 "Engine": evaluated.engine,
             },

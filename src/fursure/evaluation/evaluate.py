@@ -20,7 +20,7 @@ from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.runtime import Outputs
 from fursure.errors import BadData, BadImage, some
 from fursure.features.remarks import about_engine
-from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.photos.decode import LIMITS
 from fursure.run import Run
@@ -29,7 +29,7 @@ MAPPED = 600  # photos, at most twice as many, whose features are kept for a map
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class AnswerRows:
     """What the model said of each photo, a row each; the photos themselves are not kept."""
 
     paths: tuple[str, ...]
@@ -39,9 +39,9 @@ class Rows:
     familiarity_N: NDArray[np.float64]
     features: Mapping[int, NDArray[np.float16]]  # of some rows, evenly chosen
 
-    def at(self, chosen: Sequence[int]) -> "Rows":
+    def at(self, chosen: Sequence[int]) -> "AnswerRows":
         """Return the rows chosen, in that order, without features."""
-        return Rows(
+        return AnswerRows(
             paths=tuple(self.paths[row] for row in chosen),
             labels_N=self.labels_N[chosen],
             probs_NK=self.probs_NK[chosen],
@@ -60,7 +60,7 @@ class Evaluated:
     answered_wrong: Estimate | None  # share of wrong labels among those; None: none was given
     strangers: Estimate  # share of photos called strangers
     failed: tuple[tuple[str, str], ...]  # photos that could not be used, and why
-    rows: Rows
+    rows: AnswerRows
     engine: str = ""  # what ran the model
     seen: int = 0  # photos left out: the model or its encoder was made from them
     skipped: Mapping[str, int] = field(default_factory=dict)  # junk by kind
@@ -203,7 +203,7 @@ def _measured(
     ]
     wrong = sum(prediction.answer != label for prediction, label in labelled)
     return Evaluated(
-        evaluation=evaluate(probs_NK, labels_N, labels),
+        evaluation=score_probs(probs_NK, labels_N, labels),
         answered=proportion(len(labelled), len(rows)),
         answered_wrong=proportion(wrong, len(labelled)) if labelled else None,
         strangers=proportion(answers["stranger"], len(rows)),
@@ -215,7 +215,7 @@ def _measured(
             if prediction.error is not None
         ),
         skipped=dict(listing.skipped),
-        rows=Rows(
+        rows=AnswerRows(
             paths=tuple(prediction.path for prediction, _ in rows),
             labels_N=labels_N,
             probs_NK=probs_NK,

@@ -18,18 +18,18 @@ from fursure.dataset.sources import open_source
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.errors import FursureError, counted
-from fursure.evaluation.evaluate import Rows
+from fursure.evaluation.evaluate import AnswerRows
 from fursure.photos.decode import LIMITS, decode
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
 from fursure.sureness.familiarity import unit
 
-SHOWN = 12  # photos of a gallery
-NEAREST = 3  # photos of training beside each
+_SHOWN = 12  # photos of a gallery
+_NEAREST = 3  # photos of training beside each
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Trained:
+class TrainedPhotos:
     """The photos a model learned from, where they can still be read."""
 
     source: Source
@@ -42,12 +42,12 @@ class Trained:
             unit(np.asarray(rows, np.float32)) for rows in (features_ND, self.features_MD)
         )
         cosine_NM = asked_ND @ known_MD.T
-        order_NM = np.argsort(-cosine_NM, axis=1)[:, :NEAREST]
+        order_NM = np.argsort(-cosine_NM, axis=1)[:, :_NEAREST]
         return [[self.photos[int(photo)] for photo in row] for row in order_NM]
 
 
 def galleries(
-    rows: Rows, source: Source, bundle: Bundle, trained: Trained | None
+    rows: AnswerRows, source: Source, bundle: Bundle, trained: TrainedPhotos | None
 ) -> tuple[Gallery, ...]:
     """Return the mistakes, the doubts and the strangers among the photos, as pictures.
 
@@ -61,9 +61,9 @@ def galleries(
     doubts = np.argsort(confidence_N, kind="stable")
     strange = [row for row, answer in enumerate(rows.answers) if answer == "stranger"]
     chosen = {
-        "The worst mistakes": wrong[np.argsort(own_N[wrong], kind="stable")][:SHOWN].tolist(),
-        "The least sure": [int(row) for row in doubts if top_N[row] == rows.labels_N[row]][:SHOWN],
-        "The least familiar": sorted(strange, key=lambda row: rows.familiarity_N[row])[:SHOWN],
+        "The worst mistakes": wrong[np.argsort(own_N[wrong], kind="stable")][:_SHOWN].tolist(),
+        "The least sure": [int(row) for row in doubts if top_N[row] == rows.labels_N[row]][:_SHOWN],
+        "The least familiar": sorted(strange, key=lambda row: rows.familiarity_N[row])[:_SHOWN],
     }
     every = list(dict.fromkeys(row for some in chosen.values() for row in some))
     pictures = dict(zip(every, _pictures(rows.at(every), source, bundle, trained), strict=True))
@@ -86,14 +86,18 @@ def galleries(
 
 
 def disagreements(
-    rows: Rows, others_NK: NDArray[np.floating], source: Source, bundle: Bundle, names: list[str]
+    rows: AnswerRows,
+    others_NK: NDArray[np.floating],
+    source: Source,
+    bundle: Bundle,
+    names: list[str],
 ) -> Gallery | None:
     """Return the photos on which two models differ most, as pictures."""
     differ = np.flatnonzero(rows.probs_NK.argmax(axis=1) != others_NK.argmax(axis=1))
     if not len(differ):
         return None
     gap_N = np.abs(rows.probs_NK - others_NK).max(axis=1)
-    some = differ[np.argsort(-gap_N[differ], kind="stable")][: 2 * SHOWN].tolist()
+    some = differ[np.argsort(-gap_N[differ], kind="stable")][: 2 * _SHOWN].tolist()
     labels = bundle.meta.labels
     others = [labels[int(others_NK[row].argmax())] for row in some]
     pictures = _pictures(rows.at(some), source, bundle, None)
@@ -110,7 +114,7 @@ def disagreements(
 
 
 def _pictures(
-    rows: Rows, source: Source, bundle: Bundle, trained: Trained | None
+    rows: AnswerRows, source: Source, bundle: Bundle, trained: TrainedPhotos | None
 ) -> list[Picture | None]:
     """Return a picture of each row, with where the network looked and what it resembles."""
     network = Network(open_session(bundle.model), bundle.meta.preprocess)
@@ -141,7 +145,7 @@ def _pictures(
 
 
 def _neighbours(
-    photos: Sequence[Photo], trained: Trained | None, network: Network
+    photos: Sequence[Photo], trained: TrainedPhotos | None, network: Network
 ) -> list[tuple[str, str]]:
     """Return the label and the picture of photos of training."""
     squares = [
@@ -161,7 +165,7 @@ def pixels_of(source: Source, path: str, network: Network) -> NDArray[np.uint8] 
     return None
 
 
-def trained_on(bundle: Bundle, manifest_path: Path) -> "Trained | str":
+def trained_on(bundle: Bundle, manifest_path: Path) -> "TrainedPhotos | str":
     """Return the photos ``bundle`` was trained on, or in words why they cannot be shown.
 
     They are known from the manifest beside the model, and their features from the cache. The
@@ -185,7 +189,7 @@ def trained_on(bundle: Bundle, manifest_path: Path) -> "Trained | str":
     except (FursureError, OSError, ValueError):
         return "the training photos can no longer be read"
     features_MD = np.stack([known[photo.sha256] for photo in photos])
-    return Trained(source=source, photos=photos, features_MD=features_MD)
+    return TrainedPhotos(source=source, photos=photos, features_MD=features_MD)
 
 
 def _caches(bundle: Bundle) -> Sequence[str]:

@@ -21,9 +21,9 @@ from fursure.dataset.sources import open_source
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.errors import BadData, counted, some
-from fursure.evaluation.evaluate import Evaluated, Rows
+from fursure.evaluation.evaluate import AnswerRows, Evaluated
 from fursure.evaluation.gallery import (
-    Trained,
+    TrainedPhotos,
     disagreements,
     flat_map,
     galleries,
@@ -31,14 +31,13 @@ from fursure.evaluation.gallery import (
     trained_on,
 )
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
-from fursure.metrics.paired import Comparison, compare
-from fursure.report.page import Curves, Page, Spot, write_page
+from fursure.metrics.paired import Comparison, compare_paired
+from fursure.report.page import Curves, ReportPage, Spot, write_report_page
 from fursure.report.pictures import SMALL, inlined
-from fursure.report.verdict import headline, reasons
 from fursure.run import available_threads
 from fursure.sureness.calibration import softmax
 
-DRAWN = 6  # classes with a ROC curve of their own
+_DRAWN = 6  # classes with a ROC curve of their own
 PEEKS = 80  # dots of the map that show their photo
 
 
@@ -50,7 +49,9 @@ class Other:
     probs_NK: NDArray[np.float64]  # in the rows and classes of the first
 
 
-def against(name: str, mine: Evaluated, other_name: str, other: Evaluated) -> tuple[Rows, Other]:
+def against(
+    name: str, mine: Evaluated, other_name: str, other: Evaluated
+) -> tuple[AnswerRows, Other]:
     """Return the photos that both models may be measured on, and how they compare there.
 
     Raises:
@@ -69,7 +70,7 @@ def against(name: str, mine: Evaluated, other_name: str, other: Evaluated) -> tu
     rows = mine.rows.at(both)
     order = [theirs.index(label) for label in labels]
     probs_NK = other.rows.probs_NK[[places[path] for path in rows.paths]][:, order]
-    comparison = compare(rows.probs_NK, probs_NK, rows.labels_N, names=(name, other_name))
+    comparison = compare_paired(rows.probs_NK, probs_NK, rows.labels_N, names=(name, other_name))
     return rows, Other(comparison=comparison, probs_NK=probs_NK)
 
 
@@ -90,8 +91,8 @@ def write_report(
     data: str | PathLike[str],
     about: About,
     *,
-    trained: Trained | str,
-    other: tuple[Rows, Other] | None = None,
+    trained: TrainedPhotos | str,
+    other: tuple[AnswerRows, Other] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write the page; photos are read again only where they are shown.
@@ -111,20 +112,10 @@ def write_report(
             names = list(other[1].comparison.names)
             gallery = disagreements(other[0], other[1].probs_NK, source, bundle, names)
             shown = (*((gallery,) if gallery else ()), *shown)
-        page = Page(
+        page = ReportPage(
             title=meta.name,
             data=about.data,
-            headline=headline(evaluated.evaluation, about.basis),
-            reasons=tuple(
-                reasons(
-                    evaluated.evaluation,
-                    meta,
-                    basis=about.basis,
-                    answered=evaluated.answered,
-                    answered_wrong=evaluated.answered_wrong,
-                    strangers=evaluated.strangers,
-                )
-            ),
+            basis=about.basis,
             meta=meta,
             evaluation=evaluated.evaluation,
             answered=evaluated.answered,
@@ -138,16 +129,16 @@ def write_report(
             failed=evaluated.failed,
             comparison=other[1].comparison if other else None,
         )
-    write_page(page, path, overwrite=overwrite)
+    write_report_page(page, path, overwrite=overwrite)
 
 
-def training_photos(bundle: Bundle, model: Path) -> Trained | str:
+def training_photos(bundle: Bundle, model: Path) -> TrainedPhotos | str:
     """Return the photos of training with their features, or in words why there are none."""
     return trained_on(bundle, model.with_name(f"{model.stem}.manifest.jsonl"))
 
 
 def _curves(
-    rows: Rows, temperature: float, training: Mapping[str, Any], labels: Sequence[str]
+    rows: AnswerRows, temperature: float, training: Mapping[str, Any], labels: Sequence[str]
 ) -> Curves:
     probs_NK, labels_N = rows.probs_NK, rows.labels_N
     correct_N = probs_NK.argmax(axis=1) == labels_N
@@ -156,7 +147,7 @@ def _curves(
     present = [k for k in np.unique(labels_N).tolist() if 0 < (labels_N == k).sum() < len(labels_N)]
     if len(labels) == 2:
         present = [k for k in present if k == 1]
-    few = present[:DRAWN]
+    few = present[:_DRAWN]
     return Curves(
         roc=tuple(roc(probs_NK, labels_N, k, labels[k]) for k in few),
         precision_recall=tuple(precision_recall(probs_NK, labels_N, k, labels[k]) for k in few),
@@ -182,7 +173,7 @@ def _passes(training: Mapping[str, Any]) -> list[tuple[str, tuple[float, ...], t
     ]
 
 
-def _spots(rows: Rows, source: Source, bundle: Bundle) -> list[Spot]:
+def _spots(rows: AnswerRows, source: Source, bundle: Bundle) -> list[Spot]:
     """Return the dots of the map, those that show their photo last, so that they lie on top."""
     places = flat_map(rows.features)
     top_N = rows.probs_NK.argmax(axis=1)
@@ -233,6 +224,6 @@ def _facts(bundle: Bundle, more: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def named(data: str | PathLike[str]) -> str:
+def data_name(data: str | PathLike[str]) -> str:
     """Return how a data set is called on a page: its last part, for the rest is nobody's matter."""
     return Path(fspath(data)).resolve().name

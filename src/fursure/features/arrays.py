@@ -28,7 +28,7 @@ from fursure.run import Run
 from fursure.splitting.linking import content
 from fursure.splitting.scan import CHUNK
 
-Rows = NDArray[np.float32]  # (B, ...)
+_Rows = NDArray[np.float32]  # (B, ...)
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Encoder:
         depth, height, width = _sample(self.network)["map"].shape[1:]
         return height, width, depth
 
-    def rows(self, photos: Sequence[Photo], *, title: str) -> Iterator[Rows]:
+    def rows(self, photos: Sequence[Photo], *, title: str) -> Iterator[_Rows]:
         """Yield the rows of ``photos`` in order, chunk by chunk: a stage of work called ``title``.
 
         Features come from the caches that training fills, and go there. Maps are made each time.
@@ -102,7 +102,7 @@ class _Mapping:
     source: Source
     network: Network
 
-    def __call__(self, photos: list[Photo]) -> Rows:
+    def __call__(self, photos: list[Photo]) -> _Rows:
         map_BDhw = self.network(map(self._decoded, photos))["map"]
         return map_BDhw.transpose(0, 2, 3, 1)
 
@@ -111,7 +111,7 @@ class _Mapping:
         return decode(content(self.source, photo), name=photo.path, min_side=min_side).image
 
 
-def write_rows(path: Path, count: int, shape: tuple[int, ...], rows: Iterator[Rows]) -> None:
+def write_rows(path: Path, count: int, shape: tuple[int, ...], rows: Iterator[_Rows]) -> None:
     """Write ``count`` rows of ``shape`` as one array of float32, wholly or not at all.
 
     It never lies in memory. Nor is it mapped there: on a full disk that ends the process without

@@ -1,14 +1,14 @@
 """What was computed once for a photo, kept on disk under the digest of its bytes.
 
-A cache is any mapping; this one is a SQLite file, safe against kill -9 and against two
-processes at once (write-ahead log), so an interrupted run loses nothing it had finished.
+A cache is one SQLite file, safe against kill -9 and against two processes at once (write-ahead
+log), so an interrupted run loses nothing it had finished.
 """
 
 import sqlite3
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,17 +21,17 @@ from fursure.parallel import chunked
 from fursure.photos.statistics import Facts
 from fursure.splitting.scan import Fingerprint, Vector
 
-Value = TypeVar("Value")
-AT_ONCE = 500  # values a query; SQLite allows 999 marks in old versions
+CachedValue = TypeVar("CachedValue")
+_AT_ONCE = 500  # values a query; SQLite allows 999 marks in old versions
 WAIT = 60.0  # seconds to wait for another process's write
 
 
 @dataclass(frozen=True, slots=True)
-class Codec(Generic[Value]):
+class Codec(Generic[CachedValue]):
     """How one kind of value becomes bytes and comes back."""
 
-    pack: Callable[[Value], bytes]
-    unpack: Callable[[bytes], Value]
+    pack: Callable[[CachedValue], bytes]
+    unpack: Callable[[bytes], CachedValue]
     even: bool = True  # all values of a cache are equally long
 
 
@@ -77,14 +77,14 @@ def _unpack_facts(blob: bytes) -> Facts:
 FACTS: Codec[Facts] = Codec(_pack_facts, _unpack_facts, even=False)
 
 
-class DiskCache(MutableMapping[str, Value]):
+class DiskCache(Generic[CachedValue]):
     """Values by hex digest in one SQLite file; `update` is one transaction.
 
     SQLite does not notice a value that a disk cut short; `many` leaves it out, so that it is
     computed anew.
     """
 
-    def __init__(self, path: Path, codec: Codec[Value]) -> None:
+    def __init__(self, path: Path, codec: Codec[CachedValue]) -> None:
         self.path, self._codec = path, codec
         self._lock = threading.Lock()  # one connection, shared by the worker threads
         try:
@@ -130,10 +130,10 @@ class DiskCache(MutableMapping[str, Value]):
         except sqlite3.Error as error:
             raise CacheUnusable(self.path, str(error)) from error
 
-    def many(self, digests: Iterable[str]) -> dict[str, Value]:
+    def many(self, digests: Iterable[str]) -> dict[str, CachedValue]:
         """Return the values held, of those asked for: one query for many."""
-        values: dict[str, Value] = {}
-        for some in chunked(digests, AT_ONCE):
+        values: dict[str, CachedValue] = {}
+        for some in chunked(digests, _AT_ONCE):
             marks = ",".join("?" * len(some))
             rows = self._run(
                 f"SELECT digest, value FROM entry WHERE digest IN ({marks})",  # noqa: S608 - marks
@@ -145,17 +145,10 @@ class DiskCache(MutableMapping[str, Value]):
                         values[digest.hex()] = self._codec.unpack(value)
         return values
 
-    def __getitem__(self, digest: str) -> Value:
-        return self.many([digest])[digest]
-
-    def __setitem__(self, digest: str, value: Value) -> None:
-        self.update({digest: value})
-
-    def update(self, other: Any = (), /, **values: Value) -> None:
+    def update(self, values: Mapping[str, CachedValue], /) -> None:
         """Store many values in one transaction: all of them or none."""
         entries = [
-            (bytes.fromhex(digest), self._codec.pack(value))
-            for digest, value in dict(other, **values).items()
+            (bytes.fromhex(digest), self._codec.pack(value)) for digest, value in values.items()
         ]
         try:
             with self._lock:
@@ -168,15 +161,6 @@ class DiskCache(MutableMapping[str, Value]):
                 self._db.execute("COMMIT")
         except sqlite3.Error as error:
             raise CacheUnusable(self.path, str(error)) from error
-
-    def __delitem__(self, digest: str) -> None:
-        self._run("DELETE FROM entry WHERE digest = ?", (bytes.fromhex(digest),))
-
-    def __iter__(self) -> Iterator[str]:
-        return (row[0].hex() for row in self._run("SELECT digest FROM entry"))
-
-    def __len__(self) -> int:
-        return int(self._run("SELECT count(*) FROM entry")[0][0])
 
     def close(self) -> None:
         """Fold the write-ahead log into the file and release it."""

@@ -5,13 +5,13 @@ from collections.abc import Iterator, Sequence
 
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Photo
-from fursure.errors import BadImage
+from fursure.errors import BadImage, some
+from fursure.features.remarks import SHOWN
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.flat import is_flat
 
-LOOKED_AT = 8  # photos of a class that all have to be flat; the first that is not ends the look
-CLASSES = 200  # at most; a photo of each is decoded once more
-SHOWN = 5  # classes by name
+_LOOKED_AT = 8  # photos of a class that all have to be flat; the first that is not ends the look
+_CLASSES = 200  # at most; a photo of each is decoded once more
 
 
 def about_masks(source: Source, photos: Sequence[Photo]) -> Iterator[str]:
@@ -19,15 +19,15 @@ def about_masks(source: Source, photos: Sequence[Photo]) -> Iterator[str]:
 
     Where all do, the drawings are what is to be told apart.
     """
-    some: defaultdict[str, list[str]] = defaultdict(list)
+    few: defaultdict[str, list[str]] = defaultdict(list)
     for photo in photos:
-        if len(some[photo.label or ""]) < LOOKED_AT:
-            some[photo.label or ""].append(photo.path)
-    looked_at = sorted(some)[:CLASSES]
-    flat = [label for label in looked_at if all(_is_flat(source, path) for path in some[label])]
+        if len(few[photo.label or ""]) < _LOOKED_AT:
+            few[photo.label or ""].append(photo.path)
+    looked_at = sorted(few)[:_CLASSES]
+    flat = [label for label in looked_at if all(_is_flat(source, path) for path in few[label])]
     if not flat or len(flat) == len(looked_at):
         return
-    names = ", ".join(map(repr, flat[:SHOWN])) + (" …" if len(flat) > SHOWN else "")
+    names = some(map(repr, flat), most=SHOWN)
     yield (
         f"a few colours cover each picture of {names}, as in masks or label maps; "
         "photos they are not: is that a class?"

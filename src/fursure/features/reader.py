@@ -21,7 +21,7 @@ from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
-from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, DiskCache, Value
+from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, CachedValue, DiskCache
 from fursure.files import home
 from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
@@ -83,7 +83,7 @@ class Reader:
         with ExitStack() as stack:
             advance = stack.enter_context(self.run.progress(title, len(photos)))
 
-            def opened(cache: DiskCache[Value]) -> DiskCache[Value]:
+            def opened(cache: DiskCache[CachedValue]) -> DiskCache[CachedValue]:
                 return stack.enter_context(closing(cache))
 
             for chunk in scan(

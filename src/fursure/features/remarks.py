@@ -52,7 +52,7 @@ def about_backbone(name: str) -> Iterator[str]:
         yield f"measured to be stronger, and at hand: --backbone {' or '.join(better)}"
 
 
-def about_copies(photos: Sequence[Photo]) -> Iterator[str]:
+def warn_of_copies(photos: Sequence[Photo]) -> Iterator[str]:
     """Yield how many photos that are used resemble others, and where that is a leak."""
     copies = len(photos) - len({photo.group for photo in photos})
     if copies:

@@ -113,7 +113,7 @@ class Augment:
             x_N = _signed(drawn_NP[:, 2]) * (1 - width_N)  # anywhere inside the square
             y_N = _signed(drawn_NP[:, 3]) * (1 - height_N)
             return width_N, height_N, x_N, y_N
-        crop = shown(self.preprocess)
+        crop = _shown(self.preprocess)
         width_N = crop * (1 + preset.zoom * _signed(drawn_NP[:, 0]))
         x_N, y_N = (2 * preset.shift * _signed(drawn_NP[:, column]) for column in (2, 3))
         return width_N, width_N, x_N, y_N
@@ -121,10 +121,10 @@ class Augment:
 
 def square_side(preprocess: Preprocess) -> int:
     """Return the side, in pixels, of the squares that inputs are cut from."""
-    return round(preprocess.size / shown(preprocess))
+    return round(preprocess.size / _shown(preprocess))
 
 
-def shown(preprocess: Preprocess) -> float:
+def _shown(preprocess: Preprocess) -> float:
     """Return the share of a square's side that the network sees without augmentation."""
     return preprocess.crop if preprocess.mode == "crop" else 1.0
 

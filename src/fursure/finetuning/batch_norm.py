@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.grad import conv2d_weight
 
-TOLERANCE = 1e-3  # largest |difference| to the network as it was, as a share of the largest value
+_TOLERANCE = 1e-3  # largest |difference| to the network as it was, as a share of the largest value
 
 
 def folded(net: nn.Module, size: int) -> nn.Module:
@@ -33,7 +33,7 @@ def folded(net: nn.Module, size: int) -> nn.Module:
         _fold(candidate)
         features = candidate.forward_features(x_NCHW)  # type: ignore[operator]
     gap = (features - wanted).abs().max() / wanted.abs().max().clamp_min(1e-12)
-    return candidate if bool(gap <= TOLERANCE) else net
+    return candidate if bool(gap <= _TOLERANCE) else net
 
 
 def _fold(module: nn.Module) -> None:

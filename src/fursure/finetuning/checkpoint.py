@@ -16,8 +16,8 @@ from torch import Tensor
 from fursure.errors import ForeignCheckpoint
 from fursure.files import replacing
 
-FORMAT = 1
-KEPT = 2
+CHECKPOINT_FORMAT = 1
+_KEPT = 2
 
 
 def save_checkpoint(
@@ -30,13 +30,13 @@ def save_checkpoint(
     folder.mkdir(parents=True, exist_ok=True)
     last = max(_numbers(folder), default=0)
     data = save(tensors)
-    text = {"format": FORMAT, "of": of, "note": note}
+    text = {"format": CHECKPOINT_FORMAT, "of": of, "note": note}
     text["sha256"] = _digest(data, text)
     with replacing(folder / f"{last + 1}.safetensors", needs=len(data)) as file:
         file.write(data)
     with replacing(folder / f"{last + 1}.json") as file:  # last: it vouches for the other
         file.write(json.dumps(text).encode())
-    for number in sorted(_numbers(folder))[:-KEPT]:
+    for number in sorted(_numbers(folder))[:-_KEPT]:
         for kind in ("json", "safetensors"):
             (folder / f"{number}.{kind}").unlink(missing_ok=True)
 
@@ -55,7 +55,7 @@ def load_checkpoint(
             text = json.loads(path.read_text())
             data = path.with_suffix(".safetensors").read_bytes()
             rest = {name: value for name, value in text.items() if name != "sha256"}
-            if text["sha256"] != _digest(data, rest) or text["format"] != FORMAT:
+            if text["sha256"] != _digest(data, rest) or text["format"] != CHECKPOINT_FORMAT:
                 continue
             tensors = load(data)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError):

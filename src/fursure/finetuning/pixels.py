@@ -22,7 +22,7 @@ from fursure.parallel import chunked, in_order
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.preprocess import Preprocess
 
-CHUNK = 32  # photos that a worker prepares at once
+_CHUNK = 32  # photos that a worker prepares at once
 ROOM = 0.9  # share of the free disk that the file may take
 
 
@@ -75,7 +75,7 @@ def _fill(
             decoded = decode(data, name=photos[row].path, min_side=preprocess.min_side)
             into_NHWC[row] = preprocess(decoded.image)
 
-    for _ in in_order(prepare, chunked(range(len(photos)), CHUNK), threads=threads):
+    for _ in in_order(prepare, chunked(range(len(photos)), _CHUNK), threads=threads):
         pass
 
 

@@ -16,13 +16,13 @@ from fursure.finetuning.batch_norm import folded
 from fursure.finetuning.classifier import Classifier, random_head
 from fursure.finetuning.schedule import rising
 from fursure.finetuning.state import State
-from fursure.finetuning.trainer import Photos, Step, Trainer
+from fursure.finetuning.trainer import Step, Trainer, TrainingPhotos
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import FineTune, Stage
 
 HIGHEST, LOWEST = 0.1, 1e-6  # rates
-STEPS = 60
-SMOOTHING = 0.9  # decay a step of the averaged loss: single batches jump
+_STEPS = 60
+_SMOOTHING = 0.9  # decay a step of the averaged loss: single batches jump
 HOPELESS = 4.0  # times the lowest loss; beyond it nothing is learned any more
 
 
@@ -44,10 +44,10 @@ def rates(
     net = folded(net, preprocess.size) if settings.batch_norm == "frozen" else net
     model = Classifier(net, random_head((net.num_features, classes), seed), settings.dropout)
     model.to(memory_format=torch.channels_last)
-    passes = -(-STEPS // max(1, len(labels_N) // settings.batch))
+    passes = -(-_STEPS // max(1, len(labels_N) // settings.batch))
     stage = Stage(part=settings.stages[-1].part, epochs=passes, rate=HIGHEST)
     size = preprocess.size
-    photos = Photos(
+    photos = TrainingPhotos(
         squares_NHWC=squares_NHWC,
         labels_N=labels_N,
         inputs_VHWC=np.zeros((1, size, size, 3), np.uint8),  # nothing is chosen, so nothing
@@ -61,8 +61,8 @@ def rates(
         for event in trainer:
             if not isinstance(event, Step):
                 continue
-            mean = SMOOTHING * mean + (1 - SMOOTHING) * float(event.loss)
-            weight = SMOOTHING * weight + (1 - SMOOTHING)
+            mean = _SMOOTHING * mean + (1 - _SMOOTHING) * float(event.loss)
+            weight = _SMOOTHING * weight + (1 - _SMOOTHING)
             yield event.rate, mean / weight
             lowest = min(lowest, mean / weight)
             if mean / weight > HOPELESS * lowest:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 Schedule = Callable[[float], float]
 
-FLOOR = 0.01  # share of the rate at which a stage ends
+_FLOOR = 0.01  # share of the rate at which a stage ends
 
 
 def warm_cosine(warmup: float) -> Schedule:
@@ -18,7 +18,7 @@ def warm_cosine(warmup: float) -> Schedule:
         if done < warmup:
             return done / warmup
         cosine = (1 + math.cos(math.pi * min(1.0, (done - warmup) / (1 - warmup)))) / 2
-        return FLOOR + (1 - FLOOR) * cosine
+        return _FLOOR + (1 - _FLOOR) * cosine
 
     return share
 

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from fursure.finetuning.classifier import Classifier
 
-Weights = dict[str, Tensor]
+Tensors = dict[str, Tensor]
 
-LOWEST = "lowest/losses"  # among the tensors of a state
+_LOWEST = "lowest/losses"  # among the tensors of a state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +64,8 @@ class State:
     """A training under way: its weights, their average, the best ones, and the place."""
 
     model: Classifier
-    mean: Weights
-    best: Weights
+    mean: Tensors
+    best: Tensors
     lowest_V: Tensor | None = None  # nats of each photo of validation, in the pass that had least
     optimizer: torch.optim.Optimizer | None = None  # of the present stage
     place: Place = field(default_factory=Place)
@@ -89,7 +89,7 @@ class State:
         better = float(losses_V.mean()) < self.epochs[0].val_loss
         return better and float(worse_V.mean()) <= error
 
-    def tensors(self) -> Weights:
+    def tensors(self) -> Tensors:
         """Return every tensor of the state under a name of its own."""
         tensors = {
             f"{kind}/{name}": tensor
@@ -101,7 +101,7 @@ class State:
             for name, tensor in named.items()
         }
         if self.lowest_V is not None:
-            tensors[LOWEST] = self.lowest_V
+            tensors[_LOWEST] = self.lowest_V
         names = {id(parameter): name for name, parameter in self.model.named_parameters()}
         if self.optimizer is not None:
             for parameter, values in self.optimizer.state.items():
@@ -120,7 +120,7 @@ class State:
         """
         self.place = Place(**note["place"])
         self.epochs = [Epoch(**values) for values in note["epochs"]]
-        self.lowest_V = tensors.get(LOWEST)  # an older version did not save it
+        self.lowest_V = tensors.get(_LOWEST)  # an older version did not save it
         for kind, named in (
             ("model", weights(self.model)),
             ("mean", self.mean),
@@ -141,27 +141,27 @@ class State:
                 self.optimizer.state[weight][moment] = like.copy_(tensor)
 
 
-def weights(model: Classifier) -> Weights:
+def weights(model: Classifier) -> Tensors:
     """Return the tensors that training may change: parameters and statistics, not counters."""
     return {
         name: tensor for name, tensor in model.state_dict().items() if tensor.is_floating_point()
     }
 
 
-def copied(named: Weights) -> Weights:
+def copied(named: Tensors) -> Tensors:
     """Return a copy of each tensor."""
     return {name: tensor.detach().clone() for name, tensor in named.items()}
 
 
 @torch.no_grad()
-def put(into: Weights, values: Mapping[str, Tensor]) -> None:
+def put(into: Tensors, values: Mapping[str, Tensor]) -> None:
     """Overwrite the tensors ``into`` with ``values``, in place."""
     for name, tensor in into.items():
         tensor.copy_(values[name])
 
 
 @contextmanager
-def holding(model: Classifier, values: Weights) -> Iterator[None]:
+def holding_weights(model: Classifier, values: Tensors) -> Iterator[None]:
     """Let ``model`` have other weights for a while."""
     own = copied(weights(model))
     put(weights(model), values)

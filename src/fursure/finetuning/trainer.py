@@ -26,26 +26,26 @@ from fursure.finetuning.augment import Augment, normalised
 from fursure.finetuning.classifier import arithmetic, groups, unfreeze
 from fursure.finetuning.mixing import mixed
 from fursure.finetuning.schedule import Schedule, warm_cosine
-from fursure.finetuning.state import Epoch, Place, State, holding, put, weights
+from fursure.finetuning.state import Epoch, Place, State, holding_weights, put, weights
 from fursure.heads.heads import class_weights
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import FineTune
 from fursure.sureness.calibration import fit_temperature
 
 VALIDATED = 64  # photos at once where nothing is kept for the way back
-LOOKED_AT = 16  # steps between two looks at the loss of a GPU, which has to wait for each
+_LOOKED_AT = 16  # steps between two looks at the loss of a GPU, which has to wait for each
 
-Rows = NDArray[np.int64]
+_Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Photos:
+class TrainingPhotos:
     """What is learned from and what it is measured on."""
 
     squares_NHWC: NDArray[np.uint8]  # of training, somewhat larger than inputs; may lie on disk
-    labels_N: Rows
+    labels_N: _Rows
     inputs_VHWC: NDArray[np.uint8]  # of validation, as the finished classifier will see them
-    labels_V: Rows
+    labels_V: _Rows
     preprocess: Preprocess
 
 
@@ -63,7 +63,7 @@ class Trainer:
 
     def __init__(
         self,
-        photos: Photos,
+        photos: TrainingPhotos,
         settings: FineTune,
         state: State,
         *,
@@ -82,7 +82,7 @@ class Trainer:
         self.weight_K = torch.from_numpy(weight_K).to(self.device)
         self.resumed: dict[str, Tensor] = {}  # moments of the optimizer that is yet to be made
         self.unread: list[Tensor] = []  # losses since the last look at them
-        self.look_every = 1 if self.device.type == "cpu" else LOOKED_AT  # steps
+        self.look_every = 1 if self.device.type == "cpu" else _LOOKED_AT  # steps
         state.model.live = settings.batch_norm == "live"
 
     def __iter__(self) -> Iterator[Step | Epoch]:
@@ -165,7 +165,7 @@ class Trainer:
             yield Step(loss, rate, self._done())
         waiting.result()
 
-    def _order(self) -> Rows:
+    def _order(self) -> _Rows:
         """Return the draws of this pass in their order; balanced: so many of each class.
 
         A draw is a row; drawn again it is that many rows further, so that it is changed anew.
@@ -183,19 +183,19 @@ class Trainer:
         return generator.permutation(np.concatenate(drawn))[: len(labels_N)]
 
     def _read(
-        self, reader: ThreadPoolExecutor, order_N: Rows, step: int
-    ) -> Future[tuple[Rows, Tensor]]:
+        self, reader: ThreadPoolExecutor, order_N: _Rows, step: int
+    ) -> Future[tuple[_Rows, Tensor]]:
         batch = self.settings.batch
         draws_B = order_N[step * batch : (step + 1) * batch]
         draws_B = draws_B[np.argsort(self._rows(draws_B), kind="stable")]  # in the order on disk
 
-        def read() -> tuple[Rows, Tensor]:
+        def read() -> tuple[_Rows, Tensor]:
             squares = torch.from_numpy(self.photos.squares_NHWC[self._rows(draws_B)])
             return draws_B, squares.pin_memory() if self.device.type == "cuda" else squares
 
         return reader.submit(read)
 
-    def _rows(self, draws_B: Rows) -> Rows:
+    def _rows(self, draws_B: _Rows) -> _Rows:
         return draws_B % len(self.photos.labels_N)
 
     def _set_rates(self) -> float:
@@ -210,7 +210,7 @@ class Trainer:
             group["lr"] = group["peak"] * share
         return float(self.state.optimizer.param_groups[-1]["lr"])
 
-    def _step(self, draws_B: Rows, squares: Tensor) -> Tensor:
+    def _step(self, draws_B: _Rows, squares: Tensor) -> Tensor:
         """Change the weights by one batch; where memory is short, in more and smaller parts."""
         place, optimizer = self.state.place, self.state.optimizer
         assert optimizer is not None  # noqa: S101 - the stage has begun
@@ -242,7 +242,7 @@ class Trainer:
             raise TrainingDiverged(stage=stage, epoch=place.epoch + 1, step=step, rate=rate)
         place.total += sum(losses)
 
-    def _gradients(self, draws_B: Rows, squares: Tensor) -> Tensor:
+    def _gradients(self, draws_B: _Rows, squares: Tensor) -> Tensor:
         """Return the loss of a batch, its gradients left in the weights."""
         place, model = self.state.place, self.state.model
         number = place.stage * 1000 + place.epoch
@@ -270,7 +270,7 @@ class Trainer:
                 total += loss.detach()
         return total
 
-    def _targets(self, labels_B: Rows) -> Tensor:
+    def _targets(self, labels_B: _Rows) -> Tensor:
         classes, smoothing = len(self.weight_K), self.settings.label_smoothing
         labels = torch.from_numpy(labels_B).to(self.device, non_blocking=True)
         sharp_BK = functional.one_hot(labels, classes).float()
@@ -296,7 +296,7 @@ class Trainer:
         self._look()
         first = not state.epochs
         state.model.eval()
-        with holding(state.model, state.mean):
+        with holding_weights(state.model, state.mean):
             logits_VK = self._logits()
         state.model.train()
         labels_V = torch.from_numpy(self.photos.labels_V)

@@ -26,8 +26,8 @@ from fursure.finetuning.batch_norm import folded, hurry, unhurry
 from fursure.finetuning.checkpoint import load_checkpoint, save_checkpoint
 from fursure.finetuning.classifier import Classifier, random_head
 from fursure.finetuning.pixels import pixels
-from fursure.finetuning.state import Epoch, State, Weights, copied, put, weights
-from fursure.finetuning.trainer import Photos, Step, Trainer
+from fursure.finetuning.state import Epoch, State, Tensors, copied, put, weights
+from fursure.finetuning.trainer import Step, Trainer, TrainingPhotos
 from fursure.graphs.graph import half_precision
 from fursure.graphs.layers import Layers
 from fursure.networks.build import trainable
@@ -99,7 +99,7 @@ def tune(
         trainer = Trainer(photos, settings, state, seed=_seed(recipe, run))
         trainer.resumed = kept[0] if kept else {}
         notes = _train(trainer, folder, what, listen)
-    mix(model, frozen, settings.mix)
+    mix_weights(model, frozen, settings.mix)
     return Tuned(
         backbone=_exported(model, recipe, origin, preprocess),
         head=model.layers(),
@@ -114,7 +114,7 @@ def helped(epochs: Sequence[Epoch]) -> bool:
     return any(epoch.best and (epoch.number or epoch.stage > 1) for epoch in epochs)
 
 
-def mix(model: Classifier, frozen: Weights, share: float) -> None:
+def mix_weights(model: Classifier, frozen: Tensors, share: float) -> None:
     """Go only a ``share`` of the way from the frozen weights to those that ``model`` has."""
     with torch.no_grad():
         for name, tensor in weights(model).items():
@@ -154,7 +154,7 @@ def _photos(
     preprocess: Preprocess,
     threads: int,
     halved: bool,
-) -> tuple[Photos, tuple[Path, ...]]:
+) -> tuple[TrainingPhotos, tuple[Path, ...]]:
     """Return what is learned from and measured on, and the files the pixels lie in."""
     usable, labels = collected.usable, collected.manifest.labels
     train = [photo for photo in usable if photo.split == "train"]
@@ -174,7 +174,7 @@ def _photos(
         pixels(source, part, how, threads=threads)
         for part, how in ((train, larger), (chosen, preprocess))
     ]
-    photos = Photos(
+    photos = TrainingPhotos(
         squares_NHWC=np.load(files[0], mmap_mode="r"),
         labels_N=np.array([labels.index(photo.label or "") for photo in train]),
         inputs_VHWC=np.load(files[1], mmap_mode="r"),

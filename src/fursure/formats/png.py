@@ -29,7 +29,7 @@ MAX_TEXTS = 64  # that are unpacked in search of an orientation
 PIXELS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}  # the chunks that make them
 TEXTS = {b"tEXt", b"zTXt", b"iTXt"}
 RAW_PROFILE = re.compile(rb"Raw profile type (?:exif|APP1)\Z")
-GREY, RGB, GREY_ALPHA, RGBA = 0, 2, 4, 6  # the coding of colours
+_GREY, _RGB, GREY_ALPHA, RGBA = 0, 2, 4, 6  # the coding of colours
 DARK = 64  # the upper byte of the first value that takes more than 14 bits
 
 
@@ -56,8 +56,8 @@ def read_png_header(data: bytes) -> Header:
         body = view[start + 8 : end - 4]
         if kind in PIXELS:
             kept.append(view[start:end])
-        if kind == b"tRNS" and colour in {GREY, RGB}:
-            key = struct.unpack_from(">H" if colour == GREY else ">3H", body)
+        if kind == b"tRNS" and colour in {_GREY, _RGB}:
+            key = struct.unpack_from(">H" if colour == _GREY else ">3H", body)
         elif kind == b"eXIf":
             exif = bytes(body)
         elif kind == b"iCCP":
@@ -74,7 +74,7 @@ def read_png_header(data: bytes) -> Header:
     return Header(
         width=width,
         height=height,
-        bits=bits * {RGB: 3, GREY_ALPHA: 4, RGBA: 4}.get(colour, 1),
+        bits=bits * {_RGB: 3, GREY_ALPHA: 4, RGBA: 4}.get(colour, 1),
         frames=max(frames, 1),
         orientation=orientation_of(exif, xmp),
         profile=profile,
@@ -119,7 +119,9 @@ def _unpacked(packed: bytes, limit: int) -> bytes:
 def _open(pixels: _Pixels) -> Image.Image:
     image = PngImageFile(io.BytesIO(pixels.data))
     if pixels.bits < 16:
-        if pixels.key and pixels.colour == GREY and pixels.bits > 1:  # Pillow scales only the greys
+        if (
+            pixels.key and pixels.colour == _GREY and pixels.bits > 1
+        ):  # Pillow scales only the greys
             image.info["transparency"] = pixels.key[0] * 255 // (2**pixels.bits - 1)
         return image
     match pixels.colour:

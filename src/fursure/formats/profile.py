@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 MAX_PROFILE = 4 * 2**20  # bytes; those of printing presses have up to 3 million
 MODES = {b"RGB ": "RGB", b"GRAY": "L", b"CMYK": "CMYK"}  # the profile's colour space → the image's
 CLASSES = {b"scnr", b"mntr", b"prtr", b"spac"}  # of a camera, screen, press or colour space
-STEPS = range(0, 256, 15)  # levels of each channel that a profile is tried on
+_STEPS = range(0, 256, 15)  # levels of each channel that a profile is tried on
 ALIKE = 3  # levels; spellings of sRGB differ by up to 2
 
 
@@ -56,8 +56,8 @@ def _transform(profile: bytes, mode: str) -> "ImageCmsTransform | None":
 
 
 def _changes_nothing(transform: "ImageCmsTransform", mode: str) -> bool:
-    colours = bytes(value for colour in product(STEPS, repeat=3) for value in colour)
-    chart = Image.frombytes("RGB", (len(STEPS), len(STEPS) ** 2), colours).convert(mode)
+    colours = bytes(value for colour in product(_STEPS, repeat=3) for value in colour)
+    chart = Image.frombytes("RGB", (len(_STEPS), len(_STEPS) ** 2), colours).convert(mode)
     before, after = (
         np.asarray(picture, np.int16) for picture in (chart.convert("RGB"), transform.apply(chart))
     )

@@ -22,13 +22,13 @@ from fursure.formats.deep import BAND, Rows, eight_bits
 from fursure.formats.signatures import OtherKind
 from fursure.formats.tiff_tags import Tag, Tags
 
-TYPES = {(16, 1): "u2", (16, 4): "u2", (16, 2): "i2", (16, 3): "f2", (32, 1): "u4", (32, 2): "i4"}
-TYPES |= {(32, 3): "f4", (64, 3): "f8"}  # (bits, the tag's kind) → the type of a value
-MODES = {0: "L", 1: "L", 2: "RGB", 5: "CMYK"}  # the tag's colours → the mode
+_TYPES = {(16, 1): "u2", (16, 4): "u2", (16, 2): "i2", (16, 3): "f2", (32, 1): "u4", (32, 2): "i4"}
+_TYPES |= {(32, 3): "f4", (64, 3): "f8"}  # (bits, the tag's kind) → the type of a value
+_MODES = {0: "L", 1: "L", 2: "RGB", 5: "CMYK"}  # the tag's colours → the mode
 BYTEWISE = {1, 5, 8, 32773, 32946, 34925, 50000}  # compressions that do not look at pixels
 DIFFERENCES, FLOAT_DIFFERENCES = 2, 3  # predictors
 MAX_BLOCK = 80_000_000  # bytes of one strip or row of tiles
-KEPT = 64 * 2**20  # bytes of values that are kept between two walks
+_KEPT = 64 * 2**20  # bytes of values that are kept between two walks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,8 +63,8 @@ class Page:
 def deep_page(tags: Tags, order: str) -> Page | None:
     """Return the page that ``tags`` describe, None where it is not deep or not known here."""
     bits, kinds = set(tags.many(Tag.BITS, (1,))), set(tags.many(Tag.KIND, (1,)))
-    type_ = TYPES.get((max(bits), max(kinds)))
-    mode = MODES.get(tags.one(Tag.COLOURS, 0))
+    type_ = _TYPES.get((max(bits), max(kinds)))
+    mode = _MODES.get(tags.one(Tag.COLOURS, 0))
     if type_ is None or len(bits) > 1 or len(kinds) > 1 or mode is None:
         return None
     if (mode != "L" and type_ != "u2") or tags.one(Tag.COMPRESSION, 1) not in BYTEWISE:
@@ -122,7 +122,7 @@ def open_deep(data: bytes, page: Page) -> Image.Image:
         OtherKind: its strips are too large to be unpacked one by one.
     """
     whole = page.width * page.height * page.channels * page.type.itemsize
-    blocks = list(_rows(data, page)) if whole <= KEPT else None
+    blocks = list(_rows(data, page)) if whole <= _KEPT else None
     return eight_bits(
         (page.width, page.height),
         page.mode,

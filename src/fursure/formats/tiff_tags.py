@@ -38,7 +38,7 @@ class Tag(IntEnum):
 
 BESIDE = {Tag.ORIENTATION, Tag.REDUCED, Tag.SUBTABLES, Tag.DNG, Tag.XMP, Tag.PROFILE}
 # Further: fax options, inks, tables of JPEG compression, YCbCr.
-PIXELS = {*Tag} - BESIDE | {292, 293, 332, 347, *range(512, 522), 529, 530, 531, 532}
+_PIXELS = {*Tag} - BESIDE | {292, 293, 332, 347, *range(512, 522), 529, 530, 531, 532}
 SINGLE = {Tag.WIDTH, Tag.HEIGHT, Tag.COMPRESSION, Tag.COLOURS, Tag.FILL_ORDER, Tag.CHANNELS}
 SINGLE |= {Tag.ROWS, Tag.PLANES, Tag.PREDICTOR, Tag.TILE_WIDTH, Tag.TILE_HEIGHT}  # of one value
 UNITS = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
@@ -105,7 +105,7 @@ def read_tags(data: bytes, layout: Layout, table: int) -> Tags:
     elsewhere = 0
     for at in range(start, start + step * count, step):
         tag, type_, number, value = layout.entry.unpack_from(data, at)
-        if tag not in PIXELS and tag not in BESIDE:
+        if tag not in _PIXELS and tag not in BESIDE:
             continue
         length, where = UNITS[type_] * number, at + step - len(value)
         if length > len(value):

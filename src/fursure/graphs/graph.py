@@ -27,6 +27,7 @@ try:
 except ImportError as error:
     raise MissingExtra("training a model", "train") from error
 
+OPSET = 18  # of ONNX: the first whose Split needs no sizes
 IR_VERSION = 10  # read by every ONNX Runtime from 1.18 on
 AXES = {"features": ["N", "D"], "map": ["N", "D", "h", "w"]}  # of an encoder's outputs
 HALF_FROM = 64  # elements; smaller tensors (biases, scales) stay exact in half-precision storage
@@ -168,7 +169,7 @@ def at_size(encoder: bytes, size: int) -> bytes:
     return _finished(model, {})
 
 
-def parsed(data: bytes, path: Path) -> onnx.ModelProto:
+def parsed_graph(data: bytes, path: Path) -> onnx.ModelProto:
     """Return the network in the bytes of the file ``path``.
 
     Raises:

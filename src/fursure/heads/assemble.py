@@ -44,7 +44,7 @@ PROOF = 64  # photos that run through the whole graph before a bundle is accepte
 AGREEMENT = 0.02
 # mean over photos of the largest |difference| of a probability to the cached features' answer:
 # rounding in bf16 moves single photos of a hard task by 0.05, stale features move most of them
-MARGIN = 1.5  # another machine's bf16 may round worse than this one's
+_MARGIN = 1.5  # another machine's bf16 may round worse than this one's
 UNMEASURED = 0.02  # bound between engines where only one is installed (architecture.md)
 
 
@@ -120,7 +120,7 @@ def assemble(
         split: short_digests(photo.sha256 for photo in collected.usable if photo.split == split)
         for split in ("train", "val")
     }
-    first_run.vouch(model)  # it ran here just now
+    first_run.mark_as_run(model)  # it ran here just now
     return Bundle(
         meta=meta,
         model=model,
@@ -244,7 +244,7 @@ def _prove(
         )
     if own_NK is None:
         return UNMEASURED
-    return max(UNMEASURED, MARGIN * float(np.abs(own_NK - default_NK).max()))
+    return max(UNMEASURED, _MARGIN * float(np.abs(own_NK - default_NK).max()))
 
 
 def _openvino_for(model: bytes, engine: str, *, joined: bool, few: bool) -> Precision | None:
@@ -252,7 +252,7 @@ def _openvino_for(model: bytes, engine: str, *, joined: bool, few: bool) -> Prec
     if "openvino" not in engine and few:
         return None
     if "openvino" not in engine or joined:  # parts passed in a child process, each alone
-        return selftest.verdict(model).precision
+        return selftest.engine_verdict(model).precision
     precision: Precision = "bf16" if engine.endswith("bf16") else "f32"
     selftest.vouch(model, precision)  # its encoder passed there; the head is one more layer
     return precision

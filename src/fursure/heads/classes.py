@@ -8,7 +8,7 @@ from fursure.dataset.naming import RESERVED
 from fursure.errors import BadData, TooFewPhotos, counted
 from fursure.splitting.split import SMALLEST_CLASS
 
-ALIKE = 5  # photos a picture, on average, from which a class is told to be copies of a few
+_ALIKE = 5  # photos a picture, on average, from which a class is told to be copies of a few
 TOLD = 10  # photos of a class that such a word needs
 
 
@@ -46,12 +46,12 @@ def refuse_reserved(labels: Iterable[str]) -> None:
             )
 
 
-def about_classes(photos: Iterable[Photo]) -> Iterator[str]:
+def warn_of_classes(photos: Iterable[Photo]) -> Iterator[str]:
     """Yield which classes are copies of a few pictures."""
     photos = list(photos)
     counts = Counter(photo.label for photo in photos)
     for label, groups in _pictures(photos).items():
-        if counts[label] >= max(TOLD, ALIKE * len(groups)):
+        if counts[label] >= max(TOLD, _ALIKE * len(groups)):
             pictures = counted(
                 len(groups),
                 "picture and copies of it: a model learns that picture",

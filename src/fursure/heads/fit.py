@@ -19,7 +19,7 @@ from fursure.errors import BadData
 from fursure.features.leakage import check_measurable, seen_among
 from fursure.graphs.layers import Layers
 from fursure.heads.heads import Candidate, candidates
-from fursure.metrics.classification import Evaluation, evaluate
+from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.figures import log_losses
 from fursure.recipe import Recipe
 from fursure.splitting.split import folds, half
@@ -69,7 +69,7 @@ def fit(
         TooFewPhotos: a class is too small to hold anything out.
     """
     task = _Task.of(photos, features_ND, labels, recipe, head=head, seen=seen)
-    if is_divided(photos):
+    if has_splits(photos):
         fitted = task.by_splits()
     else:
         fitted = task.by_folds(None if out_of_fold_NK is None else out_of_fold_NK[task.order_N])
@@ -78,7 +78,7 @@ def fit(
     return replace(fitted, held_out_N=held_out_N, tested_M=task.order_N[fitted.tested_M])
 
 
-def is_divided(photos: Sequence[Photo]) -> bool:
+def has_splits(photos: Sequence[Photo]) -> bool:
     """Return whether figures come from a split; if not, from cross-validation.
 
     The split says which: where photos were plenty, a limit may have left few to train on.
@@ -154,7 +154,9 @@ class _Task:
             knob=best.knob,
             temperature=temperature,
             risks=_certified(certify_NK, self.labels_N[certify_N]),
-            evaluation=evaluate(test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed),
+            evaluation=score_probs(
+                test_NK, self.labels_N[test_N], self.labels, seed=self.recipe.seed
+            ),
             basis="test photos",
             curve=curve,
             held_out_N=splits_N == "val",
@@ -222,7 +224,9 @@ class _Task:
             tested_MK = softmax(final(self._features(given_N)), temperature)
         certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
         certify_M &= fresh_M
-        evaluation = evaluate(tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed)
+        evaluation = score_probs(
+            tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed
+        )
         return Fit(
             layers=final,
             knob=knobs[chosen],

@@ -10,17 +10,17 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-Vector = NDArray[np.float32]  # (P,) parameters
-Objective = Callable[[Vector], tuple[float, Vector]]  # parameters -> value and slope
+_Vector = NDArray[np.float32]  # (P,) parameters
+Objective = Callable[[_Vector], tuple[float, _Vector]]  # parameters -> value and slope
 
 MEMORY = 10  # steps whose curvature is remembered
-ENOUGH = 1e-4  # share of the promised decrease a step must give (Armijo, 1966)
+_ENOUGH = 1e-4  # share of the promised decrease a step must give (Armijo, 1966)
 HALVINGS = 25  # of a step before the search gives up: float32 sees no smaller one
 
 
 def minimise(
-    objective: Objective, start: Vector, *, decrease: float, slope: float, steps: int = 200
-) -> Vector:
+    objective: Objective, start: _Vector, *, decrease: float, slope: float, steps: int = 200
+) -> _Vector:
     """Return where ``objective`` is least (Nocedal & Wright, Numerical Optimization, alg. 7.5).
 
     Ends when a step lowers the value by less than the share ``decrease`` of it (or of 1), when
@@ -28,7 +28,7 @@ def minimise(
     """
     x_P = start
     value, slope_P = objective(x_P)
-    history: deque[tuple[Vector, Vector, float]] = deque(maxlen=MEMORY)
+    history: deque[tuple[_Vector, _Vector, float]] = deque(maxlen=MEMORY)
     for _ in range(steps):
         if np.abs(slope_P).max() <= slope:
             break
@@ -38,7 +38,7 @@ def minimise(
         for _ in range(HALVINGS):
             new_P = x_P + np.float32(length) * direction_P
             new_value, new_slope_P = objective(new_P)
-            if new_value <= value + ENOUGH * length * descent:
+            if new_value <= value + _ENOUGH * length * descent:
                 break
             length /= 2
         else:
@@ -54,7 +54,9 @@ def minimise(
     return x_P
 
 
-def _times_inverse_hessian(slope_P: Vector, history: deque[tuple[Vector, Vector, float]]) -> Vector:
+def _times_inverse_hessian(
+    slope_P: _Vector, history: deque[tuple[_Vector, _Vector, float]]
+) -> _Vector:
     """Return the approximate inverse Hessian times ``slope_P`` (the two-loop recursion)."""
     out_P = slope_P.copy()
     shares = []

@@ -16,16 +16,16 @@ from fursure.errors import BadData
 from fursure.features.collect import Collected
 from fursure.heads.fit import fit
 from fursure.metrics.answers import Answers
-from fursure.metrics.ladder import Point
+from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import Recipe
 from fursure.splitting.split import SMALLEST_CLASS, few, limited
 from fursure.sureness.calibration import softmax
 
-SIZES = tuple(step * 10**power for power in range(1, 8) for step in (1, 2, 5))[2:]  # from 50
+_SIZES = tuple(step * 10**power for power in range(1, 8) for step in (1, 2, 5))[2:]  # from 50
 NEARLY = 0.8  # of all photos; a size above it says what all of them say
 
 
-def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[Point]:
+def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[CurvePoint]:
     """Yield what the recipe would be worth with 50, 100, 200, 500, … of its photos.
 
     A point counts what has to be labelled: photos of training and of validation. It does what
@@ -37,7 +37,7 @@ def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[Point]:
     learned = [row for row, photo in enumerate(usable) if photo.split != "test"]
     labels = collected.manifest.labels
     labels_N = np.array([labels.index(usable[row].label or "") for row in test])
-    for size in SIZES:
+    for size in _SIZES:
         if size > NEARLY * len(learned):
             return
         kept = _kept([usable[row] for row in learned], size, recipe.seed)
@@ -48,7 +48,7 @@ def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[Point]:
         everyone = [*photos, *(usable[row] for row in test)]
         fitted = fit(everyone, collected.features_ND[[*rows, *test]], labels, recipe)
         logits_NK = fitted.layers(collected.features_ND[test])
-        yield Point(len(rows), Answers.of(softmax(logits_NK, fitted.temperature), labels_N))
+        yield CurvePoint(len(rows), Answers.of(softmax(logits_NK, fitted.temperature), labels_N))
 
 
 def for_test(photos: Sequence[Photo]) -> list[Photo]:

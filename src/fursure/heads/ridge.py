@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Matrix = NDArray[np.float32]
+from fursure.graphs.layers import Matrix
+
 BLOCK = 2048  # rows at a time
 RIDGE = 2.0  # added to the variance of each feature, which is 1 once standardised
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class FeatureRows:
     """Features as they are kept, handed out block by block as a linear model wants them.
 
     With ``roots`` those are the roots of their shares of the whole (the Hellinger kernel):
@@ -37,7 +38,7 @@ class Rows:
     turn_DR: Matrix | None = None  # the directions that span few rows
 
     @classmethod
-    def of(cls, kept_ND: NDArray[Any], *, roots: bool) -> "Rows":
+    def of(cls, kept_ND: NDArray[Any], *, roots: bool) -> "FeatureRows":
         """Return the rows standardised by their own mean and spread."""
         count, width = kept_ND.shape
         plain = cls(kept_ND, np.zeros(width, np.float32), np.ones(width, np.float32), roots)
@@ -130,7 +131,7 @@ class _Sums:
 
 
 def out_of_fold(
-    rows: Rows,
+    rows: FeatureRows,
     labels_N: NDArray[np.integer],
     classes: int,
     fold_N: NDArray[np.integer],

@@ -17,16 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.errors import BadData, counted
+from fursure.heads.fit import Features
 from fursure.heads.heads import candidates
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import LogisticRegression
 from fursure.splitting.split import half
 from fursure.sureness.familiarity import Familiar
-from fursure.sureness.readout import FEW, Readout
+from fursure.sureness.readout import FEWEST_FOR_SCALE, Readout
 
-FEWEST = 20  # strangers; half of them teach, and half of fewer would teach next to nothing
+FEWEST_STRANGERS = (
+    20  # strangers; half of them teach, and half of fewer would teach next to nothing
+)
 STRENGTH = 1.0  # L2 penalty on standardised features: hundreds of features, dozens of strangers
-Features = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,11 @@ class Strangers:
 
     def __post_init__(self) -> None:
         """Refuse too few of them."""
-        if len(self.digests) < FEWEST:
+        if len(self.digests) < FEWEST_STRANGERS:
             raise BadData(
                 f"found {counted(len(self.digests), 'usable photo')} of strangers; at least "
-                f"{FEWEST} different ones are needed, half to learn from and half to measure on."
+                f"{FEWEST_STRANGERS} different ones are needed, half to learn from and half to "
+                "measure on."
             )
 
     def taught(self, seed: int) -> NDArray[np.bool_]:
@@ -123,9 +126,10 @@ def set_aside(groups: Sequence[str], seed: int) -> NDArray[np.bool_]:
         BadData: they are too few to say how unlike them a known photo may be.
     """
     aside_N = np.array([half(seed, group) == "certify" for group in groups], bool)
-    if aside_N.sum() < FEW or (~aside_N).sum() < 2:
+    if aside_N.sum() < FEWEST_FOR_SCALE or (~aside_N).sum() < 2:
         raise BadData(
             f"{counted(len(groups), 'known photo is', 'known photos are')} too few to use "
-            f"strangers: about {2 * FEW + 10} are needed. Leave --strangers out, or add photos."
+            f"strangers: about {2 * FEWEST_FOR_SCALE + 10} are needed. Leave --strangers out, or "
+            "add photos."
         )
     return aside_N

@@ -51,7 +51,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Strangers:
+class StrangerAnswers:
     """What a model said of photos of none of its classes, in an order that all models share."""
 
     labelled_S: NDArray[np.bool_]  # given a label: wrong, and sure of it

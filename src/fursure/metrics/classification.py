@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fursure.metrics.catalogue import METRICS, Scored
 from fursure.metrics.confusion import MATRIX, Confusion
-from fursure.metrics.figures import f1, validated
+from fursure.metrics.figures import f1_score, validated
 from fursure.metrics.intervals import Estimate, proportion
 
-SHOWN = 10  # classes in a table; of more, only the worst are listed
+_SHOWN = 10  # classes in a table; of more, only the worst are listed
 _Value = TypeVar("_Value", bound=Estimate | None)
 
 
@@ -139,7 +139,7 @@ def _from_json(values: Mapping[str, Any] | None) -> Estimate | None:
     return None if values is None else Estimate.from_json(values)
 
 
-def evaluate(
+def score_probs(
     probs_NK: NDArray[np.floating],
     labels_N: NDArray[np.integer],
     class_names: Sequence[str],
@@ -182,7 +182,7 @@ def _class_scores(confusion: Confusion, class_names: Sequence[str]) -> tuple[Cla
             predicted=predicted,
             precision=proportion(hits, predicted) if predicted else None,
             recall=proportion(hits, support) if support else None,
-            f1=f1(hits, support + predicted - hits) if support else None,
+            f1=f1_score(hits, support + predicted - hits) if support else None,
         )
         for label, hits, support, predicted in zip(
             class_names, hits_K, support_K, predicted_K, strict=True
@@ -196,7 +196,7 @@ def format_table(evaluation: Evaluation) -> str:
     Of more classes the ten with the lowest F1 are listed, under a line that says so.
     """
     parts = [_figure_lines(evaluation), _class_lines(evaluation)]
-    if len(evaluation.labels) <= SHOWN:
+    if len(evaluation.labels) <= _SHOWN:
         parts.append(_confusion_lines(evaluation))
     return "\n\n".join(parts)
 
@@ -213,9 +213,9 @@ def _figure_lines(e: Evaluation) -> str:
 
 def _class_lines(e: Evaluation) -> str:
     shown, title = list(e.classes), []
-    if len(e.classes) > SHOWN:
+    if len(e.classes) > _SHOWN:
         scored = [scores for scores in e.classes if scores.f1]
-        shown = sorted(scored, key=lambda scores: scores.f1.value if scores.f1 else 0.0)[:SHOWN]
+        shown = sorted(scored, key=lambda scores: scores.f1.value if scores.f1 else 0.0)[:_SHOWN]
         title = [f"The {len(shown)} of {len(e.classes)} classes with the lowest F1:"]
     header = ["class", "photos", "precision", "recall", "F1"]
     return "\n".join([*title, *_aligned([header, *map(_class_row, shown)])])

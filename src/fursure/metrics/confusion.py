@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MATRIX = 100  # classes up to which the whole table is kept
-LARGEST = 100  # confusions that are kept of more
+_LARGEST = 100  # confusions that are kept of more
 
 Counts = NDArray[np.int64]
 
@@ -55,7 +55,7 @@ class Confusion:
         table_KK[self.true_C, self.answer_C] = self.photos_C
         return tuple(map(tuple, table_KK.tolist()))
 
-    def largest(self, most: int = LARGEST) -> tuple[tuple[int, int, int], ...]:
+    def largest(self, most: int = _LARGEST) -> tuple[tuple[int, int, int], ...]:
         """Return (true class, answer, photos) of the largest confusions, the largest first."""
         wrong_C = self.true_C != self.answer_C
         true_C, answer_C, photos_C = (

@@ -203,7 +203,7 @@ def macro_trials(support_K: NDArray[np.int64]) -> float:
     return float(len(present_K) ** 2 / np.sum(1 / present_K))
 
 
-def f1(hits: int, either: int) -> Estimate:
+def f1_score(hits: int, either: int) -> Estimate:
     """Estimate F1 from the photos of a class or taken for it, ``hits`` of which are both.
 
     F1 = 2J / (1 + J) grows with the proportion J = hits / either, so Wilson's bounds on J are

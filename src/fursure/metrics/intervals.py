@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NORMAL = NormalDist()
-Z = NORMAL.inv_cdf(0.975)  # two-sided 95 %
+Z_95 = NORMAL.inv_cdf(0.975)  # two-sided 95 %
 SUREST = 1e-6  # is missing from 1 at least, where the cost of a mistake is asked: 13.8 nats
 
 
@@ -95,9 +95,9 @@ def bounded(value: float, standard_error: float, *, trials: float, n: int) -> Es
 
 
 def _wilson(share: float, trials: float) -> tuple[float, float]:
-    weight = Z * Z / trials
+    weight = Z_95 * Z_95 / trials
     centre = (share + weight / 2) / (1 + weight)
-    margin = Z / (1 + weight) * sqrt((share * (1 - share) + weight / 4) / trials)
+    margin = Z_95 / (1 + weight) * sqrt((share * (1 - share) + weight / 4) / trials)
     return min(share, max(0.0, centre - margin)), max(share, min(1.0, centre + margin))
 
 
@@ -139,7 +139,9 @@ def bootstrap(
     edge = 1 / (len(means_R) + 1)
     bias = NORMAL.inv_cdf(min(max(below, edge), 1 - edge))
     acceleration = float(np.sum(centred_N**3)) / (6 * spread**1.5)
-    shares = [NORMAL.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-Z, Z)]
+    shares = [
+        NORMAL.cdf(bias + (bias + z) / (1 - acceleration * (bias + z))) for z in (-Z_95, Z_95)
+    ]
     low, high = np.quantile(means_R, shares)
     return Estimate(value, float(low), float(high), n, percent=False)
 

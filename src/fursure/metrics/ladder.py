@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fursure.metrics.answers import Answers, Strangers
+from fursure.metrics.answers import Answers, StrangerAnswers
 from fursure.metrics.intervals import Estimate, bootstrap
 from fursure.metrics.paired import accuracy_difference, mcnemar
 
@@ -26,7 +26,7 @@ WAITED = 10.0  # seconds more, are not about the same time: a clock is no better
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class CurvePoint:
     """A point of a learning curve."""
 
     photos: int  # learned from: training and validation
@@ -45,14 +45,16 @@ class Rung:
     milliseconds: float  # a photo: decoding and network, in one process
     engine: str
     photos: int  # learned from: training and validation
-    curve: tuple[Point, ...] = ()  # of fewer photos, from few to many
+    curve: tuple[CurvePoint, ...] = ()  # of fewer photos, from few to many
     elsewhere: Answers | None = None  # on photos of another origin, where there are some
-    strangers: Strangers | None = None  # on photos of none of the classes, where there are some
+    strangers: StrangerAnswers | None = (
+        None  # on photos of none of the classes, where there are some
+    )
 
     @property
-    def points(self) -> tuple[Point, ...]:
+    def points(self) -> tuple[CurvePoint, ...]:
         """The learning curve up to all photos."""
-        return (*self.curve, Point(self.photos, self.answers))
+        return (*self.curve, CurvePoint(self.photos, self.answers))
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class _Step:
     """A recipe against the one that was kept before it, which is quicker to train."""
 
     kept: Rung
@@ -135,7 +137,7 @@ class Step:
     @property
     def tie(self) -> bool:
         """Whether neither the accuracies nor the times tell them apart."""
-        return not self.significant and alike(self.kept.seconds, self.rung.seconds)
+        return not self.significant and _alike(self.kept.seconds, self.rung.seconds)
 
     @property
     def _settles(self) -> float:
@@ -200,7 +202,7 @@ def shown_p(p_value: float) -> str:
     return "p < 0.0001" if p_value < 0.0001 else f"p = {p_value:.{4 if p_value < 0.1 else 2}f}"
 
 
-def alike(quick: float, slow: float) -> bool:
+def _alike(quick: float, slow: float) -> bool:
     """Return whether two times, in seconds, are about the same to whoever waits."""
     return slow < LONGER * quick or slow - quick < WAITED
 
@@ -211,7 +213,7 @@ def _clear(difference: Estimate) -> bool:
 
 
 def _longer(quick: float, slow: float) -> str:
-    if alike(quick, slow):
+    if _alike(quick, slow):
         return "in about the same time"
     times = slow / quick
     return f"for {times:.{0 if times >= 10 else 1}f}x the time"
@@ -222,7 +224,7 @@ class Verdict:
     """Which recipe to keep, and why."""
 
     kept: Rung
-    steps: tuple[Step, ...]
+    steps: tuple[_Step, ...]
     pairs: int  # of recipes, for whose comparison the p-values are adjusted
 
     @property
@@ -232,7 +234,7 @@ class Verdict:
         if self.steps:
             sentences.append(f"Kept: {self.kept.name}, {self.kept.answers.accuracy}.")
         sentences += [
-            sentence for sentence in (photos_needed(self.kept), twice(self.kept)) if sentence
+            sentence for sentence in (enough_photos(self.kept), twice(self.kept)) if sentence
         ]
         if self.pairs > 1:
             sentences.append(
@@ -256,7 +258,7 @@ def verdict(rungs: Sequence[Rung]) -> Verdict:
     differences = dict(zip(pairs, found, strict=True))
     kept, steps = 0, []
     for place in range(1, len(climbed)):
-        step = Step(
+        step = _Step(
             kept=climbed[kept],
             rung=climbed[place],
             difference=differences[kept, place],
@@ -267,7 +269,7 @@ def verdict(rungs: Sequence[Rung]) -> Verdict:
     return Verdict(kept=climbed[kept], steps=tuple(steps), pairs=len(pairs))
 
 
-def photos_needed(rung: Rung) -> str:
+def enough_photos(rung: Rung) -> str:
     """Return a sentence on how many photos would do; of a recipe without a curve, none.
 
     Fewer do if the 95 % interval of what they cost ends within `MARGIN`. They are tried from many
@@ -323,5 +325,5 @@ def twice(rung: Rung) -> str:
     )
 
 
-def _share(point: Point) -> str:
+def _share(point: CurvePoint) -> str:
     return f"{point.answers.accuracy.value:.1%}"

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.metrics.figures import log_losses, validated
-from fursure.metrics.intervals import Estimate, Z, bootstrap, proportion
+from fursure.metrics.intervals import Z_95, Estimate, bootstrap, proportion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class Comparison:
         }
 
 
-def compare(
+def compare_paired(
     probs_a_NK: NDArray[np.floating],
     probs_b_NK: NDArray[np.floating],
     labels_N: NDArray[np.integer],
@@ -138,8 +138,8 @@ def accuracy_difference(correct_a_N: NDArray[np.bool_], correct_b_N: NDArray[np.
     if n == 0:
         raise ValueError("there are no photos to compare on.")
     value = (c - b) / n
-    low = _bisect(lambda difference: _tango(b, c, n, difference) > Z, -1.0, value)
-    high = _bisect(lambda difference: _tango(b, c, n, difference) >= -Z, value, 1.0)
+    low = _bisect(lambda difference: _tango(b, c, n, difference) > Z_95, -1.0, value)
+    high = _bisect(lambda difference: _tango(b, c, n, difference) >= -Z_95, value, 1.0)
     return Estimate(value, low, high, n)
 
 

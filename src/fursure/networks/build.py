@@ -47,7 +47,7 @@ def network(
     from fursure.networks.keras_trial import check_readable
 
     check_readable(path)
-    return keras_weights.network(path)
+    return keras_weights.keras_network(path)
 
 
 def trainable(
@@ -68,7 +68,7 @@ def trainable(
     if kind == "scratch":
         from fursure.networks import scratch
 
-        return scratch.network(name, size=image_size, seed=seed)
+        return scratch.scratch_network(name, size=image_size, seed=seed)
     if source in LITE:
         return _from_package(source)
     if kind in {"timm", "hub"}:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from fursure.errors import BadBackbone, MissingExtra
+from fursure.graphs.graph import OPSET
 from fursure.networks.build import pooled
 from fursure.photos.preprocess import Preprocess
 
@@ -22,12 +23,11 @@ try:
 except ImportError as error:
     raise MissingExtra("converting a network of torch", "torch") from error
 
-OPSET = 18
-TOLERANCE = 1e-3  # largest |difference| to torch, as a share of the largest feature
+_TOLERANCE = 1e-3  # largest |difference| to torch, as a share of the largest feature
 BATCHES = (1, 2, 5)  # a frozen batch dimension or a wrong shape shows on one of them
 
 
-class Encoder(nn.Module):
+class TorchEncoder(nn.Module):
     """uint8 pixels (N, H, W, 3) -> pooled features (N, D) and, for convolutions, their map."""
 
     mean: Tensor
@@ -53,13 +53,13 @@ def export(net: nn.Module, preprocess: Preprocess, name: str) -> bytes:
         BadBackbone: it does not run on photos of that size, or the export does not agree with
             torch.
     """
-    encoder = Encoder(net, preprocess.mean, preprocess.std).eval()
+    encoder = TorchEncoder(net, preprocess.mean, preprocess.std).eval()
     graph = _export(encoder, preprocess.size, name)
     _verify(encoder, graph, preprocess.size, name)
     return graph
 
 
-def _export(encoder: Encoder, size: int, name: str) -> bytes:
+def _export(encoder: TorchEncoder, size: int, name: str) -> bytes:
     pixels_NHWC = torch.randint(0, 256, (2, size, size, 3), dtype=torch.uint8)
     try:
         with torch.inference_mode():
@@ -96,7 +96,7 @@ def _export(encoder: Encoder, size: int, name: str) -> bytes:
             return path.read_bytes()
 
 
-def _verify(encoder: Encoder, graph: bytes, size: int, name: str) -> None:
+def _verify(encoder: TorchEncoder, graph: bytes, size: int, name: str) -> None:
     """Compare the graph with torch on several batch sizes.
 
     The exporter has produced wrong networks without a word (pytorch/pytorch#166797) and frozen
@@ -124,7 +124,7 @@ def _verify(encoder: Encoder, graph: bytes, size: int, name: str) -> None:
                 f"{name} did not survive its export: {found_ND.shape} for {wanted_ND.shape}."
             )
         gap = float(np.abs(found_ND - wanted_ND).max() / max(np.abs(wanted_ND).max(), 1e-12))
-        if not gap <= TOLERANCE:
+        if not gap <= _TOLERANCE:
             raise BadBackbone(
                 f"{name} did not survive its export: features differ from torch's by {gap:.1%} "
                 f"on a batch of {count}. Another version of torch may do better."

@@ -32,7 +32,7 @@ constants.HF_HUB_DISABLE_TELEMETRY = True  # fursure tells nobody what runs, whe
 
 CONFIG, WEIGHTS, PROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
 EXPORTS = ("model.onnx", "onnx/model.onnx")
-RESAMPLING = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
+_RESAMPLING = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NAME = re.compile(r"(?!.*(\.\.|--))\w[\w.-]*/\w[\w.-]*", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)  # climbs nowhere
@@ -265,7 +265,7 @@ def _as_timm(path: Path) -> dict[str, Any]:
             "input_size": [3, side, side],
             "crop_mode": "center" if crops or (share < 1 and side < 384) else "squash",
             "crop_pct": share,
-            "interpolation": RESAMPLING[processor.get("resample", 2)],
+            "interpolation": _RESAMPLING[processor.get("resample", 2)],
             "mean": processor["image_mean"] if scaled else [0.0] * 3,
             "std": processor["image_std"] if scaled else [1.0] * 3,
         }

@@ -82,7 +82,7 @@ def _array(weight: Any, name: str) -> NDArray[np.float32]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Any]:
+def opened_keras(path: Path) -> Iterator[Any]:
     """Open the HDF5 file at ``path``, or the one in the `.keras` zip there.
 
     Raises:

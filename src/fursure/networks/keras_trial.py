@@ -11,11 +11,11 @@ from pathlib import Path
 
 from fursure.errors import BadBackbone
 
-SECONDS = 60.0  # and another for each 20 MB; VGG19's 80 MB take half a second
+_SECONDS = 60.0  # and another for each 20 MB; VGG19's 80 MB take half a second
 BYTES = 2 * 2**30  # of memory, and four times the file
 
 
-def check_readable(path: Path, *, seconds: float = SECONDS) -> None:
+def check_readable(path: Path, *, seconds: float = _SECONDS) -> None:
     """Read all of a file in a child process.
 
     A file that the child refuses in words is not refused here: whoever opens it next says why.
@@ -50,10 +50,10 @@ def _limit_memory(most: int) -> None:
 
 def _read(path: Path) -> int:
     _limit_memory(BYTES + 4 * path.stat().st_size)
-    from fursure.networks.keras_files import layers_of, opened
+    from fursure.networks.keras_files import layers_of, opened_keras
 
     try:
-        with opened(path) as file:
+        with opened_keras(path) as file:
             for layer in layers_of(file, path.name):
                 layer.arrays()
     except BadBackbone:

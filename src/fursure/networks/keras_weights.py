@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.errors import BadBackbone, MissingExtra
-from fursure.networks.keras_files import Layer, Shape, Shapes, layers_of, opened
+from fursure.networks.keras_files import Layer, Shape, Shapes, layers_of, opened_keras
 
 try:
     import timm
@@ -29,7 +29,7 @@ try:
 except ImportError as error:
     raise MissingExtra("weights of Keras", "torch") from error
 
-Kind = Literal["convolution", "depthwise", "separable", "norm", "other"]
+_Kind = Literal["convolution", "depthwise", "separable", "norm", "other"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,13 +81,13 @@ MISSING = Layer("one more layer", ())
 CAFFE_NAME = re.compile(r"(?:res|bn)(\d)([a-f])_branch(2a|2b|1|2c)")
 
 
-def network(path: Path) -> tuple[dict[str, Any], Any]:
+def keras_network(path: Path) -> tuple[dict[str, Any], Any]:
     """Return the configuration (timm's `config.json`) and the network with the file's weights.
 
     Raises:
         BadBackbone: the file is damaged, or holds none of the `KNOWN` networks.
     """
-    with opened(path) as file:
+    with opened_keras(path) as file:
         layers = layers_of(file, path.name)
         caffe_named = any(CAFFE_NAME.fullmatch(layer.name) for layer in layers)
         if caffe_named:
@@ -162,14 +162,14 @@ def _in_place(layers: Sequence[Layer], wanted: Sequence[Shapes]) -> list[Layer]:
 
     Only within a kind does every format keep the order.
     """
-    by_kind: dict[Kind, list[Layer]] = defaultdict(list)
+    by_kind: dict[_Kind, list[Layer]] = defaultdict(list)
     for layer in layers:
         by_kind[_kind(layer.shapes)].append(layer)
     queues = {kind: iter(of_a_kind) for kind, of_a_kind in by_kind.items()}
     return [next(queues.get(_kind(shapes), iter(())), MISSING) for shapes in wanted]
 
 
-def _kind(shapes: Shapes) -> Kind:
+def _kind(shapes: Shapes) -> _Kind:
     match [len(shape) for shape in shapes]:
         case [4] | [4, 1]:
             channels, multiplier = shapes[0][2:]

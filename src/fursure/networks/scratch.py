@@ -52,7 +52,7 @@ class SmallCnn(nn.Module):
         }
 
 
-def network(name: str, *, size: int | None, seed: int) -> tuple[dict[str, Any], Any]:
+def scratch_network(name: str, *, size: int | None, seed: int) -> tuple[dict[str, Any], Any]:
     """Return the configuration and the network, its weights drawn from ``seed``.
 
     Raises:

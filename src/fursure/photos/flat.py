@@ -3,9 +3,9 @@
 import numpy as np
 from PIL import Image
 
-SIDE = 96  # pixels looked at a side
-COLOURS = 4  # that cover a flat picture
-SHARE = 0.97  # of its pixels; JPEG adds others along the edges
+_SIDE = 96  # pixels looked at a side
+_COLOURS = 4  # that cover a flat picture
+_SHARE = 0.97  # of its pixels; JPEG adds others along the edges
 
 
 def is_flat(image: Image.Image) -> bool:
@@ -14,8 +14,8 @@ def is_flat(image: Image.Image) -> bool:
     A label map has one a class, a mask has two. A photo has thousands, even one of a thing on
     white paper.
     """
-    small = image.resize((SIDE, SIDE), Image.Resampling.NEAREST)  # other ways would mix colours
+    small = image.resize((_SIDE, _SIDE), Image.Resampling.NEAREST)  # other ways would mix colours
     pixels = np.asarray(small.convert("RGB")).reshape(-1, 3).astype(np.uint32)
     packed = pixels[:, 0] << 16 | pixels[:, 1] << 8 | pixels[:, 2]
     _, counts = np.unique(packed, return_counts=True)
-    return bool(np.sort(counts)[-COLOURS:].sum() >= SHARE * len(packed))
+    return bool(np.sort(counts)[-_COLOURS:].sum() >= _SHARE * len(packed))

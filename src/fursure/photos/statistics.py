@@ -12,7 +12,7 @@ import numpy as np
 
 from fursure.photos.decode import Decoded
 
-SIDE = 64  # pixels that the shorter side keeps at least, of one that has as many
+_SIDE = 64  # pixels that the shorter side keeps at least, of one that has as many
 _LUMA = np.array([299, 587, 114], np.int32)  # thousandths (ITU-R BT.601)
 
 
@@ -34,7 +34,7 @@ class Facts:
 def measure(photo: Decoded, size: int) -> Facts:
     """Return the facts of a photo whose file has ``size`` bytes."""
     image = photo.image
-    factor = max(1, min(image.size) // SIDE)
+    factor = max(1, min(image.size) // _SIDE)
     pixels_HWC = np.asarray(image.reduce(factor) if factor > 1 else image)
     grey_HW = pixels_HWC.astype(np.int32) @ _LUMA // 1000
     edge = np.concatenate([pixels_HWC[0], pixels_HWC[-1], pixels_HWC[:, 0], pixels_HWC[:, -1]])

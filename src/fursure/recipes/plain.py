@@ -3,6 +3,7 @@
 Here the outside comes in; behind it, types and tests carry the contract.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -15,19 +16,14 @@ from fursure.recipe import HEADS, FineTune, Head, LogisticRegression, Recipe, St
 from fursure.recipes.knobs import KNOBS
 
 Values = Mapping[str, Any]
-T = TypeVar("T", bound=Recipe | Head | FineTune | Stage)
+_Knobs = TypeVar("_Knobs", bound=Recipe | Head | FineTune | Stage)
 
 MOST_STAGES = 20
 
 
-def kinds() -> dict[str, type[Head]]:
+def head_kinds() -> dict[str, type[Head]]:
     """Return the heads as recipe files call them: LogisticRegression is logistic-regression."""
-    return {
-        "".join(f"-{letter.lower()}" if letter.isupper() else letter for letter in cls.__name__)[
-            1:
-        ]: cls
-        for cls in HEADS.values()
-    }
+    return {re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower(): cls for cls in HEADS.values()}
 
 
 def overlaid(base: Recipe, values: Values, name: str) -> Recipe:
@@ -63,7 +59,7 @@ def from_json(values: Any, name: str = "the model's recipe") -> Recipe:
     """
     if not isinstance(values, Mapping):
         raise BadRecipe(name, f"it is {_shown(values)} and has to be an object of knobs")
-    names = {cls.__name__: kind for kind, cls in kinds().items()}
+    names = {cls.__name__: kind for kind, cls in head_kinds().items()}
     plain, head = dict(values), values.get("head")
     if isinstance(head, Mapping) and isinstance(head.get("kind"), str):
         plain["head"] = {**head, "kind": names.get(head["kind"], head["kind"])}
@@ -75,7 +71,7 @@ def _head(base: Head, values: Any) -> Head:
     kind = own.pop("kind", None)
     if kind is None:
         return _changed(base, own, "head.")
-    known = kinds()
+    known = head_kinds()
     if not isinstance(kind, str) or kind not in known:
         raise ValueError(f"head.kind is {_shown(kind)} and has to be {Choice(tuple(known))}")
     same = isinstance(base, known[kind])
@@ -104,7 +100,7 @@ def _table(values: Any, title: str) -> Values:
     return values
 
 
-def _changed(base: T, values: Values, prefix: str = "") -> T:
+def _changed(base: _Knobs, values: Values, prefix: str = "") -> _Knobs:
     """Return ``base`` with ``values``, each checked; ``prefix`` leads their names in messages."""
     knobs = KNOBS[type(base)]
     optional = {field.name for field in fields(base) if field.default is None}
@@ -177,7 +173,7 @@ def _unknown(key: str, prefix: str, known: list[str]) -> str:
     """Return a sentence on a key that is no knob here: where it belongs, or the nearest."""
     places: dict[str, type] = {
         "the top of the file": Recipe,
-        **{f"[head] of kind {kind}": cls for kind, cls in kinds().items()},
+        **{f"[head] of kind {kind}": cls for kind, cls in head_kinds().items()},
         "[tune]": FineTune,
         "[[tune.stages]]": Stage,
     }

@@ -11,8 +11,8 @@ from itertools import pairwise
 from math import ceil, floor, log10
 
 WIDTH, HEIGHT = 360, 280  # of a chart's own units, which are pixels where the page has room
-LEFT, RIGHT, TOP, BOTTOM = 58, 20, 12, 40  # around the plot
-LINE = 14  # of those units, between the names of two curves
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 20, 12, 40  # around the plot
+_LINE = 14  # of those units, between the names of two curves
 NAMES = ("a", "b", "c", "d", "e", "f")  # classes of lines; the page gives each a colour
 
 
@@ -107,29 +107,29 @@ class _Place:
     y: Axis
 
     def across(self, value: float) -> float:
-        return round(LEFT + self.x.share(value) * (WIDTH - LEFT - RIGHT), 1)
+        return round(_LEFT + self.x.share(value) * (WIDTH - _LEFT - _RIGHT), 1)
 
     def down(self, value: float) -> float:
-        return round(HEIGHT - BOTTOM - self.y.share(value) * (HEIGHT - TOP - BOTTOM), 1)
+        return round(HEIGHT - _BOTTOM - self.y.share(value) * (HEIGHT - _TOP - _BOTTOM), 1)
 
 
 def _frame(place: _Place) -> str:
-    foot, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    foot, right = HEIGHT - _BOTTOM, WIDTH - _RIGHT
     parts = []
     for tick in place.y.ticks():
         at = place.down(tick)
-        parts.append(f'<path class="grid" d="M{LEFT} {at}H{right}"/>')
+        parts.append(f'<path class="grid" d="M{_LEFT} {at}H{right}"/>')
         parts.append(
-            f'<text x="{LEFT - 6}" y="{at + 3.5}" class="end">{place.y.shown(tick)}</text>'
+            f'<text x="{_LEFT - 6}" y="{at + 3.5}" class="end">{place.y.shown(tick)}</text>'
         )
     for tick in place.x.ticks():
         at = place.across(tick)
-        parts.append(f'<path class="grid" d="M{at} {TOP}V{foot}"/>')
+        parts.append(f'<path class="grid" d="M{at} {_TOP}V{foot}"/>')
         parts.append(f'<text x="{at}" y="{foot + 15}" class="mid">{place.x.shown(tick)}</text>')
-    middle = (LEFT + right) / 2
+    middle = (_LEFT + right) / 2
     parts.append(
         f'<text x="{middle}" y="{HEIGHT - 6}" class="mid axis">{escape(place.x.title)}</text>'
-        f'<text transform="translate(12 {(TOP + foot) / 2}) rotate(-90)" class="mid axis">'
+        f'<text transform="translate(12 {(_TOP + foot) / 2}) rotate(-90)" class="mid axis">'
         f"{escape(place.y.title)}</text>"
     )
     return "".join(parts)
@@ -137,7 +137,8 @@ def _frame(place: _Place) -> str:
 
 def _line(line: Line, place: _Place) -> str:
     points = [(place.across(x), place.down(y)) for x, y in zip(line.x, line.y, strict=True)]
-    drawn = _path(points) if len(points) > 1 else ""
+    way = "L".join(f"{x} {y}" for x, y in points)
+    drawn = f'<path d="M{way}"/>' if len(points) > 1 else ""
     for (across, _), (low, high) in zip(points, line.bars, strict=False):
         drawn += f'<path class="bar" d="M{across} {place.down(low)}V{place.down(high)}"/>'
     if line.dots or len(points) == 1:
@@ -147,7 +148,7 @@ def _line(line: Line, place: _Place) -> str:
 
 def _names(lines: Sequence[Line], place: _Place) -> list[str]:
     """Return the name of each line, and what leads to it from the line's last point."""
-    right, ends = WIDTH - RIGHT, [place.down(line.y[-1]) for line in lines]
+    right, ends = WIDTH - _RIGHT, [place.down(line.y[-1]) for line in lines]
     return [
         f'<path class="lead" d="M{place.across(line.x[-1])} {end}H{right}L{right + 12} {height}"/>'
         f'<text x="{right + 16}" y="{height + 4}">{escape(line.name)}</text>'
@@ -160,16 +161,12 @@ def _apart(heights: Sequence[float]) -> list[float]:
     order = sorted(range(len(heights)), key=heights.__getitem__)
     places = list(heights)
     for upper, lower in pairwise(order):
-        places[lower] = max(places[lower], places[upper] + LINE)
-    foot: float = HEIGHT - BOTTOM
+        places[lower] = max(places[lower], places[upper] + _LINE)
+    foot: float = HEIGHT - _BOTTOM
     for number in reversed(order):
         places[number] = min(places[number], foot)
-        foot = places[number] - LINE
+        foot = places[number] - _LINE
     return places
-
-
-def _path(points: Iterable[tuple[float, float]]) -> str:
-    return f'<path d="M{"L".join(f"{x} {y}" for x, y in points)}"/>'
 
 
 def bounds(values: Iterable[float]) -> tuple[float, float]:

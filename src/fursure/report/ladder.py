@@ -2,32 +2,33 @@
 
 from collections.abc import Iterator, Sequence
 from html import escape
+from typing import Any
 
 from fursure.metrics.ladder import Difference, Failed, Rung, difference, shown_p
 from fursure.report.charts import HEIGHT, NAMES, WIDTH, Axis, Line, drawing
 from fursure.report.text import printable
 
 # Okabe and Ito's palette, told apart by colour-blind people too; yellow is too faint for lines
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-LONGEST = 24  # characters of a name in the picture
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_LONGEST = 24  # characters of a name in the picture
 PANEL = WIDTH + 140  # a chart, with the names beside it
 TIMES = {  # seconds that an axis may name
     0.1: "0.1 s", 0.3: "0.3 s", 1: "1 s", 3: "3 s", 10: "10 s", 30: "30 s", 60: "1 min",
     180: "3 min", 600: "10 min", 1800: "30 min", 3600: "1 h", 10_800: "3 h", 36_000: "10 h",
 }  # fmt: skip
-STYLE = (  # plain, so that what puts the picture into a document can read it
+_STYLE = (  # plain, so that what puts the picture into a document can read it
     "text{font:11px DejaVu Sans,Verdana,sans-serif;fill:#6a6a74}.line text,.axis{fill:#26262b}"
     ".title{font-size:15px;font-weight:bold;fill:#26262b}.end{text-anchor:end}"
     ".mid{text-anchor:middle}path{fill:none}.grid{stroke:#e6e3dc}.line path{stroke-width:2}"
     ".line .bar{stroke-width:1.4}.line .lead{stroke-width:1;opacity:.4}"
     + "".join(
         f".{name} path{{stroke:{colour}}}.{name} circle{{fill:{colour}}}"
-        for name, colour in zip(NAMES, COLOURS, strict=True)
+        for name, colour in zip(NAMES, _COLOURS, strict=True)
     )
 )
 
 
-def table(rungs: Sequence[Rung | Failed]) -> list[str]:
+def ladder_table(rungs: Sequence[Rung | Failed]) -> list[str]:
     """Return the lines of the table: a recipe each, compared with the one above it."""
     made = [rung for rung in rungs if isinstance(rung, Rung)]
     away, strangers = (
@@ -114,7 +115,7 @@ def picture(rungs: Sequence[Rung], title: str) -> str:
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-        f'viewBox="0 0 {width} {height}"><style>{STYLE}</style>'
+        f'viewBox="0 0 {width} {height}"><style>{_STYLE}</style>'
         f'<rect width="100%" height="100%" fill="#fff"/>'
         f'<text class="title" x="12" y="24">{escape(title)}</text>'
         f'<text class="end" x="{width - 12}" y="24">with 95 % intervals</text>{drawn}</svg>\n'
@@ -134,16 +135,9 @@ def _accuracy_by_time(rungs: Sequence[Rung]) -> str:
     ]
     low, high = min(share.low for share in shares), max(share.high for share in shares)
     margin = (high - low) / 8
-    times = [rung.seconds for rung in rungs]
     return drawing(
         lines,
-        Axis(
-            title="time to train",
-            low=min(times) / 2.5,
-            high=max(times) * 2.5,
-            log=True,
-            marks=TIMES,
-        ),
+        _log_axis("time to train", [rung.seconds for rung in rungs], 2.5, marks=TIMES),
         Axis(title="accuracy", low=max(0.0, low - margin), high=min(1.0, high + margin)),
         named=True,
     )
@@ -155,16 +149,15 @@ def _error_by_photos(rungs: Sequence[Rung]) -> str:
     ends = [end for line in lines for interval in line.bars for end in interval]
     return drawing(
         lines,
-        Axis(
-            title="photos to learn from",
-            low=min(photos) / 1.2,
-            high=max(photos) * 1.2,
-            percent=False,
-            log=True,
-        ),
-        Axis(title="error", low=min(ends) / 1.1, high=max(ends) * 1.1, log=True),
+        _log_axis("photos to learn from", photos, 1.2, percent=False),
+        _log_axis("error", ends, 1.1),
         named=True,
     )
+
+
+def _log_axis(title: str, values: Sequence[float], room: float, **more: Any) -> Axis:
+    """Return the axis that the values fit on, with so many times their reach at either end."""
+    return Axis(title=title, low=min(values) / room, high=max(values) * room, log=True, **more)
 
 
 def _errors(rung: Rung) -> Line:
@@ -182,4 +175,4 @@ def _errors(rung: Rung) -> Line:
 
 def _short(name: str) -> str:
     name = printable(name)
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    return name if len(name) <= _LONGEST else f"{name[: _LONGEST - 1]}…"

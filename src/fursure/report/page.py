@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fursure.bundle.meta import Meta
-from fursure.errors import MissingExtra, OutputExists, counted
+from fursure.errors import OutputExists
 from fursure.files import replacing
 from fursure.metrics.catalogue import METRICS
 from fursure.metrics.classification import Evaluation
@@ -14,13 +14,13 @@ from fursure.metrics.curves import Bin, Curve, most_confused
 from fursure.metrics.intervals import Estimate
 from fursure.metrics.paired import Comparison
 from fursure.report.charts import Axis, Line, bounds, chart
-from fursure.report.text import percent, printable
-from fursure.report.verdict import Reason
+from fursure.report.html import rendered
+from fursure.report.verdict import headline, reasons
 
 MARK = b'<meta name="generator" content="fursure report">'
 CONFUSED = 15  # largest confusions in a list
 GRID = 12  # classes up to which the whole confusion matrix is shown
-CLASSES = 60  # rows of the table of classes
+_CLASSES = 60  # rows of the table of classes
 FAILED = 50  # photos that could not be used, by name
 
 
@@ -74,13 +74,12 @@ class Curves:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ReportPage:
     """All that a report says."""
 
     title: str
     data: str  # which photos
-    headline: str
-    reasons: tuple[Reason, ...]
+    basis: str  # what photos these are, as a sentence goes on: "photos it had not seen"
     meta: Meta
     evaluation: Evaluation
     answered: Estimate
@@ -95,7 +94,7 @@ class Page:
     comparison: Comparison | None = None
 
 
-def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
+def write_report_page(page: ReportPage, path: Path, *, overwrite: bool = False) -> None:
     """Write the page, whole or not at all; a report that lies there is replaced.
 
     Raises:
@@ -103,7 +102,7 @@ def write_page(page: Page, path: Path, *, overwrite: bool = False) -> None:
         OutputExists: another file lies there, and it is not to be overwritten.
     """
     check_free(path, overwrite=overwrite)
-    html = render(page)
+    html = rendered("report.html", "a report page", page=page, **_prepared(page))
     with replacing(path) as file:
         file.write(html.encode("utf-8", "backslashreplace"))
 
@@ -123,39 +122,22 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     raise OutputExists(path, "no report of fursure")
 
 
-def render(page: Page) -> str:
-    """Return the page as HTML.
-
-    Raises:
-        MissingExtra: jinja2 is not installed.
-    """
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtra("a report page", "train") from error
-    environment = Environment(
-        loader=PackageLoader("fursure.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {
-        "shown": lambda text: printable(str(text)),
-        "counted": counted,
-        "percent": percent,
-    }
-    html: str = environment.get_template("report.html").render(page=page, **_prepared(page))
-    return html
-
-
-def _prepared(page: Page) -> dict[str, Any]:
+def _prepared(page: ReportPage) -> dict[str, Any]:
     """Return what the template shows besides the page's own values."""
     evaluation = page.evaluation
     ranked = sorted(evaluation.classes, key=lambda scores: scores.f1.value if scores.f1 else 2.0)
     return {
+        "headline": headline(evaluation, page.basis),
+        "reasons": reasons(
+            evaluation,
+            page.meta,
+            basis=page.basis,
+            answered=page.answered,
+            answered_wrong=page.answered_wrong,
+            strangers=page.strangers,
+        ),
         "figures": _figures(evaluation),
-        "classes": ranked[:CLASSES] if len(ranked) > CLASSES else evaluation.classes,
+        "classes": ranked[:_CLASSES] if len(ranked) > _CLASSES else evaluation.classes,
         "whole": len(evaluation.labels) <= GRID,
         "confused": [
             (evaluation.labels[row], evaluation.labels[column], photos)
@@ -183,13 +165,15 @@ def _figures(e: Evaluation) -> list[tuple[str, str, str]]:
     ]
 
 
-def _charts(page: Page) -> list[tuple[str, str, str]]:
+def _charts(page: ReportPage) -> list[tuple[str, str, str]]:
     """Return title, SVG and explanation of every chart."""
     curves = page.curves
     charts = []
     if curves.roc:
         axes = Axis(title="false positives"), Axis(title="true positives")
-        drawn = chart(_lines(curves.roc), *axes, title=f"ROC: {_told(page)}", diagonal=True)
+        area = page.evaluation.roc_auc
+        title = f"ROC: area {area.value:.4f}" if area else "ROC: one class only"
+        drawn = chart(_lines(curves.roc), *axes, title=title, diagonal=True)
         charts.append(("ROC", drawn, "Up and to the left is better; the dashed line is chance."))
     if curves.precision_recall:
         axes = Axis(title="recall"), Axis(title="precision")
@@ -201,11 +185,6 @@ def _charts(page: Page) -> list[tuple[str, str, str]]:
     for name, x, y in curves.training:
         charts.append(_training(name, x, y))
     return charts
-
-
-def _told(page: Page) -> str:
-    area = page.evaluation.roc_auc
-    return f"area {area.value:.4f}" if area else "one class only"
 
 
 def _lines(curves: Sequence[Curve]) -> list[Line]:
@@ -233,7 +212,7 @@ def _reliability(curves: Curves) -> tuple[str, str, str]:
     return "Reliability", drawn, note
 
 
-def _selective(page: Page) -> tuple[str, str, str]:
+def _selective(page: ReportPage) -> tuple[str, str, str]:
     curve = page.curves.selective
     _, top = bounds([*curve.y, 0.01])
     lines = [Line(name=curve.name, x=curve.x, y=curve.y)]

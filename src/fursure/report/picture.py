@@ -11,7 +11,7 @@ CAPTION = 58  # pixels below it
 GAP = 16  # pixels around it
 PAPER, FAINT = "#fbfaf7", "#6a6a74"
 MARKS = {"unsure": "#c98a00", "stranger": "#8a4fbf"}  # of those answers; a label's is below
-SURE = "#2e7d4f"
+_SURE = "#2e7d4f"
 
 
 def contact_sheet(
@@ -29,7 +29,7 @@ def contact_sheet(
         left = GAP + column * (TILE + GAP)
         top = GAP + row * (TILE + CAPTION + GAP)
         sheet.paste(ImageOps.fit(photo.convert("RGB"), (TILE, TILE)), (left, top))
-        colour = MARKS.get(prediction.answer, SURE)
+        colour = MARKS.get(prediction.answer, _SURE)
         below = top + TILE + 6
         pen.rectangle((left, below, left + TILE, below + 4), "#e6e3dc")
         filled = round(

@@ -17,7 +17,7 @@ GLOW = (255, 122, 0)  # of where the network looked
 def inlined(pixels_HWC: NDArray[np.uint8], side: int) -> str:
     """Return the picture as a JPEG inside a ``data:`` address."""
     small = Image.fromarray(pixels_HWC).resize((side, side), Image.Resampling.LANCZOS)
-    return _address(small, "jpeg", quality=78)
+    return data_uri(small, "jpeg", quality=78)
 
 
 def glow(heat_hw: NDArray[np.floating]) -> str | None:
@@ -33,10 +33,11 @@ def glow(heat_hw: NDArray[np.floating]) -> str | None:
     layer_hw4 = np.empty((*alpha_hw.shape, 4), np.uint8)
     layer_hw4[..., :3], layer_hw4[..., 3] = GLOW, alpha_hw
     grown = Image.fromarray(layer_hw4, "RGBA").resize((56, 56), Image.Resampling.BICUBIC)
-    return _address(grown, "png")
+    return data_uri(grown, "png")
 
 
-def _address(picture: Image.Image, kind: str, **how: int) -> str:
+def data_uri(picture: Image.Image, kind: str, **how: int) -> str:
+    """Return the picture as an address that holds all of it."""
     buffer = io.BytesIO()
     picture.save(buffer, kind, **how)
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fursure.errors import MissingExtra, counted
+from fursure.report.html import rendered
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "templates"
 PAGE, STYLE, SCRIPT = "review.html", "review.css", "review.js"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class SuspectPicture:
     """A small picture beside its name."""
 
     uri: str  # data:image/jpeg;base64,…; "" where the photo cannot be shown
@@ -30,18 +30,18 @@ class Picture:
 class Card:
     """One photo to decide on."""
 
-    picture: Picture
+    picture: SuspectPicture
     titles: tuple[str, ...]  # what kinds of findings there are on it
     reasons: tuple[str, ...]
     suggestion: str | None  # the label it should probably have
-    neighbours: tuple[Picture, ...]
+    neighbours: tuple[SuspectPicture, ...]
     cells: str  # the beginning of its line in the corrections
     verdict: str = ""  # of an earlier review
     new_label: str = ""  # the label given then
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class ReviewPage:
     """All that the page shows."""
 
     name: str  # of the data
@@ -55,27 +55,17 @@ class Page:
     carried: tuple[tuple[str, str, str], ...]  # cells, verdict and label cell of other photos
 
 
-def render(page: Page) -> str:
+def render_review(page: ReviewPage) -> str:
     """Return the page as HTML.
 
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise MissingExtra("the review page", "train") from error
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"shown": shown, "counted": counted}
     style, script = ((FOLDER / name).read_text("utf-8") for name in (STYLE, SCRIPT))
     # not "unsafe-inline": only this very text may run
-    return environment.get_template(PAGE).render(
+    return rendered(
+        PAGE,
+        "the review page",
         page=page,
         style=style,
         script=script,
@@ -85,17 +75,7 @@ def render(page: Page) -> str:
     )
 
 
-def shown(text: str) -> str:
-    """Return a name without what could reverse or break the line."""
-    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-
-
-def data_uri(jpeg: bytes) -> str:
-    """Return a JPEG as an address that holds all of it."""
-    return f"data:image/jpeg;base64,{base64.b64encode(jpeg).decode()}"
-
-
-def _data(page: Page) -> dict[str, Any]:
+def _data(page: ReviewPage) -> dict[str, Any]:
     return {
         "key": page.key,
         "labels": page.labels,

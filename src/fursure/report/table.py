@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Sequence
 from io import StringIO, TextIOWrapper
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from fursure.dataset.corrections import safe_cell
@@ -17,7 +16,7 @@ from fursure.files import naming
 from fursure.report.receipt import Names, keep
 
 FIRST = ("path", "answer", "label", "confidence", "familiarity")
-LAST = ("engine", "error")
+_LAST = ("engine", "error")
 
 
 class CsvTable:
@@ -47,7 +46,7 @@ class CsvTable:
         )
         self._rows = csv.writer(self._file, lineterminator="\n")
         if not self.rows_before and self._file.tell() == 0:
-            self._rows.writerow([*FIRST, *(f"p_{label}" for label in labels), *LAST])
+            self._rows.writerow([*FIRST, *(f"p_{label}" for label in labels), *_LAST])
 
     def _whole_rows(self, made_by: dict[str, Any]) -> Counter[str]:
         """Return how often an interrupted run has written each path; drop its torn last row."""
@@ -59,7 +58,7 @@ class CsvTable:
         end = data.rfind(b"\n") + 1
         text = data[:end].decode("utf-8", "surrogateescape")
         rows = list(csv.reader(StringIO(text, newline="")))
-        width = len(FIRST) + len(self._labels) + len(LAST)
+        width = len(FIRST) + len(self._labels) + len(_LAST)
         if any(len(row) != width for row in rows):  # a quoted newline was torn: begin anew
             end, rows = 0, []
         with self._part.open("ab") as file:
@@ -98,12 +97,7 @@ class CsvTable:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *raised: object) -> None:
         with naming(self.path):
             try:
                 self._file.flush()

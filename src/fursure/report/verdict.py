@@ -13,7 +13,7 @@ from fursure.metrics.catalogue import TELLING
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.intervals import Estimate
 
-FEW, MANY = 100, 1000  # photos: an interval of several points, and one of about one
+_FEW, _MANY = 100, 1000  # photos: an interval of several points, and one of about one
 UNEVEN = 0.005  # a calibration error from which on it is worth a word
 CHANCE = 0.5  # of its errors that a coin would make too: above it, the model knows little
 
@@ -29,7 +29,7 @@ class Reason:
 def headline(evaluation: Evaluation, photos: str) -> str:
     """Return the result in a sentence; ``photos`` says which, as in "photos it had not seen"."""
     accuracy = evaluation.accuracy
-    few = "" if evaluation.n >= FEW else " That is too few photos to say much."
+    few = "" if evaluation.n >= _FEW else " That is too few photos to say much."
     measured = _counted(evaluation.n, photos) + "," * ("," in photos)  # a clause is closed
     return (
         f"On {measured} it named the right class {accuracy.value:.1%} of the time. "
@@ -86,8 +86,8 @@ def _size(evaluation: Evaluation, basis: str) -> Reason:
     n = evaluation.n
     width = 100 * (evaluation.accuracy.high - evaluation.accuracy.low)
     level: Literal["good", "fair", "poor"]
-    level = "good" if n >= MANY else "fair" if n >= FEW else "poor"
-    ending = "" if n >= MANY else " More photos would narrow it."
+    level = "good" if n >= _MANY else "fair" if n >= _FEW else "poor"
+    ending = "" if n >= _MANY else " More photos would narrow it."
     return Reason(
         level, f"Measured on {_counted(n, basis)}: known to within {width:.1f} points.{ending}"
     )

@@ -15,21 +15,30 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.problems import Problem
-from fursure.connections.protocol import address_of, gone, holding
+from fursure.connections.protocol import address_of, gone, holding_memory
 from fursure.service import inference_answers, inference_v2, openapi
 from fursure.service.metrics import Figures
 from fursure.service.models import Model, Models, described, report_of
-from fursure.service.predict import Asgi, Receive, Scope, Send, body_of, predicted, reply, to_json
+from fursure.service.predict import (
+    Asgi,
+    Receive,
+    Scope,
+    Send,
+    body_of,
+    json_bytes,
+    predicted,
+    reply,
+)
 
-KINDS = {
+_KINDS = {
     "html": "text/html; charset=utf-8",
     "css": "text/css; charset=utf-8",
     "js": "text/javascript; charset=utf-8",
     "svg": "image/svg+xml",
 }
-PIECE = 2**16  # bytes of a report sent at once
+_PIECE = 2**16  # bytes of a report sent at once
 SAFE = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -54,7 +63,7 @@ OF_DATA = "default-src 'none'; frame-ancestors 'none'"
 
 
 def application(
-    models: Models, figures: Figures, limits: Limits, *, publish_reports: bool = False
+    models: Models, figures: Figures, limits: ServiceLimits, *, publish_reports: bool = False
 ) -> Asgi:
     """Return the application: predictions are answered at once, all else by the framework.
 
@@ -89,9 +98,9 @@ def application(
 
 
 def _framework(
-    models: Models, figures: Figures, limits: Limits, publish_reports: bool
+    models: Models, figures: Figures, limits: ServiceLimits, publish_reports: bool
 ) -> Starlette:
-    described = to_json(openapi.schema())
+    described = json_bytes(openapi.schema())
 
     async def description(_request: Request) -> Response:
         return _sent(described, "application/json")
@@ -147,7 +156,7 @@ def _pages() -> list[Route]:
     def page(name: str) -> Response:
         if name not in pages:
             raise Problem(404, "there is nothing at this address.")
-        kind = KINDS[name.rpartition(".")[2]]
+        kind = _KINDS[name.rpartition(".")[2]]
         return _sent(pages[name], kind, policy=OF_PAGES, headers={"cache-control": "no-cache"})
 
     async def index(_request: Request) -> Response:
@@ -173,7 +182,7 @@ def _pages() -> list[Route]:
 async def _pieces(path: Path) -> AsyncIterator[bytes]:
     """Yield a file's bytes as they are read at the other end: none waits whole in memory."""
     with path.open("rb") as file:
-        while piece := file.read(PIECE):
+        while piece := file.read(_PIECE):
             yield piece
 
 
@@ -184,9 +193,9 @@ def _report(models: Models, published: bool) -> Callable[[Request], Awaitable[Re
             raise Problem(404, "this service publishes no reports (--publish-reports).")
         if path is None:
             raise Problem(404, "no report lies beside this model.")
-        holding(request.scope, 2 * PIECE)
+        holding_memory(request.scope, 2 * _PIECE)
         sent_headers = {**SAFE, "content-security-policy": OF_REPORTS}
-        return StreamingResponse(_pieces(path), media_type=KINDS["html"], headers=sent_headers)
+        return StreamingResponse(_pieces(path), media_type=_KINDS["html"], headers=sent_headers)
 
     return report
 
@@ -198,10 +207,12 @@ def _facts(models: Models, figures: Figures, publish_reports: bool) -> list[Rout
 
     async def every(_request: Request) -> Response:
         listed = [told(model) for model in models.by_name.values()]
-        return _sent(to_json({"models": listed}), "application/json")
+        return _sent(json_bytes({"models": listed}), "application/json")
 
     async def one(request: Request) -> Response:
-        return _sent(to_json(told(models[request.query_params.get("model")])), "application/json")
+        return _sent(
+            json_bytes(told(models[request.query_params.get("model")])), "application/json"
+        )
 
     async def metrics(_request: Request) -> Response:
         return _sent(figures.text(), "text/plain; version=0.0.4; charset=utf-8")
@@ -209,7 +220,7 @@ def _facts(models: Models, figures: Figures, publish_reports: bool) -> list[Rout
     return [Route("/v1/models", every), Route("/v1/model", one), Route("/metrics", metrics)]
 
 
-def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
+def _protocol_v2(models: Models, limits: ServiceLimits) -> list[Route]:
     def chosen(request: Request) -> Model:
         return models[request.path_params["name"]]
 
@@ -219,7 +230,7 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
             "version": version("fursure"),
             "extensions": ["binary_tensor_data"],
         }
-        return _sent(to_json(value), "application/json")
+        return _sent(json_bytes(value), "application/json")
 
     async def live(_request: Request) -> Response:
         return _sent(b'{"live":true}', "application/json")
@@ -230,13 +241,13 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         return _sent(b'{"ready":true}', "application/json")
 
     async def model(request: Request) -> Response:
-        return _sent(to_json(inference_v2.metadata(chosen(request))), "application/json")
+        return _sent(json_bytes(inference_v2.metadata(chosen(request))), "application/json")
 
     async def model_ready(request: Request) -> Response:
         model = chosen(request)
         if not model.batcher.healthy:
             raise Problem(503, "not ready.", retry_after=1)
-        return _sent(to_json({"name": model.name, "ready": True}), "application/json")
+        return _sent(json_bytes({"name": model.name, "ready": True}), "application/json")
 
     async def infer(request: Request) -> Response:
         model = chosen(request)
@@ -245,11 +256,11 @@ def _protocol_v2(models: Models, limits: Limits) -> list[Route]:
         scope, received = request.scope, await body_of(request.receive)
         owner = address_of(scope)
         taken = await models.desk(owner, partial(inference_v2.taken_by, received, length))
-        holding(scope, taken)
+        holding_memory(scope, taken)
         reading = partial(inference_v2.work_in, received, length, limits, size)
         work, asked = await models.desk(owner, reading)
         answers = await model.batcher.submit(work, gone(scope), owner=owner)
-        holding(scope, inference_answers.most(answers))
+        holding_memory(scope, inference_answers.most(answers))
         writing = partial(inference_answers.response, model, answers, asked)
         body, headers = await models.desk(owner, writing)
         kind = headers.pop("content-type")

@@ -22,10 +22,10 @@ from typing import Generic, TypeVar
 from fursure.connections.problems import Problem, busy
 from fursure.connections.turns import Turns
 
-Item = TypeVar("Item")
-Answer = TypeVar("Answer")
+_Item = TypeVar("_Item")
+_Answer = TypeVar("_Answer")
 
-SMOOTHING = 0.1  # weight of the last batch in the measured rate
+_SMOOTHING = 0.1  # weight of the last batch in the measured rate
 LASTS = 0.06  # seconds that a batch may take, as whoever comes next has to wait for it
 HEAVY = 16 * 2**20  # weight that a batch may have, and an item outside the heavy lane
 HEAVY_BESIDE = HEAVY // 4  # of an item, where several owners are about: 40 ms of decoding
@@ -36,21 +36,21 @@ ENDING = 5.0  # seconds that closing waits for workers, beyond the deadline
 
 
 @dataclass(slots=True, eq=False)
-class _Ticket(Generic[Item, Answer]):
+class _Ticket(Generic[_Item, _Answer]):
     """An item on its way, and who waits for it."""
 
-    item: Item
+    item: _Item
     until: float  # monotonic seconds
     gone: Callable[[], bool]  # whether nobody waits any more
-    future: "asyncio.Future[Answer]"
+    future: "asyncio.Future[_Answer]"
     owner: str = ""
     weight: int | None = None  # not known yet
-    result: Answer | None = None
+    result: _Answer | None = None
     error: Exception | None = None
 
 
 @dataclass(slots=True)
-class Figures:
+class BatchFigures:
     """What a batcher has done, for `/metrics`."""
 
     batches: int = 0
@@ -62,19 +62,19 @@ class Figures:
     sizes: dict[int, int] = field(default_factory=dict)
 
 
-class Batcher(Generic[Item, Answer]):
+class Batcher(Generic[_Item, _Answer]):
     """Workers that answer items by ``call``, several at a time."""
 
     def __init__(
         self,
-        call: Callable[[Sequence[Item]], Sequence[Answer]],
+        call: Callable[[Sequence[_Item]], Sequence[_Answer]],
         *,
         size: int,
         workers: int,
         deadline: float,
         queued: float,
         least: int,
-        weigh: Callable[[Item], int] = lambda _: 0,
+        weigh: Callable[[_Item], int] = lambda _: 0,
         charge: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._weigh, self._charge = weigh, charge
@@ -85,11 +85,11 @@ class Batcher(Generic[Item, Answer]):
         self._last = "", -COMPANY  # who submitted items, and when
         self._company_until = 0.0
         self._queued, self._least, self._workers = queued, least, workers
-        self._waiting: Turns[_Ticket[Item, Answer]] = Turns()
-        self._heavy: Turns[_Ticket[Item, Answer]] = Turns()
+        self._waiting: Turns[_Ticket[_Item, _Answer]] = Turns()
+        self._heavy: Turns[_Ticket[_Item, _Answer]] = Turns()
         self._ready = Condition()
         self.busy = 0  # workers that are computing
-        self.figures = Figures()
+        self.figures = BatchFigures()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._threads = [
             Thread(target=self._work, name=f"fursure-worker-{n}", daemon=True)
@@ -128,11 +128,11 @@ class Batcher(Generic[Item, Answer]):
 
     async def submit(
         self,
-        items: Sequence[Item],
+        items: Sequence[_Item],
         gone: Callable[[], bool] = lambda: False,
         *,
         owner: str = "",
-    ) -> list[Answer]:
+    ) -> list[_Answer]:
         """Return the answers to ``items``, in order.
 
         Raises:
@@ -204,8 +204,8 @@ class Batcher(Generic[Item, Answer]):
             del batch
 
     def _take(
-        self, turns: Turns[_Ticket[Item, Answer]], most: int
-    ) -> list[_Ticket[Item, Answer]] | None:
+        self, turns: Turns[_Ticket[_Item, _Answer]], most: int
+    ) -> list[_Ticket[_Item, _Answer]] | None:
         with self._ready:
             while not turns:
                 if turns.closed:
@@ -213,11 +213,11 @@ class Batcher(Generic[Item, Answer]):
                 self._ready.wait()
             return turns.take(most)
 
-    def _light(self, batch: Sequence[_Ticket[Item, Answer]]) -> list[_Ticket[Item, Answer]]:
+    def _light(self, batch: Sequence[_Ticket[_Item, _Answer]]) -> list[_Ticket[_Item, _Answer]]:
         """Return so much of a batch as is light; what is heavy changes the lane, the rest waits."""
-        light: list[_Ticket[Item, Answer]] = []
-        heavy: list[_Ticket[Item, Answer]] = []
-        later: list[_Ticket[Item, Answer]] = []
+        light: list[_Ticket[_Item, _Answer]] = []
+        heavy: list[_Ticket[_Item, _Answer]] = []
+        later: list[_Ticket[_Item, _Answer]] = []
         weight, crowded = 0, self.crowded
         for ticket in batch:
             own = ticket.weight = (
@@ -240,7 +240,7 @@ class Batcher(Generic[Item, Answer]):
                 self._ready.notify_all()
         return light
 
-    def _finish(self, batch: Sequence[_Ticket[Item, Answer]]) -> None:
+    def _finish(self, batch: Sequence[_Ticket[_Item, _Answer]]) -> None:
         kept = [ticket for ticket in batch if self._wanted(ticket)]
         if kept:
             self._answer(kept)
@@ -248,7 +248,7 @@ class Batcher(Generic[Item, Answer]):
         if batch and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_deliver, batch)
 
-    def _wanted(self, ticket: _Ticket[Item, Answer]) -> bool:
+    def _wanted(self, ticket: _Ticket[_Item, _Answer]) -> bool:
         if ticket.future.cancelled() or ticket.gone():
             self.figures.cancelled += 1
             ticket.error = Problem(503, "the client is gone.")
@@ -261,7 +261,7 @@ class Batcher(Generic[Item, Answer]):
             return False
         return True
 
-    def _answer(self, tickets: list[_Ticket[Item, Answer]]) -> None:
+    def _answer(self, tickets: list[_Ticket[_Item, _Answer]]) -> None:
         began = time.monotonic()
         self.busy += 1
         try:
@@ -285,10 +285,10 @@ class Batcher(Generic[Item, Answer]):
         figures.sizes[items] = figures.sizes.get(items, 0) + 1
         if items >= self._most() or figures.rate == 0:  # a full batch shows what it can do
             rate = items / max(seconds, 1e-6)
-            figures.rate += (rate - figures.rate) * (SMOOTHING if figures.rate else 1.0)
+            figures.rate += (rate - figures.rate) * (_SMOOTHING if figures.rate else 1.0)
 
 
-def _deliver(batch: Sequence[_Ticket[Item, Answer]]) -> None:
+def _deliver(batch: Sequence[_Ticket[_Item, _Answer]]) -> None:
     for ticket in batch:
         if ticket.future.done():  # the client hung up
             continue

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from fursure.connections.problems import Problem
 from fursure.service.models import Answer, Model
 
-TYPES = {"float32": "FP32", "uint8": "UINT8"}
+_TYPES = {"float32": "FP32", "uint8": "UINT8"}
 WORDS = ("answer", "label")
 SHARES = ("confidence", "familiarity")
-NUMBER = 64  # bytes of a number as Python's, and of its text, twice
-ROW = 2**10  # bytes of a photo's words
-AT_ONCE = 2**12  # numbers written as JSON without a break
+_NUMBER = 64  # bytes of a number as Python's, and of its text, twice
+_ROW = 2**10  # bytes of a photo's words
+_AT_ONCE = 2**12  # numbers written as JSON without a break
 
 
 def most(answers: Sequence[Answer]) -> int:
     """Return about how many bytes the answer takes at most: every number, as JSON and before."""
     numbers = sum(values.size for answer in answers for values in answer.outputs.values())
-    return NUMBER * numbers + ROW * len(answers)
+    return _NUMBER * numbers + _ROW * len(answers)
 
 
 def response(
@@ -57,8 +57,8 @@ def response(
 
 def _with_data(output: Mapping[str, Any], values: Sequence[Any]) -> str:
     """Return an output as JSON with its data, written piece by piece."""
-    starts = range(0, len(values), AT_ONCE)
-    pieces = [json.dumps(values[at : at + AT_ONCE])[1:-1] for at in starts]
+    starts = range(0, len(values), _AT_ONCE)
+    pieces = [json.dumps(values[at : at + _AT_ONCE])[1:-1] for at in starts]
     return f'{json.dumps(output)[:-1]}, "data": [{", ".join(pieces)}]}}'
 
 
@@ -85,7 +85,7 @@ def _tensors(answers: Sequence[Answer]) -> dict[str, Tensor]:
 
 def _array(values: NDArray[Any]) -> Tensor:
     return (
-        TYPES[values.dtype.name],
+        _TYPES[values.dtype.name],
         list(values.shape),
         lambda: values.ravel().tolist(),
         lambda: np.ascontiguousarray(values).tobytes(),

@@ -22,14 +22,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.problems import Problem
 from fursure.service.inference_answers import SHARES, WORDS
 from fursure.service.models import Model, Work
 
 VALUES = 2**19  # in a request's JSON: three pictures of 224 pixels a side
-LONGEST_NUMBER = 40  # characters; one of 4,000 digits takes as long as a thousand others
-PIECE = 2**20  # bytes counted without a break
+_LONGEST_NUMBER = 40  # characters; one of 4,000 digits takes as long as a thousand others
+_PIECE = 2**20  # bytes counted without a break
 VALUE = 128  # bytes of one, read
 DIMENSIONS = 4  # of a tensor
 OUTPUTS = 16  # asked for in one request
@@ -65,7 +65,7 @@ def taken_by(body: bytes, header_length: str | None) -> int:
 
 
 def work_in(
-    body: bytes, header_length: str | None, limits: Limits, size: int
+    body: bytes, header_length: str | None, limits: ServiceLimits, size: int
 ) -> tuple[list[Work], dict[str, Any]]:
     """Return the items to answer, and the request they came with.
 
@@ -109,17 +109,17 @@ def _values(head: bytes) -> int:
     Lists, objects and escapes count twice. They are read in C without a break, numbers are not.
     """
     count = 0
-    for at in range(0, len(head), PIECE):
-        count += head.count(b",", at, at + PIECE)
-        count += 2 * sum(head.count(mark, at, at + PIECE) for mark in (b"[", b"{", b"\\"))
+    for at in range(0, len(head), _PIECE):
+        count += head.count(b",", at, at + _PIECE)
+        count += 2 * sum(head.count(mark, at, at + _PIECE) for mark in (b"[", b"{", b"\\"))
         if count > VALUES:
             break
     return count
 
 
 def _short(digits: str) -> str:
-    if len(digits) > LONGEST_NUMBER:
-        raise Problem(400, f"the JSON holds a number of over {LONGEST_NUMBER} characters.")
+    if len(digits) > _LONGEST_NUMBER:
+        raise Problem(400, f"the JSON holds a number of over {_LONGEST_NUMBER} characters.")
     return digits
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
 from fursure.bundle.named import shipped, shipped_names
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.memory import Memory
 from fursure.connections.problems import Problem
 from fursure.connections.turns import Desk
@@ -25,7 +25,7 @@ from fursure.photos.cost import cost
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
 
-LONGER = 0.5  # how much longer than one photo's a batch may take where several clients are about
+_LONGER = 0.5  # how much longer than one photo's a batch may take where several clients are about
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,12 @@ class Model:
     """One bundle being served."""
 
     def __init__(
-        self, name: str, path: str, opening: Opening, limits: Limits, memory: Memory | None = None
+        self,
+        name: str,
+        path: str,
+        opening: Opening,
+        limits: ServiceLimits,
+        memory: Memory | None = None,
     ) -> None:
         memory = memory or Memory(limits.memory, limits.memory_share)
         self.name, self.path, self.opening = name, path, opening
@@ -145,7 +150,7 @@ def _beside(predictor: Predictor) -> int:
         ) from error
     single, whole = (_quickest(session, pixels_NHWC[:count]) for count in (1, BATCH))
     each = max(1e-9, (whole - single) / (BATCH - 1))
-    return min(BATCH, int(1 + LONGER * single / each))
+    return min(BATCH, int(1 + _LONGER * single / each))
 
 
 def _quickest(session: Session, pixels_NHWC: Pixels) -> float:
@@ -168,7 +173,7 @@ def _checked(pixels_NHWC: Pixels, predictor: Predictor) -> Pixels:
 class Models:
     """The bundles being served; the first one answers where no name is given."""
 
-    def __init__(self, paths: Sequence[str], opening: Opening, limits: Limits) -> None:
+    def __init__(self, paths: Sequence[str], opening: Opening, limits: ServiceLimits) -> None:
         named: dict[str, str] = {}
         for path in paths:
             name = path if path in shipped_names() else Path(path).name.removesuffix(".fursure")

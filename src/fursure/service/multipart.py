@@ -13,8 +13,8 @@ from fursure.connections.problems import Problem
 LONGEST_NAME = 300  # characters of a file's name that are given back
 FIELDS = 16  # parts of a form that are no files, at most
 HEADERS = 8  # lines of a part, at most
-HEADER = 2048  # bytes of such a line
-LINE = b"\r\n"
+_HEADER = 2048  # bytes of such a line
+_LINE = b"\r\n"
 
 
 def _file_name(disposition: bytes) -> str | None:
@@ -61,15 +61,15 @@ def files_in(body: bytes, content_type: str, *, most: int) -> list[tuple[str, by
 
 def _parts(body: bytes, boundary: bytes, most: int) -> list[slice]:
     """Return where each part of a form lies, headers included."""
-    between = LINE + b"--" + boundary
-    at = len(between) - len(LINE) if body.startswith(between[2:]) else _after(body, between, 0)
+    between = _LINE + b"--" + boundary
+    at = len(between) - len(_LINE) if body.startswith(between[2:]) else _after(body, between, 0)
     parts: list[slice] = []
     while not body.startswith(b"--", at):
         if len(parts) == most:
             raise Problem(413, f"more than {most} parts in one form.")
         next_ = _after(body, between, at)
-        part = slice(at + len(LINE), next_ - len(between))
-        if not body.startswith(LINE, at) or part.stop < part.start:
+        part = slice(at + len(_LINE), next_ - len(between))
+        if not body.startswith(_LINE, at) or part.stop < part.start:
             raise Problem(400, "the form is damaged: a boundary is not a line of its own.")
         parts.append(part)
         at = next_
@@ -85,15 +85,15 @@ def _after(body: bytes, between: bytes, at: int) -> int:
 
 def _head(body: bytes, part: slice) -> tuple[str | None, int]:
     """Return a part's file name, if it has one, and where its bytes begin."""
-    if body.startswith(LINE, part.start):  # no headers
-        return None, part.start + len(LINE)
-    end = body.find(2 * LINE, part.start, min(part.stop, part.start + HEADERS * HEADER))
+    if body.startswith(_LINE, part.start):  # no headers
+        return None, part.start + len(_LINE)
+    end = body.find(2 * _LINE, part.start, min(part.stop, part.start + HEADERS * _HEADER))
     if end < 0:
-        raise Problem(400, f"a part's headers do not end within {HEADERS * HEADER} bytes.")
-    lines = body[part.start : end].split(LINE)
-    if len(lines) > HEADERS or max(map(len, lines)) > HEADER:
-        raise Problem(400, f"a part has over {HEADERS} headers, or one over {HEADER} bytes.")
+        raise Problem(400, f"a part's headers do not end within {HEADERS * _HEADER} bytes.")
+    lines = body[part.start : end].split(_LINE)
+    if len(lines) > HEADERS or max(map(len, lines)) > _HEADER:
+        raise Problem(400, f"a part has over {HEADERS} headers, or one over {_HEADER} bytes.")
     headers = {key.strip().lower(): value.strip() for key, _, value in (
         line.partition(b":") for line in lines
     )}  # fmt: skip
-    return _file_name(headers.get(b"content-disposition", b"")), end + 2 * len(LINE)
+    return _file_name(headers.get(b"content-disposition", b"")), end + 2 * len(_LINE)

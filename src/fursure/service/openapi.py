@@ -20,7 +20,6 @@ PROBLEM: dict[str, Any] = {
     },
 }
 STATUSES = (400, 401, 404, 405, 408, 413, 415, 421, 422, 429, 431, 503)
-PROBLEMS: dict[int | str, dict[str, Any]] = dict.fromkeys(STATUSES, PROBLEM)
 
 PREDICTION: dict[str, Any] = {
     "type": "object",
@@ -43,7 +42,7 @@ PREDICTION: dict[str, Any] = {
 }
 
 
-NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
+_NAME = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}
 MODEL = {
     "name": "model",
     "in": "query",
@@ -65,15 +64,15 @@ LOOKS: tuple[tuple[str, str, str, list[dict[str, Any]]], ...] = (  # path, name,
         "/report/{name}",
         "report",
         "The report page beside a model, where reports are published.",
-        [NAME],
+        [_NAME],
     ),
     ("/metrics", "metrics", "Figures for Prometheus.", []),
     ("/v2", "server", "What this server is, in the Open Inference Protocol.", []),
     ("/v2/health/live", "live", "200 while the process answers at all.", []),
     ("/v2/health/ready", "ready", "200 once every model answers.", []),
     ("/healthz", "health", "As /v2/health/ready: 200 once every model answers.", []),
-    ("/v2/models/{name}", "tensors", "A model's tensors.", [NAME]),
-    ("/v2/models/{name}/ready", "modelReady", "200 where the model answers.", [NAME]),
+    ("/v2/models/{name}", "tensors", "A model's tensors.", [_NAME]),
+    ("/v2/models/{name}/ready", "modelReady", "200 where the model answers.", [_NAME]),
 )
 
 
@@ -156,4 +155,4 @@ def _infer() -> dict[str, Any]:
     }
     body = {"required": True, "content": {"application/json": {"schema": request}}}
     about = "Outputs for photos or pixels, as tensors, of the Open Inference Protocol."
-    return _operation("infer", about, [NAME]) | {"requestBody": body}
+    return _operation("infer", about, [_NAME]) | {"requestBody": body}

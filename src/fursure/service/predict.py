@@ -12,10 +12,9 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qs
 
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.problems import Problem
-from fursure.connections.protocol import address_of, gone, holding
-from fursure.engine.predictor import Prediction
+from fursure.connections.protocol import address_of, gone, holding_memory
 from fursure.service.models import Answer, Model, Models
 from fursure.service.multipart import files_in
 
@@ -24,8 +23,8 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-ROW = 2**10  # bytes of a row of an answer, beside its numbers
-NUMBER = 32  # bytes of a number and its name's marks
+_ROW = 2**10  # bytes of a row of an answer, beside its numbers
+_NUMBER = 32  # bytes of a number and its name's marks
 ASKED = frozenset({"model", "heat"})
 JSON = re.compile(rb"[{\[]\s*[\"{]")
 BASE64 = re.compile(rb"[A-Za-z0-9+/_-]{40}[A-Za-z0-9+/_=\s-]*")
@@ -47,7 +46,7 @@ async def body_of(receive: Receive) -> bytes:
             return whole.getvalue()
 
 
-async def predicted(scope: Scope, receive: Receive, models: Models, limits: Limits) -> bytes:
+async def predicted(scope: Scope, receive: Receive, models: Models, limits: ServiceLimits) -> bytes:
     """Return the JSON that answers a request to `/v1/predict`.
 
     A single photo that cannot be used is a problem; one of several is a row with its error.
@@ -63,33 +62,33 @@ async def predicted(scope: Scope, receive: Receive, models: Models, limits: Limi
     owner = address_of(scope)
     several = kind.partition(";")[0].strip().lower() == "multipart/form-data"
     if several:
-        holding(scope, len(body))  # once more, in pieces
+        holding_memory(scope, len(body))  # once more, in pieces
         files = await models.desk(owner, partial(files_in, body, kind, most=limits.photos))
     else:
         files = [("", body)]
     answers = await model.batcher.submit([data for _, data in files], gone(scope), owner=owner)
     with_heat = asked.get("heat", "0") not in {"0", "false", ""}
     names = [name for name, _ in files]
-    holding(scope, len(answers) * _most(model, answers[0] if with_heat else None))
+    holding_memory(scope, len(answers) * _most(model, answers[0] if with_heat else None))
     if several:
         return await models.desk(owner, partial(_rows, model.name, names, answers, heat=with_heat))
     row = _row("", answers[0], heat=with_heat)
     if "error" in row:
         raise _unusable(kind, body, row["error"])
-    return to_json(row)
+    return json_bytes(row)
 
 
 def _most(model: Model, shown: Answer | None) -> int:
     """Return about how many bytes a row may take, with its heat where that is ``shown``."""
-    labels = sum(len(label) + NUMBER for label in model.bundle.meta.labels)
+    labels = sum(len(label) + _NUMBER for label in model.bundle.meta.labels)
     heat = shown.outputs.get("heat") if shown is not None else None
-    return ROW + labels + NUMBER * (0 if heat is None else heat.size)
+    return _ROW + labels + _NUMBER * (0 if heat is None else heat.size)
 
 
 def _rows(model: str, names: Sequence[str], answers: Sequence[Answer], *, heat: bool) -> bytes:
     """Return the answer to several photos, written one by one: none holds Python's lock long."""
-    rows = [to_json(_row(*pair, heat=heat)) for pair in zip(names, answers, strict=True)]
-    return b'{"model": %b, "predictions": [%b]}' % (to_json(model), b", ".join(rows))
+    rows = [json_bytes(_row(*pair, heat=heat)) for pair in zip(names, answers, strict=True)]
+    return b'{"model": %b, "predictions": [%b]}' % (json_bytes(model), b", ".join(rows))
 
 
 def _unusable(kind: str, body: bytes, error: str) -> Problem:
@@ -141,15 +140,10 @@ def _asked(query: bytes) -> dict[str, str]:
 def _row(name: str, answer: Answer, *, heat: bool) -> dict[str, Any]:
     prediction = answer.prediction
     assert prediction is not None  # noqa: S101 - bytes are always predicted
-    row = named(name, prediction)
+    row = prediction.to_json() | {"path": name}
     if heat and "heat" in answer.outputs:
         row["heat"] = [[round(float(cell), 4) for cell in line] for line in answer.outputs["heat"]]
     return row
-
-
-def named(name: str, prediction: Prediction) -> dict[str, Any]:
-    """Return the row of a photo, called as its sender calls it."""
-    return prediction.to_json() | {"path": name}
 
 
 async def reply(
@@ -162,6 +156,6 @@ async def reply(
     await send({"type": "http.response.body", "body": body})
 
 
-def to_json(value: Any) -> bytes:
+def json_bytes(value: Any) -> bytes:
     """Return a value as JSON; floats as Python writes them, as the command line does."""
     return json.dumps(value, allow_nan=False).encode()

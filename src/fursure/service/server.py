@@ -16,7 +16,7 @@ from fursure.connections import watchdog
 from fursure.connections.accepting import accept, within_descriptors
 from fursure.connections.access import log_requests
 from fursure.connections.admission import Admission
-from fursure.connections.limits import Limits
+from fursure.connections.limits import ServiceLimits
 from fursure.connections.protocol import Guard
 from fursure.connections.screening import ANY_ADDRESS, Judge
 from fursure.errors import BadData
@@ -30,7 +30,7 @@ BACKLOG = 512  # connections that the system keeps waiting
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Address:
     """Where the service listens, and who may come."""
 
     host: str = "127.0.0.1"
@@ -76,8 +76,8 @@ class Server(uvicorn.Server):
 
 def serve(
     models: Models,
-    place: Place,
-    limits: Limits,
+    place: Address,
+    limits: ServiceLimits,
     *,
     say: Callable[[str], None],
     ready: Callable[[str], None],
@@ -176,7 +176,7 @@ def _on_signal(loop: asyncio.AbstractEventLoop, name: str, call: Callable[[], No
         signal.signal(number, lambda *_: call())
 
 
-def _bound(place: Place) -> socket.socket:
+def _bound(place: Address) -> socket.socket:
     family = socket.AF_INET6 if ":" in place.host else socket.AF_INET
     # asyncio sends at once (TCP_NODELAY) only where the protocol is named; where it is not, the two
     # parts of an answer wait 40 ms for each other
@@ -205,11 +205,11 @@ def _sharing() -> int:
     return exclusive
 
 
-def _url(place: Place, port: int) -> str:
+def _url(place: Address, port: int) -> str:
     host = f"[{place.host}]" if ":" in place.host else place.host
     return f"http://{host}:{port}/"
 
 
-def unlimited(limits: Limits) -> Limits:
+def unlimited(limits: ServiceLimits) -> ServiceLimits:
     """Return limits that count no single address: for a load test from one machine."""
     return replace(limits, rate=0.0, pace=0, connections=100_000, per_address=100_000)

@@ -12,7 +12,7 @@ from hashlib import sha256
 
 from fursure.dataset.manifest import Manifest, Photo
 
-LONGEST = 150  # bytes of UTF-8 in a name, before what tells it from others; most systems allow 255
+_LONGEST = 150  # bytes of UTF-8 in a name, before what tells it from others; most systems allow 255
 TAG = 8  # hex digits of a digest that tell two names apart; twice as many if need be
 
 _FORBIDDEN = frozenset('<>:"/\\|?*')  # by Windows, which also takes no final dot or space
@@ -60,7 +60,7 @@ def safe_name(text: str, *, tag: str = "") -> str:
     if not dot or len(extension) > 10:
         stem, extension = shown, ""
     ending = f"-{tag}" * bool(tag) + dot * bool(extension) + extension
-    room = LONGEST - len(f"{dot}{extension}".encode())
+    room = _LONGEST - len(f"{dot}{extension}".encode())
     name = stem.encode()[:room].decode(errors="ignore") + ending
     name = re.sub(r"[. ]+$", "_", name) or "_"
     return f"_{name}" if _DEVICES.match(name) else name
@@ -71,10 +71,11 @@ def _distinct(wanted: Mapping[str, str]) -> dict[str, str]:
 
     Those that would be alike all get a piece of their key's digest.
     """
+    digests = {key: sha256(key.encode("utf-8", "surrogatepass")).hexdigest() for key in wanted}
     digits = dict.fromkeys(wanted, 0)
     while True:
         names = {
-            key: safe_name(text, tag=_digest(key)[: digits[key]]) for key, text in wanted.items()
+            key: safe_name(text, tag=digests[key][: digits[key]]) for key, text in wanted.items()
         }
         bearers = Counter(_folded(name) for name in names.values())
         alike = [key for key, name in names.items() if bearers[_folded(name)] > 1]
@@ -82,10 +83,6 @@ def _distinct(wanted: Mapping[str, str]) -> dict[str, str]:
             return names
         for key in alike:
             digits[key] += TAG
-
-
-def _digest(key: str) -> str:
-    return sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _folded(name: str) -> str:

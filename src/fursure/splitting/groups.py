@@ -28,10 +28,10 @@ Cosines = NDArray[np.float32]
 # copies of 300 of them, with features of MobileNetV2 and of `tiny` (docs/experiments.md):
 SURE = 2  # bits; all 14 pairs are copies, and 99.7 % of plain copies (no crop or edit) are within
 CLOSE = 6  # bits; 5 pairs of 3 to 6 are no copies: it counts unless features contradict
-LOOSE = 12  # bits; 7,658 pairs of 7 to 12, next to none a copy: it counts only if features confirm
+_LOOSE = 12  # bits; 7,658 pairs of 7 to 12, next to none a copy: it counts only if features confirm
 CONTRADICT = 0.35  # cosine; those 5 pairs are below 0.25, and 99.8 % of the copies are above
 CONFIRM = 0.7  # cosine; 0 and 8 of those 7,658 pairs are above, and 95 % and 99.7 % of the copies
-ENOUGH = 50  # photos; the mean and the spread of fewer say little, and features are not asked
+_ENOUGH = 50  # photos; the mean and the spread of fewer say little, and features are not asked
 CROWD = 1000  # hashes; a film's frames may be as many, but in a larger group all resemble all
 
 _COMPONENTS = 256  # random directions that stand for the features
@@ -65,7 +65,7 @@ def group(
     joined_E2 = _joined(
         np.hstack([view_NV[photo_U] for view_NV in views]),
         None
-        if features_ND is None or len(names_M) < ENOUGH
+        if features_ND is None or len(names_M) < _ENOUGH
         else lambda pairs_E2: _cosines(features_ND, photo_M[:_SAMPLE], photo_U[pairs_E2]),
     )
     twins = np.column_stack([seen, head_U[twin]])
@@ -75,7 +75,7 @@ def group(
 
 def _joined(views_UV: Hashes, cosines: Callable[[Indices], Cosines] | None) -> Indices:
     """Return the pairs that are copies by their hashes and, where known, by their features."""
-    pairs_E2, bits_E = _pairs(views_UV, CLOSE if cosines is None else LOOSE)
+    pairs_E2, bits_E = _pairs(views_UV, CLOSE if cosines is None else _LOOSE)
     sure_E, likely_E = bits_E <= SURE, bits_E <= CLOSE
     if cosines is not None:
         cosines_E = cosines(pairs_E2)

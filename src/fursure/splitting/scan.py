@@ -27,7 +27,7 @@ from fursure.photos.preprocess import COMMON_SIDE
 from fursure.photos.statistics import Facts, measure
 from fursure.splitting.fingerprint import crops, phash, thumbnail
 
-Value = TypeVar("Value")
+_Value = TypeVar("_Value")
 Vector = NDArray[np.float32]  # (D,)
 CHUNK = 32  # photos a worker takes at a time: few enough to stay smooth, many enough to batch
 
@@ -47,14 +47,14 @@ def views_of(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
     return np.frombuffer(joined, "<u8").reshape(len(prints), -1).astype(np.uint64)
 
 
-class Store(Protocol[Value]):
+class Store(Protocol[_Value]):
     """What was computed before, by digest: `fursure.features.cache`, or `Memory` in tests."""
 
-    def many(self, digests: Iterable[str]) -> dict[str, Value]:
+    def many(self, digests: Iterable[str]) -> dict[str, _Value]:
         """Return the values held, of those asked for."""
         ...
 
-    def update(self, values: Mapping[str, Value], /) -> None:
+    def update(self, values: Mapping[str, _Value], /) -> None:
         """Keep more values, all of them or none."""
 
 

@@ -17,19 +17,19 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.sureness.ranks import KNOTS, STEPS, curve
-from fursure.sureness.readout import FEW, Readout
+from fursure.sureness.ranks import KNOTS, TAIL_KNOTS, curve
+from fursure.sureness.readout import FEWEST_FOR_SCALE, Readout
 
 # Subtracting the mean feature takes away what is common to all photos of one origin, and some of
 # what is common to the classes. With a MobileNetV2, 0 calls one in five known photos of another
 # origin strangers and misses 4 % of the strangers; 1 calls hardly any and misses 8 %.
 SHIFT = 0.8
 RANK = 128  # directions that carry the references; 256 recognise no more strangers
-REFERENCES = 4096  # at most: time grows with them, and twice as many recognise hardly more
-K = 10  # the nearest reference whose cosine counts; fewer where a class has few photos:
+REFERENCES_KEPT = 4096  # at most: time grows with them, and twice as many recognise hardly more
+NEIGHBOURS = 10  # the nearest reference whose cosine counts; fewer where a class has few photos:
 SPARSE = 15  # photos of a class for each, for of 50 photos hardly ten look alike
-PARTS = 10  # of the references, each part seen by the others
-BLOCK = 128  # photos compared at once, to bound the memory
+_PARTS = 10  # of the references, each part seen by the others
+_BLOCK = 128  # photos compared at once, to bound the memory
 EXACT = 512  # rows up to which their principal directions are computed exactly
 
 
@@ -81,10 +81,10 @@ class Familiar:
         """Return the cosine to the k-th nearest reference."""
         basis_DR, references_RM = self._expanded
         similarity_N = np.empty(len(features_ND))
-        for start in range(0, len(features_ND), BLOCK):
-            block_ND = _seen_from(self.centre, features_ND[start : start + BLOCK])
+        for start in range(0, len(features_ND), _BLOCK):
+            block_ND = _seen_from(self.centre, features_ND[start : start + _BLOCK])
             cosine_NM = block_ND @ basis_DR @ references_RM
-            similarity_N[start : start + BLOCK] = np.partition(cosine_NM, -self.k, axis=1)[
+            similarity_N[start : start + _BLOCK] = np.partition(cosine_NM, -self.k, axis=1)[
                 :, -self.k
             ]
         return similarity_N
@@ -143,7 +143,8 @@ class Familiar:
         if not 0 <= familiar.threshold <= 1:
             raise ValueError(f"threshold {familiar.threshold} must lie between 0 and 1.")
         steps_Q, rises_Q = np.diff(familiar.similarity), np.diff(familiar.share)
-        if (steps_Q <= 0).any() or (rises_Q < 0).any() or not _shares(familiar.share):
+        shares = familiar.share[0] >= 0 and familiar.share[-1] <= 1
+        if (steps_Q <= 0).any() or (rises_Q < 0).any() or not shares:
             raise ValueError("the familiarity curve must rise from similarities to shares.")
         return familiar
 
@@ -187,10 +188,6 @@ def _check(
         raise ValueError(f"familiar array {name!r} contains NaN or infinity.")
 
 
-def _shares(share_Q: NDArray[np.float64]) -> bool:
-    return bool(share_Q[0] >= 0 and share_Q[-1] <= 1)
-
-
 def fit_familiar(
     train_ND: NDArray[np.floating],
     labels_N: NDArray[np.integer],
@@ -210,19 +207,21 @@ def fit_familiar(
     network is ``frozen`` or none is held out, the references too, each part of them as the other
     parts see it. Photos of one of the ``groups`` (near-duplicates; without any each photo is one)
     stay in one part. Of photos like these 1 % fall below the threshold on average. A ``readout``
-    is scaled by held-out photos alone; it is left out where fewer than `FEW` are, or where it
-    would take a quarter of the budget.
+    is scaled by held-out photos alone; it is left out where fewer than `FEWEST_FOR_SCALE` are, or
+    where it would take a quarter of the budget.
 
     Raises:
         ValueError: the arrays do not fit together or are not finite, or the budget is too small.
     """
     _validate(train_ND, labels_N, held_out_ND)
     held_out_ND = train_ND[:0] if held_out_ND is None else held_out_ND
-    if readout is not None and (len(held_out_ND) < FEW or 4 * readout.size > budget_bytes):
+    if readout is not None and (
+        len(held_out_ND) < FEWEST_FOR_SCALE or 4 * readout.size > budget_bytes
+    ):
         readout = None
     budget_bytes -= readout.size if readout else 0
     rng = np.random.default_rng(seed)
-    k = k or int(np.clip(len(labels_N) // (SPARSE * len(np.unique(labels_N))), 1, K))
+    k = k or int(np.clip(len(labels_N) // (SPARSE * len(np.unique(labels_N))), 1, NEIGHBOURS))
     familiar, chosen_M = _referring(train_ND, labels_N, k, budget_bytes, rng)
     if readout is not None:
         similarity_N = familiar._similarity(held_out_ND)
@@ -236,7 +235,7 @@ def fit_familiar(
             seen_by_others, _ = _referring(train_ND[others], labels_N[others], k, budget_bytes, rng)
             return seen_by_others._score(train_ND[chosen_M[part_M == part]])
 
-        parts = [part for part in range(PARTS) if 2 <= (part_M != part).sum() < len(part_M)]
+        parts = [part for part in range(_PARTS) if 2 <= (part_M != part).sum() < len(part_M)]
         score_N = np.concatenate([score_N, *map(unseen, parts)])
     if len(score_N) == 0:  # all photos are near-duplicates of each other: nothing is held out
         score_N = familiar._score(train_ND[:1])
@@ -254,9 +253,9 @@ def _referring(
     """Return the references without a curve, and which of the photos they are."""
     features = train_ND.shape[1]
     # centre, curve, and the file's headers
-    room = budget_bytes - 4 * features - 16 * (KNOTS + STEPS) - 4096
+    room = budget_bytes - 4 * features - 16 * (KNOTS + TAIL_KNOTS) - 4096
     rank = min(RANK, *train_ND.shape, room // (4 * features))  # the basis takes half of it at most
-    count = min(len(train_ND), REFERENCES, (room - 2 * features * rank) // max(rank, 1))
+    count = min(len(train_ND), REFERENCES_KEPT, (room - 2 * features * rank) // max(rank, 1))
     if rank < 1 or count < 2:
         raise ValueError(f"{budget_bytes} bytes cannot hold references of {features} features.")
     nowhere_D = np.zeros(features, np.float32)
@@ -284,7 +283,7 @@ def _parts(
 ) -> NDArray[np.int64]:
     """Return a part for each photo; a group is never divided."""
     _, group_M = np.unique(np.asarray(groups_M), return_inverse=True)
-    return np.asarray((rng.permutation(int(group_M.max()) + 1) % PARTS)[group_M], np.int64)
+    return np.asarray((rng.permutation(int(group_M.max()) + 1) % _PARTS)[group_M], np.int64)
 
 
 def _validate(
@@ -311,8 +310,8 @@ def _directions(
 ) -> NDArray[np.float32]:
     """Return `_seen_from` the centre in single precision, block by block to save memory."""
     rows_ND = np.empty(features_ND.shape, np.float32)
-    for start in range(0, len(rows_ND), BLOCK):
-        rows_ND[start : start + BLOCK] = _seen_from(centre_D, features_ND[start : start + BLOCK])
+    for start in range(0, len(rows_ND), _BLOCK):
+        rows_ND[start : start + _BLOCK] = _seen_from(centre_D, features_ND[start : start + _BLOCK])
     return rows_ND
 
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 KNOTS = 1000  # of the ranks; the tail has its own
 TAIL = 20  # lowest photos, or the lowest fifth if that is fewer, but 2: too few for ranks to tell
-STEPS = 40  # knots of the tail
+TAIL_KNOTS = 40
 RAREST = 1e-4  # share at which the tail ends: no known photo is expected below
-FEW = 10  # held-out photos; fewer cannot say how unlike them a known photo may be
+FEWEST_FOR_RANKS = 10  # held-out photos; fewer cannot say how unlike them a known photo may be
 
 
 def curve(
@@ -23,11 +23,11 @@ def curve(
     hundredth part at all. Below the `TAIL`-th the share therefore follows what an exponential tail
     with the mean depth of those photos predicts for a new one; that it was estimated from a few is
     allowed for (Aitchison and Dunsmore, Statistical Prediction Analysis, 1975); it ends at
-    `RAREST`. With fewer than `FEW` photos the share runs out at ``lowest``, the least score there
-    is, and next to nothing is a stranger.
+    `RAREST`. With fewer than `FEWEST_FOR_RANKS` photos the share runs out at ``lowest``, the least
+    score there is, and next to nothing is a stranger.
     """
     ordered_N, n = np.sort(score_N), len(score_N)
-    if n < FEW:
+    if n < FEWEST_FOR_RANKS:
         start, share_Q = 0, np.zeros(1)
         depth_Q = np.maximum(ordered_N[:1] - lowest, 1e-6)
     else:
@@ -46,6 +46,6 @@ def _tail(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return falling depths below the start of a tail, and the rising shares that reach them."""
     count, mean = len(depth_M), max(float(depth_M.mean()), 1e-6)
-    share_Q = np.geomspace(RAREST, share, STEPS)
+    share_Q = np.geomspace(RAREST, share, TAIL_KNOTS)
     depth_Q = count * mean * ((share / share_Q) ** (1 / count) - 1)
     return np.asarray(depth_Q), share_Q

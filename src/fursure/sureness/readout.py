@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from fursure.sureness.calibration import logsumexp
 
-LOWEST = 0.05  # share of held-out photos that says how far down a known photo may reach
-FEW = 20  # held-out photos; fewer give it no scale
-LEAST = 1e-6  # of a scale: rounding must never look like a difference
+_LOWEST = 0.05  # share of held-out photos that says how far down a known photo may reach
+FEWEST_FOR_SCALE = 20  # held-out photos; fewer give it no scale
+_LEAST = 1e-6  # of a scale: rounding must never look like a difference
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,9 +74,9 @@ class Readout:
 
 
 def _tail(values_N: NDArray[np.float64]) -> tuple[float, float]:
-    start = float(np.quantile(values_N, LOWEST))
+    start = float(np.quantile(values_N, _LOWEST))
     scale = float((start - values_N[values_N <= start]).mean())
-    return start, max(scale, LEAST * (1 + abs(start)))
+    return start, max(scale, _LEAST * (1 + abs(start)))
 
 
 def _against(depth_N: NDArray[np.float64]) -> NDArray[np.float64]:

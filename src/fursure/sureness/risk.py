@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fursure.errors import counted
 
 RISKS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1)
-MOST = 1_000_000  # photos; who would need more is told that the risk is out of reach
+_MOST = 1_000_000  # photos; who would need more is told that the risk is out of reach
 FORGIVEN = 5  # errors that the first, strictest threshold may show at most
 
 # Chosen before any photo is seen, as the guarantee demands: strict to lax, fine where confidences
@@ -246,7 +246,7 @@ def _enough(errors: int, accepted: int, risk: float, delta: float) -> int | None
     total = photos_needed(risk, delta, errors=1)
     while binomial_tail(ceil(rate * total) + 1, total, risk) > delta:
         total = ceil(1.05 * total)
-        if total > MOST:
+        if total > _MOST:
             return None
     return total
 

@@ -17,7 +17,7 @@ from fursure.backbones.ensemble import Member, together
 from fursure.dataset.listing import Source
 from fursure.features.collect import Collected, encoded
 from fursure.graphs.layers import Layers
-from fursure.heads.fit import Fit, first_head, fit, fold_numbers, is_divided
+from fursure.heads.fit import Fit, first_head, fit, fold_numbers, has_splits
 from fursure.recipe import Recipe
 from fursure.run import Run
 from fursure.splitting.split import assign
@@ -27,7 +27,7 @@ if TYPE_CHECKING:  # they import torch, which a frozen backbone does without
     from fursure.finetuning.trainer import Step
     from fursure.finetuning.tuning import Tuned
 
-LEAST = 0.5  # share of the first run's time with which another one may begin
+_LEAST = 0.5  # share of the first run's time with which another one may begin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +78,7 @@ def learn(
     """
     work = _Work(source, recipe, backbone, run)
     if recipe.tune is not None:
-        return work.split(collected) if is_divided(collected.usable) else work.crossed(collected)
+        return work.split(collected) if has_splits(collected.usable) else work.crossed(collected)
     photos, labels = collected.usable, collected.manifest.labels
     fitted = fit(photos, collected.features_ND, labels, recipe, seen=backbone.seen)
     return Learned(encoder=backbone, collected=collected, found=fitted)
@@ -236,7 +236,7 @@ def _runs(recipe: Recipe, done: "list[Tuned]") -> Iterator[Recipe]:
             continue
         took = [run.epochs[-1].seconds / 60 for run in done]
         left = settings.minutes - sum(took)
-        if left < LEAST * took[0]:
+        if left < _LEAST * took[0]:
             return
         yield replace(recipe, tune=replace(settings, minutes=left))
 
@@ -261,11 +261,8 @@ def _learned(
         )
     elif in_vain:
         notes.append(f"{in_vain} of {len(shipped)} trainings did not help, and count for nothing")
-    if not (member.backbone.familiar_from or recipe.from_scratch or in_vain == len(shipped)):
-        notes.append(
-            "strangers are told by features that were trained, which know them worse than frozen "
-            'ones; tune.beside = "lite0" in the recipe keeps a frozen view'
-        )
+    if in_vain < len(shipped) and not recipe.from_scratch:
+        notes.append(_about_strangers(recipe, member))
     return Learned(
         encoder=member.backbone,
         collected=collected,
@@ -273,6 +270,20 @@ def _learned(
         runs=tuple(shipped),
         notes=tuple(notes),
         leftovers=tuple(path for run in trained for path in run.leftovers),
+    )
+
+
+def _about_strangers(recipe: Recipe, member: Member) -> str:
+    """Return which features tell strangers, now that the network was trained."""
+    assert recipe.tune is not None  # noqa: S101 - it was
+    if member.backbone.familiar_from:
+        return (
+            f"strangers are told by the features of {recipe.tune.beside}, which was not trained: "
+            "as well as by that network alone"
+        )
+    return (
+        "strangers are told by features that were trained, which know them worse than frozen "
+        'ones; tune.beside = "lite0" in the recipe keeps a frozen view'
     )
 
 

@@ -12,9 +12,9 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.errors import counted
-from fursure.evaluation.evaluate import MAPPED, Evaluated, Rows
-from fursure.evaluation.gallery import Trained
-from fursure.evaluation.report_page import About, named, write_report
+from fursure.evaluation.evaluate import MAPPED, AnswerRows, Evaluated
+from fursure.evaluation.gallery import TrainedPhotos
+from fursure.evaluation.report_page import About, data_name, write_report
 from fursure.metrics.intervals import proportion
 from fursure.training.learn import Learned
 
@@ -49,19 +49,19 @@ def training_report(
     )
     split = [row for row, photo in enumerate(photos) if photo.split == "train"]
     about = About(
-        data=f"trained and measured on {named(data)}",
+        data=f"trained and measured on {data_name(data)}",
         basis="photos, each judged by a model that had not seen it"
         if folded
         else "test photos it had not seen",
         facts={
-            "Measured on": f"{named(data)}, {counted(len(rows.paths), 'photo')} "
+            "Measured on": f"{data_name(data)}, {counted(len(rows.paths), 'photo')} "
             f"({learned.found.basis})"
         },
         curves=learned.curves(),
     )
-    trained: Trained | str = "with so few photos each was of training for the others"
+    trained: TrainedPhotos | str = "with so few photos each was of training for the others"
     if not folded and split:
-        trained = Trained(
+        trained = TrainedPhotos(
             source=open_source(data),
             photos=[photos[row] for row in split],
             features_MD=features_ND[split],
@@ -69,7 +69,7 @@ def training_report(
     write_report(page, bundle, evaluated, data, about, trained=trained, overwrite=True)
 
 
-def _rows(bundle: Bundle, learned: Learned) -> Rows:
+def _rows(bundle: Bundle, learned: Learned) -> AnswerRows:
     found, labels = learned.found, bundle.meta.labels
     rows_M = found.tested_M.tolist()
     photos: list[Photo] = [learned.collected.usable[row] for row in rows_M]
@@ -77,7 +77,7 @@ def _rows(bundle: Bundle, learned: Learned) -> Rows:
     familiarity_M = bundle.familiar.familiarity(features_MD)
     probs_MK = np.asarray(found.tested_MK, np.float64)
     threshold = bundle.threshold()
-    return Rows(
+    return AnswerRows(
         paths=tuple(photo.path for photo in photos),
         labels_N=np.array([labels.index(photo.label or "") for photo in photos]),
         probs_NK=probs_MK,

@@ -13,11 +13,11 @@ from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.errors import BadData, BadImage, counted
 from fursure.features.reader import Reader
-from fursure.heads.strangers import FEWEST, Strangers
+from fursure.heads.strangers import FEWEST_STRANGERS, Strangers
 from fursure.photos.decode import LIMITS
 from fursure.run import Run
 
-MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more
+_MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,23 +55,24 @@ def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
             copies += digest in names
             if digest not in known:
                 names.setdefault(digest, name)
-    if len(names) < FEWEST:
+    if len(names) < FEWEST_STRANGERS:
         raise BadData(
             f"{fspath(path)} holds {counted(len(names), 'different photo')} of strangers; at "
-            f"least {FEWEST} are needed, half to learn from and half to measure on."
+            f"least {FEWEST_STRANGERS} are needed, half to learn from and half to measure on."
         )
     counts = {
         ("that is a known photo as well", "that are known photos as well"): both,
         ("that is a copy", "that are copies"): copies,
         ("that cannot be read",) * 2: unread,
-        (f"that is beyond the {MOST} used", f"that are beyond the {MOST} used"): len(names) - MOST,
+        (f"that is beyond the {_MOST} used", f"that are beyond the {_MOST} used"): len(names)
+        - _MOST,
     }
     notes = tuple(
         f"left out {counted(count, f'stranger {why}', f'strangers {whys}')}"
         for (why, whys), count in counts.items()
         if count > 0
     )
-    kept = sorted(names)[:MOST]
+    kept = sorted(names)[:_MOST]
     return Listed(path=fspath(path), names={digest: names[digest] for digest in kept}, notes=notes)
 
 

@@ -30,10 +30,10 @@ from fursure.errors import (
 from fursure.features.collect import Collected, collect
 from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
-from fursure.features.remarks import about_backbone, about_copies, about_engine, about_photos
+from fursure.features.remarks import about_backbone, about_engine, about_photos, warn_of_copies
 from fursure.files import remove, replacing
 from fursure.heads.assemble import PROOF, assemble
-from fursure.heads.classes import about_classes, check_classes, refuse_reserved
+from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
 from fursure.heads.strangers import Strangers, told
 from fursure.photos.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
@@ -57,7 +57,7 @@ class Trained:
     new: bool  # False: an earlier run had made it from the same recipe and photos
 
 
-def train(
+def train_model(
     data: Data,
     output: str | PathLike[str],
     recipe: Recipe = LINEAR_PROBE,
@@ -291,8 +291,8 @@ def _notes(
         unused = f"{spared} {'is' if spared == 1 else 'are'}"
         yield f"the recipe takes at most {recipe.photos} training photos; {unused} unused"
     yield from _about_seen(usable, backbone)
-    yield from about_copies(usable)
-    yield from about_classes(usable)
+    yield from warn_of_copies(usable)
+    yield from warn_of_classes(usable)
     yield from about_backbone(backbone.name)
 
 
