@@ -190,6 +190,7 @@ def test_trained_features_alone_are_said_to_know_strangers_worse(
         True,
         False,
     ]
+    assert any("features of lite0, which was not trained" in note for note in beside.notes)
 
 
 @pytest.mark.parametrize(("minutes", "took", "runs"), [(10, 6, [10, 4]), (10, 7.5, [10])])

@@ -261,11 +261,8 @@ def _learned(
         )
     elif in_vain:
         notes.append(f"{in_vain} of {len(shipped)} trainings did not help, and count for nothing")
-    if not (member.backbone.familiar_from or recipe.from_scratch or in_vain == len(shipped)):
-        notes.append(
-            "strangers are told by features that were trained, which know them worse than frozen "
-            'ones; tune.beside = "lite0" in the recipe keeps a frozen view'
-        )
+    if in_vain < len(shipped) and not recipe.from_scratch:
+        notes.append(_about_strangers(recipe, member))
     return Learned(
         encoder=member.backbone,
         collected=collected,
@@ -273,6 +270,20 @@ def _learned(
         runs=tuple(shipped),
         notes=tuple(notes),
         leftovers=tuple(path for run in trained for path in run.leftovers),
+    )
+
+
+def _about_strangers(recipe: Recipe, member: Member) -> str:
+    """Return which features tell strangers, now that the network was trained."""
+    assert recipe.tune is not None  # noqa: S101 - it was
+    if member.backbone.familiar_from:
+        return (
+            f"strangers are told by the features of {recipe.tune.beside}, which was not trained: "
+            "as well as by that network alone"
+        )
+    return (
+        "strangers are told by features that were trained, which know them worse than frozen "
+        'ones; tune.beside = "lite0" in the recipe keeps a frozen view'
     )
 
 
