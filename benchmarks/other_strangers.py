@@ -17,7 +17,7 @@ from benchmarks import patterns
 from fursure.drawings.brush import BLACK, INK, WHITE, Brush, Dice, closed, mix
 from fursure.drawings.draw import draw
 from fursure.drawings.others import BRIGHT
-from fursure.drawings.scenes import backdrop, box
+from fursure.drawings.scenes import backdrop
 
 COUNT = 60  # pictures of a group
 SIDE = 448  # pixels
@@ -202,7 +202,7 @@ def _person(brush: Brush, dice: Dice) -> None:
         brush.line([(0.7 * side, 1.5), (reach * side, 2.4), (reach * side, 3.4)], 0.36, shirt)
         brush.ellipse((reach * side, 3.6), (0.2, 0.24), skin)
     brush.blob(closed([(0, 1.0), (0.75, 1.2), (0.85, 2.4), (0.7, 3.8), (0, 3.9)]), shirt)
-    brush.polygon(box(-0.22, 0.7, 0.44, 0.5), skin)
+    brush.polygon([(-0.22, 0.7), (0.22, 0.7), (0.22, 1.2), (-0.22, 1.2)], skin)
     if dice.chance(0.5):
         brush.ellipse((0, 0.1), (0.95, 1.15), hair)
     brush.ellipse((0, 0), (0.72, 0.95), skin)

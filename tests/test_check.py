@@ -50,7 +50,7 @@ def mislabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return drawings of two plainly different classes, one of them under the wrong label."""
     kinds = ("dog", "stranger")
     folder = draw_into(tmp_path_factory.mktemp("mislabelled") / "photos", count=30, kinds=kinds)
-    shutil.move(folder / "dog" / "dog.3.jpg", folder / "stranger" / "wrong.jpg")
+    shutil.move(folder / "dog" / "dog.8.jpg", folder / "stranger" / "wrong.jpg")
     shutil.copy(folder / "dog" / "dog.6.jpg", folder / "stranger" / "both.jpg")
     return folder
 

@@ -80,6 +80,8 @@ def test_an_extension_is_compared_with_the_content() -> None:
         row("b.JPG"),
         row("c", format="GIF"),
         row("d.tiff", format="TIFF"),
+        row("two-eyed.mpo"),
+        row("camera.hif", format="HEIF"),
         Scanned(Photo(path="e.jpg", label="cat", reason="an empty file")),
     ]
     found = [*about_files(rows)]

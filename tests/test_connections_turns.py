@@ -17,7 +17,8 @@ from fursure.connections.pacing import Reading
 from fursure.connections.problems import Problem
 from fursure.connections.turns import Desk, Turns
 from fursure.drawings.draw import draw, jpeg
-from fursure.photos.cost import UNREAD, cost
+from fursure.formats.heif import HEIF
+from fursure.photos.cost import cost
 from fursure.service.batching import BATCH_BESIDE, HEAVY, HEAVY_BESIDE, NICER, Batcher
 from fursure.service.models import _beside
 
@@ -313,6 +314,6 @@ def test_what_decoding_takes_is_told_from_the_header() -> None:
     assert cost(grey_jpeg(8_000, 8_000), min_side=256) == 1_000 * 1_000 * 4 + 16_000_000
     assert cost(flat_tiff(4_000, 4_000, 32, 3), min_side=256) == 64_000_000
     assert cost(flat_tiff(8_000, 8_000, 8, 1), min_side=256) == 256_000_000
-    assert cost(b"\0\0\0\x18ftypheic\0\0\0\0heic", min_side=256) == UNREAD
+    assert cost(b"\0\0\0\x18ftypheic\0\0\0\0heic", min_side=256) == HEIF.unread
     for data in (b"", b"text", small[:20], b"II*\0"):
         assert cost(data, min_side=256) == 0

@@ -18,10 +18,10 @@ from PIL import Image, ImageCms, features
 
 import fursure
 from fursure.drawings.draw import draw
-from fursure.formats import profile as profile_module
 from fursure.photos.decode import decode, from_pil, jpeg_decoder
+from fursure.pixels import profile as profile_module
 
-PHOTO = draw("cat", seed=3)
+PHOTO = draw("cat", seed=4)
 VALUES_HWC = np.asarray(PHOTO) / 255
 LOSSLESS = {"WEBP": {"lossless": True}}
 WIDE = matrix_profile(PROPHOTO, 1.8)

@@ -13,7 +13,7 @@ from fursure import load
 from fursure.drawings.draw import draw
 from fursure.photos.decode import decode, from_pil
 
-PHOTO = draw("cat", seed=3)
+PHOTO = draw("cat", seed=4)
 GREY = PHOTO.convert("L").convert("RGB")
 
 

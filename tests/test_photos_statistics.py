@@ -32,7 +32,7 @@ def test_the_border_is_that_of_the_frame() -> None:
 
 
 def test_blurring_lowers_sharpness_far_more_than_contrast() -> None:
-    photo = draw("dog", 2, size=200)
+    photo = draw("dog", 8, size=200)
     soft = photo.filter(ImageFilter.GaussianBlur(8))
     assert facts(soft).sharpness < 0.3 * facts(photo).sharpness
     assert facts(soft).contrast > 0.6 * facts(photo).contrast

@@ -55,7 +55,8 @@ def test_an_attack_earns_nobody_else_a_refusal_and_leaves_no_memory(
     os.kill(service.process.pid, signal.SIGUSR2)
     assert len(answers["seconds"]) > 3
     assert answers["refused"] == []
-    assert until(lambda: service.state()[2] < 1.1 * idle, seconds=12)
+    back = until(lambda: service.state()[2] < 1.1 * idle, seconds=12)
+    assert back, f"{idle:,} bytes before, {service.state()[2]:,} after"
     assert until(note.is_file)
     assert max(json.loads(note.read_text())) < STALL
     note.unlink()

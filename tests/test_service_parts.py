@@ -1,9 +1,12 @@
 """The service's parts alone: batches, the door's counters, forms."""
 
 import asyncio
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from serving import form
@@ -107,6 +110,38 @@ def test_what_waited_too_long_is_dropped_before_it_costs_anything() -> None:
 
     asyncio.run(story())
     assert called == [1]
+
+
+class Body:
+    """A request's bytes, which can be watched."""
+
+
+def test_a_photo_that_got_no_answer_is_forgotten_at_once() -> None:
+    """Not in a ring that waits for the collector: 175 MB of photos lay there once."""
+
+    def call(bodies: Sequence[Body]) -> list[str]:
+        time.sleep(0.15)
+        return ["cat" for _ in bodies]
+
+    async def story() -> weakref.ref[Body]:
+        service = batcher(call, size=1, deadline=0.05)
+        service.start(asyncio.get_running_loop())
+        first = asyncio.create_task(service.submit([Body()]))
+        await asyncio.sleep(0.02)
+        late = Body()
+        watched = weakref.ref(late)
+        with suppress(Problem):
+            await service.submit([late])
+        del late
+        await first
+        service.close()
+        return watched
+
+    gc.disable()
+    try:
+        assert asyncio.run(story())() is None
+    finally:
+        gc.enable()
 
 
 def test_nobody_computes_for_a_client_that_is_gone() -> None:

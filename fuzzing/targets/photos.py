@@ -10,11 +10,11 @@ from PIL import Image
 from fursure.drawings.draw import draw
 from fursure.errors import BadImage
 from fursure.formats.jpeg_header import read_jpeg_header
-from fursure.formats.signatures import sniff
+from fursure.formats.table import sniff
 from fursure.formats.tiff import read_tiff_header
 from fursure.formats.tiff_tags import Tag
 from fursure.photos.cost import cost
-from fursure.photos.decode import READERS, decode
+from fursure.photos.decode import decode
 from fursure.photos.statistics import measure
 from fuzzing.mutate import Change
 from fuzzing.shapes import either, png
@@ -116,9 +116,9 @@ def _read_headers(data: bytes) -> object:
     """Read a photo's facts; these readers raise whatever its damage causes, `cost` nothing."""
     cost(data, min_side=MIN_SIDE)
     format_ = sniff(data, "photo")
-    if format_ == "JPEG":
+    if format_.name == "JPEG":
         return read_jpeg_header(data).coding
-    return READERS[format_](data).frames if format_ != "HEIF" else None
+    return None if format_.unread else format_.read(data).frames
 
 
 def _decode(data: bytes) -> object:

@@ -14,6 +14,7 @@ from typing import Any
 from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import suffix
 from fursure.errors import counted
+from fursure.formats.table import suffixes_of
 from fursure.photos.statistics import Facts
 from fursure.splitting.scan import Scanned
 
@@ -44,16 +45,6 @@ FINDING_KINDS: dict[str, FindingKind] = {  # the most harmful first
     "duplicate": FindingKind("the same file twice"),
     "copy": FindingKind("near-duplicate"),
     "misnamed": FindingKind("named like another format"),
-}
-ENDINGS = {  # the extensions that a format may have
-    "JPEG": {".jpg", ".jpeg", ".jpe", ".jfif", ""},
-    "PNG": {".png", ""},
-    "WEBP": {".webp", ""},
-    "AVIF": {".avif", ".heif", ""},
-    "HEIF": {".heic", ".heif", ""},
-    "GIF": {".gif", ""},
-    "BMP": {".bmp", ""},
-    "TIFF": {".tif", ".tiff", ""},
 }
 # Set by looking at the extremes of 12,000 photos of cats and dogs (docs/experiments.md).
 BLANK = 8.0  # levels of contrast; the flattest photo that shows something has more
@@ -111,7 +102,7 @@ def about_files(rows: Sequence[Scanned]) -> Iterator[Finding]:
         photo, facts = row.photo, row.facts
         if photo.reason is not None and row.fingerprint is None:
             yield _one(photo, "unreadable", photo.reason)
-        elif facts is not None and suffix(photo.path) not in ENDINGS.get(facts.format, {""}):
+        elif facts is not None and suffix(photo.path) not in ("", *suffixes_of(facts.format)):
             ending = suffix(photo.path)
             yield _one(photo, "misnamed", f"a {facts.format} file called {ending}")
 

@@ -5,11 +5,8 @@ import unicodedata
 from collections.abc import Callable
 
 from fursure.errors import BadData
+from fursure.formats.table import is_photo_suffix
 
-PHOTO_SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".gif", ".bmp", ".tif", ".tiff"}
-    | {".heic", ".heif", ".hif", ".mpo"}
-)
 RAW_SUFFIXES = frozenset(  # a TIFF reader would take the thumbnail in many of them for the photo
     {".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".dng", ".orf", ".rw2", ".raf"}
     | {".pef", ".srw", ".x3f", ".3fr", ".iiq", ".erf", ".mrw", ".kdc", ".dcr", ".mos", ".rwl"}
@@ -53,7 +50,7 @@ def junk(name: str) -> str | None:
     if file.startswith(".") or any(folder.startswith(".") for folder in folders):
         return "hidden file"
     kind = suffix(file)
-    if kind in PHOTO_SUFFIXES:
+    if is_photo_suffix(kind):
         return None
     if kind:
         plain = re.fullmatch(r"\.(?!\d+$)[a-z0-9_]{1,10}", kind)  # for kinds are printed

@@ -10,13 +10,14 @@ from typing import BinaryIO
 from fursure.dataset.archives import Archive, Index
 from fursure.dataset.folders import Folder
 from fursure.dataset.listing import Source
-from fursure.dataset.naming import PHOTO_SUFFIXES, RAW_SUFFIXES, TABLE_SUFFIXES
+from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES
 from fursure.dataset.tables import Table
 from fursure.dataset.tars import COMPRESSIONS, decompressed, index_tar, is_tar
 from fursure.dataset.zips import index_zip
 from fursure.errors import BadData, SourceNotFound
+from fursure.formats.table import is_photo_suffix, recognise
+from fursure.formats.tiff import TIFF
 
-_PHOTO_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"BM", b"II*\0", b"MM\0*")
 _PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
     r"\.(?:(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\.(\d{2,4})|[zr](\d{2})|part(\d+)\.rar)$", re.IGNORECASE
 )
@@ -51,7 +52,7 @@ def open_source(path: str | PathLike[str]) -> Source:
             return Folder(path)
         if not stat.S_ISREG(mode):
             raise BadData(f"{path} is a device or a pipe; give a file or a folder.")
-        if path.suffix.lower() in PHOTO_SUFFIXES:
+        if is_photo_suffix(path.suffix.lower()):
             return Folder(path.parent, only=path.name)
         with path.open("rb") as file:
             head = file.read(512)
@@ -70,7 +71,7 @@ def holds_photos(path: Path) -> bool:
     """
     try:
         mode = path.stat().st_mode
-        if not stat.S_ISREG(mode) or path.suffix.lower() in PHOTO_SUFFIXES:
+        if not stat.S_ISREG(mode) or is_photo_suffix(path.suffix.lower()):
             return stat.S_ISDIR(mode)
         if path.suffix.lower() in TABLE_SUFFIXES or _PART.search(path.name):
             return True
@@ -82,19 +83,22 @@ def holds_photos(path: Path) -> bool:
 
 
 def is_camera_raw(path: Path) -> bool:
-    """Return whether a file is a camera's raw one: by its extension, unless it is a JPEG or PNG."""
+    """Return whether a file is a camera's raw one: by its extension, unless its bytes deny it.
+
+    Raw photos are TIFFs or of a format of their own; what is a JPEG was given a wrong name.
+    """
     try:
         if path.suffix.lower() not in RAW_SUFFIXES or not path.is_file():
             return False
         with path.open("rb") as file:
-            return not file.read(8).startswith((b"\xff\xd8", b"\x89PNG"))
+            return recognise(file.read(512)) in {None, TIFF}
     except (OSError, ValueError):
         return False
 
 
 def _open_file(path: Path, head: bytes) -> Source:
     """Open the file that begins with ``head``."""
-    if _is_photo(head):
+    if recognise(head) or head[4:8] == b"ftyp":  # of a video, the decoder says so
         return Folder(path.parent, only=path.name)
     if _is_zip(head):
         return _archive(path, path.open("rb"), index_zip)
@@ -135,11 +139,6 @@ def _only_a_part(path: Path, part: re.Match[str]) -> BadData:
 
 def _is_zip(head: bytes) -> bool:
     return head.startswith((b"PK\3\4", b"PK\5\6"))  # the second one is an empty archive
-
-
-def _is_photo(head: bytes) -> bool:
-    in_a_container = head[4:8] == b"ftyp" or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
-    return in_a_container or head.startswith(_PHOTO_MAGIC)
 
 
 def _described(head: bytes) -> str:

@@ -13,8 +13,9 @@ from typing import final
 from fursure.dataset.columns import Cells, Columns, columns_of, label_of, text_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Split
-from fursure.dataset.naming import PHOTO_SUFFIXES, suffix, tidy
+from fursure.dataset.naming import suffix, tidy
 from fursure.errors import BadData, BadImage
+from fursure.formats.table import is_photo_suffix
 
 _LARGEST = 64 << 20  # bytes of one table: about a million rows
 _LONGEST_PATH = 4096  # characters, what Linux allows
@@ -124,7 +125,7 @@ class Table(Source):
         home = self.prefix + self._home
         if self.has(home + path):
             return home + path, None
-        endings = ("",) if suffix(path) in PHOTO_SUFFIXES else ("", *_TRIED)
+        endings = ("",) if is_photo_suffix(suffix(path)) else ("", *_TRIED)
         tried = (home + folder + path + ending for folder in self._folders for ending in endings)
         match [name for name in tried if self.has(name)]:
             case [name]:

@@ -13,17 +13,16 @@ from typing import Literal, get_args
 import numpy as np
 from PIL import Image, ImageFilter
 
-from fursure.drawings.appearance import look_of
 from fursure.drawings.brush import Brush, Dice
 from fursure.drawings.others import draw_thing
-from fursure.drawings.pets import draw_pet
-from fursure.drawings.scenes import backdrop, foreground
+from fursure.drawings.pets import draw_pet, look_of
+from fursure.drawings.scenes import backdrop
 
 Kind = Literal["cat", "dog", "stranger"]
 
 OVERSAMPLING = 2  # drawn at twice the size and averaged down, for smooth edges
 # Where a figure sits: middle of head or thing, and unit, as shares of the picture's side.
-PLACES = {"portrait": (0.5, 0.5, 0.26), "sitting": (0.48, 0.3, 0.185), "lying": (0.32, 0.5, 0.185)}
+PLACES = {"portrait": (0.5, 0.5, 0.26), "sitting": (0.48, 0.3, 0.185)}
 
 
 def draw(kind: Kind, seed: int, size: int = 256) -> Image.Image:
@@ -38,8 +37,6 @@ def draw(kind: Kind, seed: int, size: int = 256) -> Image.Image:
     side = size * OVERSAMPLING
     picture = backdrop(dice, side)
     _figure(kind, picture, dice)
-    if dice.chance(0.15):
-        foreground(picture, dice)
     picture = picture.reduce(OVERSAMPLING)
     if dice.chance(0.5):
         picture = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
@@ -63,7 +60,7 @@ def _figure(kind: Kind, picture: Image.Image, dice: Dice) -> None:
     elif dice.chance(0.1):
         zoom *= dice.between(1.35, 1.8)  # too close
     x, y = x + dice.between(-0.1, 0.1), y + dice.between(-0.05, 0.08)
-    lean = dice.between(-0.22, 0.22) if dice.chance(0.93) else dice.between(-0.8, 0.8)
+    lean = dice.between(-0.3, 0.3)
     brush = Brush(picture, (x * side, y * side), unit * zoom * side, lean)
     if look is None:
         draw_thing(brush, dice)
@@ -72,12 +69,10 @@ def _figure(kind: Kind, picture: Image.Image, dice: Dice) -> None:
 
 
 def _photographed(picture: Image.Image, dice: Dice) -> Image.Image:
-    """Return ``picture`` with uneven light and grain; some too dark, blurred or pale."""
-    if dice.chance(0.1):
-        picture = picture.filter(
-            ImageFilter.GaussianBlur(picture.width * dice.between(0.006, 0.014))
-        )
+    """Return ``picture`` with uneven light and grain; some too dark or blurred."""
     side = picture.width
+    if dice.chance(0.1):
+        picture = picture.filter(ImageFilter.GaussianBlur(side * dice.between(0.006, 0.014)))
     ramp_H = np.linspace(-0.5, 0.5, side, dtype=np.float32)
     turn, depth = dice.between(0, 2 * pi), dice.between(0.05, 0.4)
     light_HW1 = 1 + depth * (np.cos(turn) * ramp_H[:, None] + np.sin(turn) * ramp_H)[..., None]
@@ -86,6 +81,4 @@ def _photographed(picture: Image.Image, dice: Dice) -> Image.Image:
     grain = np.float32(dice.between(2, 26))
     noise_HW1 = dice.generator.random((side, side, 1), dtype=np.float32) - np.float32(0.5)
     pixels_HWC = np.asarray(picture) * light_HW1 + grain * noise_HW1
-    if dice.chance(0.08):
-        pixels_HWC = pixels_HWC * 0.45 + 110  # haze
     return Image.fromarray(pixels_HWC.clip(0, 255).astype(np.uint8))

@@ -1,189 +1,122 @@
-"""What a cat or dog looks like → its picture, drawn by a `Brush`.
+"""A throw of dice → what one cat or dog looks like → its picture.
 
-A figure's unit of length is the radius of its head; the head's middle is at (0, 0). Each feature
-has a shape for the cat and one for the dog, and ``dogness`` says where between them it lies.
+A figure's unit of length is the radius of its head; the head's middle is at (0, 0). Each part has
+a cat's outline and a dog's, and ``dogness`` says where between them it lies.
 """
 
-from fursure.drawings.appearance import Look
-from fursure.drawings.brush import (
-    BLACK,
-    INK,
-    WHITE,
-    Brush,
-    Colour,
-    blend,
-    closed,
-    mirrored,
-    mix,
-    outline,
-)
+from dataclasses import dataclass
+from typing import Literal
 
-PINK, TONGUE, BRASS, TAN = (232, 150, 150), (236, 110, 124), (238, 200, 80), (196, 132, 70)
-SIDES = (-1, 1)
+from fursure.drawings.brush import BLACK, INK, WHITE, Brush, Colour, Dice, mix
 
-# Right halves, top to bottom.
-CAT_HEAD = outline("0,-.80 .46,-.76 .86,-.36 1.02,.18 .80,.58 .40,.80 0,.86")
-DOG_HEAD = outline("0,-.90 .46,-.84 .76,-.44 .78,.06 .64,.52 .42,.90 0,1.02")
-# From the inner base over the tip to the outer base; a point given twice makes a corner.
-CAT_EAR = outline(".16,-.66 .46,-1.06 .80,-1.42 .80,-1.42 .95,-.92 .98,-.16 .52,-.30")
-DOG_EAR = outline(".30,-.78 .62,-.98 1.02,-.70 1.26,-.04 1.12,.58 .84,.36 .66,-.30")
-LYING = outline("-.9,.9 .2,.3 1.7,.2 2.6,.9 2.5,1.75 -.9,1.8")
-SITTING = closed(outline("0,.3 .62,.7 .9,1.8 1.25,2.7 .9,3.15 0,3.2"))
-SHOULDERS = closed(outline("0,.3 .8,.75 1.5,1.6 1.9,3.2 0,3.6"))
-CHEST = closed(outline("0,.6 .4,.8 .42,1.3 0,1.75"))
-COLLAR = closed(outline("0,.98 .5,.86 .72,.92 .5,1.16 0,1.26"))
-MASK = closed(outline("0,-.36 .5,-.22 .62,.2 .36,.7 0,.8"))
-BLAZE = closed(outline("0,-.84 .1,-.7 .1,-.2 .3,.3 0,.5"))
-STRIPES = [
-    outline(stripe)
-    for stripe in (
-        "-.42,-.72 -.3,-.34",
-        "0,-.74 0,-.34",
-        ".42,-.72 .3,-.34",
-        "-.93,.12 -.66,.16",
-        "-.86,.38 -.62,.36",
-        ".93,.12 .66,.16",
-        ".86,.38 .62,.36",
+Pet = Literal["cat", "dog"]
+Pose = Literal["portrait", "sitting"]
+
+CAT_FURS = [(222, 138, 62), (120, 122, 130), (46, 43, 48), (236, 226, 210), (196, 168, 128)]
+DOG_FURS = [(206, 154, 84), (122, 78, 46), (46, 43, 48), (236, 226, 210), (178, 120, 66)]
+CAT_EYES, DOG_EYES = [(150, 190, 70), (228, 180, 50), (110, 178, 200)], [(92, 56, 30), (70, 44, 28)]
+PINK, TONGUE = (232, 150, 150), (236, 110, 124)
+
+BODIES: dict[Pose, str] = {
+    "portrait": "half shade 0,.3 .8,.75 1.5,1.6 1.9,3.2 0,3.6",
+    "sitting": """
+        line:.34 shade .9,2.9 1.7,2.75 1.9,2 1.6,1.5 | .9,2.9 1.7,2.75 1.9,1.8 2.1,1.5
+        half shade 0,.3 .62,.7 .9,1.8 1.25,2.7 .9,3.15 0,3.2
+        blob+ fur .1,1.3 .62,1.3 .63,3.1 .09,3.1
+        disc+ second .36,3.1 .34,.2
+    """,
+}
+CHEST = "half second 0,.6 .4,.8 .42,1.3 0,1.75"
+EARS = """
+    blob+ ear .16,-.66 .46,-1.06 .8,-1.42 .8,-1.42 .95,-.92 .98,-.16 .52,-.3\
+ | .3,-.78 .62,-.98 1.02,-.7 1.26,-.04 1.12,.58 .84,.36 .66,-.3
+    blob+ inner .37,-.74 .55,-.97 .74,-1.18 .83,-.89 .85,-.45 | .5,-.6 .7,-.7 .9,-.5 1,-.1 .7,-.3
+"""
+HEAD = """
+    half shade 0,-.8 .46,-.76 .86,-.36 1.02,.18 .8,.58 .4,.8 0,.86\
+ | 0,-.9 .46,-.84 .76,-.44 .78,.06 .64,.52 .42,.9 0,1.02
+    half fur 0,-.79 .44,-.75 .81,-.37 .96,.15 .75,.52 .37,.73 0,.78\
+ | 0,-.89 .43,-.83 .71,-.45 .73,.03 .59,.47 .38,.83 0,.94
+"""
+MARKINGS = {
+    "none": "",
+    "tabby": """
+        line:.09 dark 0,-.74 0,-.34
+        line:.09+ dark .42,-.72 .3,-.34
+        line:.09+ dark .93,.12 .66,.16
+        line:.09+ dark .86,.38 .62,.36
+    """,
+    "patch": "disc dark .38,-.18 .34,.4",
+    "blaze": "half second 0,-.84 .1,-.7 .1,-.2 .3,.3 0,.5",
+}
+TONGUE_OUT = "blob tongue .15,.44 .19,.6 0,.7 -.19,.6 -.15,.44 | .15,.6 .2,1 0,1.2 -.2,1 -.15,.6"
+FACE = """
+    disc+ muzzle .19,.36 .25,.21 | .22,.41 .33,.33
+    disc muzzle 0,.22 .12,.12 | 0,.24 .32,.34
+    line:.04 ink 0,.2 0,.36 | 0,.2 0,.54
+    line:.04+ ink 0,.36 .12,.46 .25,.39 | 0,.54 .2,.64 .39,.57
+    blob nose -.11,.12 0,.11 .11,.12 .05,.25 0,.28 -.05,.25\
+ | -.23,.03 0,.01 .23,.03 .12,.27 0,.33 -.12,.27
+    disc+ ink .42,-.06 .25,.235 | .34,-.14 .19,.205
+    disc+ eye .42,-.06 .215,.2 | .34,-.14 .155,.17
+    disc+ black .42,-.06 .055,.17 | .34,-.14 .12,.11
+    disc+ white .38,-.14 .05,.05 | .3,-.22 .05,.05
+"""
+WHISKERS = """
+    line:.02+ hair .3,.31 .85,.14 1.35,.09
+    line:.02+ hair .3,.37 .85,.32 1.35,.39
+    line:.02+ hair .3,.42 .85,.5 1.35,.7
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One individual."""
+
+    dogness: float  # of head and face: 0 is a cat's, 1 a dog's, and all between can be drawn
+    ears: float  # their dogness; some dogs prick their ears, some cats fold them
+    fur: Colour
+    second: Colour  # of muzzle, chest and paws
+    eye: Colour
+    marking: str  # of `MARKINGS`
+    pose: Pose
+    tongue: bool  # out
+
+
+def look_of(kind: Pet, dice: Dice) -> Look:
+    """Return an individual of ``kind``; about one in seven has much of the other kind."""
+    is_dog = kind == "dog"
+    foreign = dice.between(0.25, 0.55) if dice.chance(0.14) else dice.between(0, 0.12)
+    dogness = abs(is_dog - foreign)
+    odd_ears = dice.chance(0.14 if is_dog else 0.07)
+    likely, less = (DOG_FURS, CAT_FURS) if is_dog else (CAT_FURS, DOG_FURS)
+    fur = dice.near(dice.pick(likely if dice.chance(0.6) else less))
+    dark_face = sum(fur) > 640 and dice.chance(0.6)
+    return Look(
+        dogness=dogness,
+        ears=abs(dogness - dice.between(0.65, 0.95)) if odd_ears else dogness,
+        fur=fur,
+        second=mix(fur, BLACK, 0.55) if dark_face else dice.near((244, 238, 228), 8),
+        eye=dice.near(dice.pick(DOG_EYES if dogness >= 0.5 else CAT_EYES), 10),
+        marking=dice.pick(["none", "patch", "blaze", "none" if is_dog else "tabby"]),
+        pose=dice.pick(["portrait", "sitting"]),
+        tongue=dice.chance(0.65 if is_dog else 0.06),
     )
-]
-SPOTS = outline("-.5,-.4 .15,-.62 .55,.1 -.6,.2")
 
 
 def draw_pet(brush: Brush, look: Look) -> None:
     """Draw the whole animal, back to front."""
-    shade = mix(look.fur, BLACK, 0.22)
-    _draw_body(brush, look, shade)
-    pricked = look.ears < 0.55
-    if pricked:
-        _draw_ears(brush, look)
-    head = closed(blend(CAT_HEAD, DOG_HEAD, look.dogness))
-    brush.blob(head, shade)
-    brush.blob([(x * 0.955 - 0.02, y * 0.95 - 0.035) for x, y in head], look.fur)
-    _draw_marking(brush, look)
-    if not pricked:
-        _draw_ears(brush, look)
-    _draw_muzzle(brush, look)
-    _draw_nose(brush, look)
-    if look.dogness < 0.6:
-        _draw_whiskers(brush, look)
-    _draw_eyes(brush, look)
-
-
-def _draw_body(brush: Brush, look: Look, shade: Colour) -> None:
-    dog = look.dogness
-    match look.pose:
-        case "lying":
-            brush.line([(1.6, 1.5), (2.7, 1.4), (3.0, 0.9 - 0.4 * dog)], 0.34, shade)
-            brush.blob(LYING, shade)
-            brush.ellipse((1.75, 1.35), (0.62, 0.5), look.fur)
-            for x in (-0.55, 0.35):
-                leg = [(x - 0.3, 0.9), (x + 0.3, 0.9), (x + 0.34, 1.8), (x - 0.34, 1.8)]
-                brush.blob(leg, look.fur)
-        case "sitting":
-            tail = [(0.9, 2.9), (1.7, 2.75), (1.9, 2.0 - 0.2 * dog), (1.6 + 0.5 * dog, 1.5)]
-            brush.line(tail, 0.36 - 0.08 * dog, shade)
-            brush.blob(SITTING, shade)
-            for x in (-0.36, 0.36):
-                leg = [(x - 0.26, 1.3), (x + 0.26, 1.3), (x + 0.27, 3.1), (x - 0.27, 3.1)]
-                brush.blob(leg, look.fur)
-                brush.ellipse((x, 3.1), (0.34, 0.2), look.second)
-        case "portrait":
-            brush.blob(SHOULDERS, shade)
-    brush.blob(CHEST, look.second)
-    if look.collar is not None and look.pose != "lying":
-        brush.blob(COLLAR, look.collar)
-        brush.ellipse((0, 1.3), (0.14, 0.14), BRASS)
-
-
-def _draw_ears(brush: Brush, look: Look) -> None:
-    ear = blend(CAT_EAR, DOG_EAR, look.ears)
-    outside = mix(look.fur, BLACK, 0.6 if look.marking == "mask" else 0.18 + 0.22 * look.ears)
-    inside = mix(mix(PINK, look.fur, 0.25), outside, min(1.0, look.ears * 1.3))
-    x0, y0 = (sum(axis) / len(ear) for axis in zip(*ear, strict=True))
-    inner = [(x0 + (x - x0) * 0.58, y0 + (y - y0) * 0.58) for x, y in ear]
-    for side in (ear, mirrored(ear)):
-        brush.blob(side, outside)
-    for side in (inner, mirrored(inner)):
-        brush.blob(side, inside)
-
-
-def _draw_marking(brush: Brush, look: Look) -> None:
-    dark = mix(look.fur, BLACK, 0.45)
-    match look.marking:
-        case "tabby":
-            for stripe in STRIPES:
-                brush.line(stripe, 0.09, dark)
-        case "mask":
-            brush.blob(MASK, dark)
-        case "blaze":
-            brush.blob(BLAZE, look.second)
-        case "patch":
-            brush.ellipse((0.38, -0.18), (0.34, 0.4), dark, lean=0.3)
-        case "brows":
-            for side in SIDES:
-                brush.ellipse((side * 0.32, -0.46), (0.13, 0.09), TAN, lean=side * 0.4)
-        case "spots":
-            for spot in SPOTS:
-                brush.ellipse(spot, (0.12, 0.1), dark)
-
-
-def _draw_muzzle(brush: Brush, look: Look) -> None:
-    dog = look.dogness
-    puff = (
-        mix(look.fur, BLACK, 0.42) if look.marking == "mask" else mix(look.second, look.fur, 0.25)
-    )
-    line = INK if sum(puff) > 240 else mix(puff, WHITE, 0.35)
-    y = 0.36 + 0.18 * dog  # of the mouth
-    if look.tongue:
-        out = y + 0.24 + 0.26 * dog
-        tip = [(0.15, y + 0.08), (0.19, out), (0, out + 0.1 + 0.08 * dog), (-0.19, out)]
-        brush.blob([*tip, (-0.15, y + 0.08)], TONGUE)
-        brush.line([(0, y + 0.1), (0, out - 0.06 * dog)], 0.03, mix(TONGUE, INK, 0.35))
-    for side in SIDES:
-        cheek = side * (0.19 + 0.03 * dog), 0.36 + 0.05 * dog
-        brush.ellipse(cheek, (0.25 + 0.08 * dog, 0.21 + 0.12 * dog), puff)
-    brush.ellipse((0, 0.22 + 0.02 * dog), (0.12 + 0.2 * dog, 0.12 + 0.22 * dog), puff)
-    brush.line([(0, 0.2), (0, y)], 0.035, line)
-    for side in SIDES:
-        low, corner = side * (0.12 + 0.08 * dog), side * (0.25 + 0.14 * dog)
-        brush.line([(0, y), (low, y + 0.1), (corner, y + 0.03)], 0.035 + 0.01 * dog, line)
-
-
-def _draw_nose(brush: Brush, look: Look) -> None:
-    dog = look.dogness
-    y, wide, tall = 0.2 - 0.02 * dog, 0.11 + 0.12 * dog, 0.075 + 0.075 * dog
-    skin = PINK if sum(look.fur) > 200 else mix(PINK, BLACK, 0.45)
-    nose = mix(skin, BLACK, 0.95 * min(1.0, dog * 1.3))
-    upper = [(-wide, y - tall), (0, y - tall * 1.15), (wide, y - tall)]
-    lower = [(wide * 0.5, y + tall * 0.6), (0, y + tall), (-wide * 0.5, y + tall * 0.6)]
-    brush.blob([*upper, *lower], nose)
-    brush.ellipse(
-        (-wide * 0.35, y - tall * 0.6), (wide * 0.25, tall * 0.22), mix(nose, WHITE, 0.55)
-    )
-
-
-def _draw_whiskers(brush: Brush, look: Look) -> None:
-    hair = WHITE if sum(look.fur) < 520 else mix(look.fur, INK, 0.55)
-    for side in SIDES:
-        for rise in (-0.16, 0.02, 0.2):
-            middle, end = (side * 0.85, 0.3 + rise), (side * 1.35, 0.36 + rise * 1.7)
-            whisker = [(side * 0.3, 0.36 + rise * 0.3), middle, end]
-            brush.line(whisker, 0.022 * (1 - look.dogness), hair)
-
-
-def _draw_eyes(brush: Brush, look: Look) -> None:
-    dog, dark_fur = look.dogness, sum(look.fur) < 240
-    y, rx, ry = -0.06 - 0.08 * dog, 0.215 - 0.06 * dog, 0.2 - 0.03 * dog
-    rim = mix(look.fur, BLACK, 0.7) if dark_fur else INK
-    lid = mix(look.fur, WHITE, 0.5) if dark_fur else INK
-    for side in SIDES:
-        x = side * (0.42 - 0.08 * dog)
-        if look.happy:
-            brush.line([(x - rx, y + 0.04), (x, y - 0.1), (x + rx, y + 0.04)], 0.06, lid)
-            continue
-        lean = side * -0.28 * (1 - dog)
-        brush.ellipse((x, y), (rx + 0.035, ry + 0.035), rim, lean)
-        brush.ellipse((x, y), (rx, ry), look.eye, lean)
-        pupil = x + look.gaze * 0.05
-        brush.ellipse((pupil, y), (0.055 + 0.065 * dog, ry * (0.86 - 0.2 * dog)), BLACK)
-        brush.ellipse((pupil - 0.06, y - 0.08), (0.05, 0.05), WHITE)
+    ear = mix(look.fur, BLACK, 0.18 + 0.22 * look.ears)
+    colours = {
+        "fur": look.fur, "shade": mix(look.fur, BLACK, 0.22), "dark": mix(look.fur, BLACK, 0.45),
+        "second": look.second, "muzzle": mix(look.second, look.fur, 0.25), "eye": look.eye,
+        "ear": ear, "inner": mix(PINK, ear, min(1.0, look.ears * 1.3)), "tongue": TONGUE,
+        "nose": mix(PINK, BLACK, 0.95 * look.dogness), "ink": INK, "black": BLACK, "white": WHITE,
+        "hair": WHITE if sum(look.fur) < 520 else mix(look.fur, INK, 0.55),
+    }  # fmt: skip
+    brush.figure(BODIES[look.pose], colours, look.dogness)
+    brush.figure(CHEST, colours)
+    brush.figure(EARS, colours, look.ears)
+    tongue, whiskers = look.tongue * TONGUE_OUT, (look.dogness < 0.6) * WHISKERS
+    for parts in (HEAD, MARKINGS[look.marking], tongue, FACE, whiskers):
+        brush.figure(parts, colours, look.dogness)

@@ -1,1 +1,1 @@
-"""Each format's bytes → its facts and its pixels: JPEG, PNG, TIFF, and what Pillow reads."""
+"""Bytes of an image file → its facts and its pixels; `table` lists every format."""

@@ -6,7 +6,7 @@ other in 0.15 ms. It is used where it is installed and its pixels are Pillow's, 
 
 import io
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import ceil
 from typing import Literal
 
@@ -14,14 +14,15 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
+from fursure.formats.format import Format, Header, OtherKind, Refused
 from fursure.formats.jpeg_end import ended, has_end
 from fursure.formats.jpeg_header import JpegHeader, read_jpeg_header, strip_jpeg
-from fursure.formats.profile import to_srgb
-from fursure.formats.signatures import OtherKind
-from fursure.formats.upright import to_rgb
+from fursure.pixels.profile import to_srgb
+from fursure.pixels.upright import to_rgb
 
 OTHER_CODINGS = {0xC3: "lossless", 0xCB: "lossless", 0xC5: "hierarchical", 0xC6: "hierarchical"}
 OTHER_CODINGS |= {0xC7: "hierarchical", 0xCD: "hierarchical", 0xCE: "hierarchical"}
+MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, bombs write millions
 SCALES = (8, 4, 2)  # the reductions the inverse DCT can do on the way, smallest output first
 
 
@@ -36,9 +37,11 @@ def read_jpeg(data: bytes, header: JpegHeader, scale: int) -> Image.Image:
     """Return the sRGB pixels at 1/``scale``, as stored: not yet turned upright.
 
     Raises:
-        OtherKind: it is coded in a way that is not decoded.
+        Refused: it is coded in a way that is not decoded.
         EOFError: pixels are missing.
     """
+    if header.progressive and data.count(b"\xff\xda") > MAX_SCANS:
+        raise Refused(f"a progressive JPEG of more than {MAX_SCANS} scans")
     if header.coding in OTHER_CODINGS:
         raise OtherKind("JPEG", OTHER_CODINGS[header.coding])
     if not has_end(data, header):
@@ -89,3 +92,27 @@ def _by_pillow(data: bytes, header: JpegHeader, scale: int) -> Image.Image:
     # With this size the integer division in `draft` gives back exactly ``scale``.
     image.draft(None, (max(1, header.width // scale), max(1, header.height // scale)))
     return to_rgb(image, profile=header.profile)
+
+
+def _read(data: bytes) -> Header:
+    facts = read_jpeg_header(data)
+    if facts.bits != 8:
+        raise Refused(f"a JPEG of {facts.bits} bits per channel; needed are 8")
+    return Header(
+        width=facts.width,
+        height=facts.height,
+        frames=1,
+        orientation=facts.orientation,
+        whole=facts.buffered,
+        open=partial(read_jpeg, data, facts),
+    )
+
+
+JPEG = Format(
+    name="JPEG",
+    title="JPEG",
+    suffixes=(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
+    recognises=lambda data: data.startswith(b"\xff\xd8"),
+    read=_read,
+    reduces=True,
+)

@@ -8,9 +8,9 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fursure.formats.profile import MAX_PROFILE
-from fursure.formats.signatures import OtherKind
-from fursure.formats.upright import orientation_of
+from fursure.formats.format import OtherKind
+from fursure.pixels.profile import MAX_PROFILE
+from fursure.pixels.upright import orientation_of
 
 MAX_SEGMENTS = 4_000  # of a JPEG's header: 64 MB of metadata in the largest segments need 1,000
 EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"

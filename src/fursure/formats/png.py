@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from fursure.formats.deep import Rows, bands, eight_bits
-from fursure.formats.headers import Header
-from fursure.formats.profile import MAX_PROFILE
-from fursure.formats.signatures import OtherKind
-from fursure.formats.upright import MAX_XMP, exif_from_hex, orientation_of
+from fursure.formats.format import Format, Header, OtherKind
+from fursure.pixels.deep import Rows, bands, eight_bits
+from fursure.pixels.profile import MAX_PROFILE
+from fursure.pixels.upright import MAX_XMP, exif_from_hex, orientation_of
 
 MAX_CHUNKS = 50_000  # of a PNG: 64 MB in chunks of 8 kB, as libpng writes them, need 8,000
 MAX_TEXTS = 64  # that are unpacked in search of an orientation
@@ -116,7 +115,7 @@ def _unpacked(packed: bytes, limit: int) -> bytes:
     return b""
 
 
-def _open(pixels: _Pixels) -> Image.Image:
+def _open(pixels: _Pixels, _scale: int) -> Image.Image:
     image = PngImageFile(io.BytesIO(pixels.data))
     if pixels.bits < 16:
         if (
@@ -174,3 +173,12 @@ def _with_key(values_HWC: NDArray[np.uint16], key: tuple[int, ...]) -> NDArray[n
     """Return the values with an opacity: none where they are the transparent colour."""
     opacity_HW = np.where((values_HWC == key).all(axis=-1), 0, 65_535).astype(np.uint16)
     return np.concatenate([values_HWC, opacity_HW[..., None]], axis=-1)
+
+
+PNG = Format(
+    name="PNG",
+    title="PNG",
+    suffixes=(".png",),
+    recognises=lambda data: data.startswith(b"\x89PNG\r\n\x1a\n"),
+    read=read_png_header,
+)

@@ -12,13 +12,12 @@ from functools import partial
 from PIL import Image, ImagePalette
 from PIL.TiffImagePlugin import COMPRESSION_INFO, TiffImageFile
 
-from fursure.formats.deep import grey_levels, is_deep
-from fursure.formats.headers import Header
-from fursure.formats.profile import MAX_PROFILE
-from fursure.formats.signatures import RAW, OtherKind
-from fursure.formats.tiff_deep import deep_page, open_deep
+from fursure.formats.format import RAW, Format, Header, OtherKind
+from fursure.formats.tiff_deep import Page, deep_page, open_deep
 from fursure.formats.tiff_tags import BESIDE, Layout, Tag, Tags, count_pages, read_layout, read_tags
-from fursure.formats.upright import MAX_XMP, orientation_of
+from fursure.pixels.deep import grey_levels, is_deep
+from fursure.pixels.profile import MAX_PROFILE
+from fursure.pixels.upright import MAX_XMP, orientation_of
 
 WEBP = 50001  # a compression that Pillow's own libtiff lacks
 MAX_CHANNELS = 6  # what Pillow decodes
@@ -52,7 +51,7 @@ def read_tiff_header(data: bytes) -> Header:
         frames=count_pages(data, layout, first),
         orientation=_orientation(tags, data),
         profile=_metadata(tags, data, Tag.PROFILE, MAX_PROFILE),
-        open=partial(open_deep, data, deep) if deep else partial(_open, data, layout, tags),
+        open=partial(_open, data, layout, tags, deep),
     )
 
 
@@ -108,7 +107,9 @@ def describe(tags: Tags) -> str:
     return f"{number} × {depth}{TYPES.get(kind, '')}{', ' * bool(colours)}{colours}"
 
 
-def _open(data: bytes, layout: Layout, tags: Tags) -> Image.Image:
+def _open(data: bytes, layout: Layout, tags: Tags, deep: Page | None, _scale: int) -> Image.Image:
+    if deep:
+        return open_deep(data, deep)
     kept = [entry for tag, entry in tags.entries.items() if tag not in BESIDE]
     padding = bytes(len(data) % 2)  # tables begin at even offsets
     table = layout.count.pack(len(kept)) + b"".join(kept) + layout.offset.pack(0)
@@ -125,3 +126,12 @@ def _open(data: bytes, layout: Layout, tags: Tags) -> Image.Image:
     if is_deep(image.mode):  # 12 bits a pixel, packed
         return grey_levels(image, white=2 ** tags.one(Tag.BITS, 16) - 1)
     return image
+
+
+TIFF = Format(
+    name="TIFF",
+    title="TIFF",
+    suffixes=(".tif", ".tiff"),
+    recognises=lambda data: data.startswith((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")),
+    read=read_tiff_header,
+)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.TiffImagePlugin import TiffImageFile
 
-from fursure.formats.deep import BAND, Rows, eight_bits
-from fursure.formats.signatures import OtherKind
+from fursure.formats.format import OtherKind
 from fursure.formats.tiff_tags import Tag, Tags
+from fursure.pixels.deep import BAND, Rows, eight_bits
 
 _TYPES = {(16, 1): "u2", (16, 4): "u2", (16, 2): "i2", (16, 3): "f2", (32, 1): "u4", (32, 2): "i4"}
 _TYPES |= {(32, 3): "f4", (64, 3): "f8"}  # (bits, the tag's kind) → the type of a value

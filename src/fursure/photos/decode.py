@@ -5,7 +5,7 @@ formats are reduced as soon as they are, so that many of them do not fill the me
 is measured by its header before memory is taken for it. Colours come out as sRGB.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,31 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.errors import BadImage
-from fursure.formats.headers import (
-    Header,
-    read_avif_header,
-    read_bmp_header,
-    read_gif_header,
-    read_webp_header,
-)
-from fursure.formats.jpeg import jpeg_decoder, read_jpeg, reduction
-from fursure.formats.jpeg_header import read_jpeg_header
-from fursure.formats.png import read_png_header
-from fursure.formats.signatures import Format, OtherKind, sniff
-from fursure.formats.tiff import read_tiff_header
-from fursure.formats.upright import exif_from_hex, orientation_of, to_rgb, turned
+from fursure.formats.format import Header, Refused
+from fursure.formats.jpeg import jpeg_decoder, reduction
+from fursure.formats.table import sniff
+from fursure.pixels.upright import exif_from_hex, orientation_of, to_rgb, turned
 
 __all__ = ["LIMITS", "Decoded", "Limits", "decode", "from_array", "from_pil", "jpeg_decoder"]
-
-MAX_SCANS = 100  # of a progressive JPEG; encoders write about ten, bombs write millions
-READERS: dict[Format, Callable[[bytes], Header]] = {
-    "PNG": read_png_header,
-    "WEBP": read_webp_header,
-    "AVIF": read_avif_header,
-    "GIF": read_gif_header,
-    "BMP": read_bmp_header,
-    "TIFF": read_tiff_header,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +62,16 @@ def decode(
         megabytes, limit = len(data) / 2**20, limits.bytes / 2**20
         raise BadImage(name, f"a file of {megabytes:.1f} MB; the limit is {limit:g} MB")
     format_ = sniff(data, name)
-    with _in_one_sentence(name, format_):
-        match format_:
-            case "JPEG":
-                return _decode_jpeg(data, name, min_side, limits)
-            case "HEIF":
-                return _decode_heif(data, name, min_side, limits)
-            case _:
-                return _decode_by_pillow(data, format_, name, min_side, limits)
+    with _in_one_sentence(name, format_.name):
+        header = format_.read(data)
+        size = header.width, header.height
+        scale = reduction(size, min_side)
+        _check_size(name, size, limits, reduction=1 if header.whole else scale, bits=header.bits)
+        image = header.open(scale)
+        if format_.reduces:
+            return _decoded(image, size, header.orientation, format_.name, header.frames)
+        _check_size(name, image.size, limits)  # the decoder's own reading of the header
+        return _averaged(image, header, format_.name, min_side)
 
 
 def from_pil(image: Image.Image, *, name: str = "photo", limits: Limits = LIMITS) -> Decoded:
@@ -101,7 +84,8 @@ def from_pil(image: Image.Image, *, name: str = "photo", limits: Limits = LIMITS
     with _in_one_sentence(name, "image"):
         image.load()  # a TIFF turns itself upright here
         orientation = 1 if image.format == "TIFF" else _orientation_in(image)
-        photo = _decoded(image, orientation, image.format or "memory", profile=_profile_in(image))
+        rgb = to_rgb(image, profile=_profile_in(image))
+        photo = _decoded(rgb, image.size, orientation, image.format or "memory")
         return replace(photo, image=image.copy()) if photo.image is image else photo
 
 
@@ -121,7 +105,8 @@ def from_array(array: NDArray[Any], *, name: str = "array", limits: Limits = LIM
         )
     _check_size(name, (pixels.shape[1], pixels.shape[0]), limits)
     with _in_one_sentence(name, "array"):
-        return _decoded(Image.fromarray(pixels), 1, "memory")
+        image = Image.fromarray(pixels)
+        return _decoded(to_rgb(image), image.size, 1, "memory")
 
 
 @contextmanager
@@ -131,7 +116,7 @@ def _in_one_sentence(name: str, what: str) -> Iterator[None]:
         yield
     except BadImage:
         raise
-    except OtherKind as error:
+    except Refused as error:
         raise BadImage(name, str(error)) from error
     except MemoryError as error:
         raise BadImage(name, f"{what} too large for the memory at hand") from error
@@ -155,51 +140,17 @@ def _check_size(
     raise BadImage(name, f"{width:,} × {height:,} pixels; {problem}")
 
 
-def _decode_jpeg(data: bytes, name: str, min_side: int, limits: Limits) -> Decoded:
-    header = read_jpeg_header(data)
-    if header.bits != 8:
-        raise BadImage(name, f"a JPEG of {header.bits} bits per channel; needed are 8")
-    if header.progressive and data.count(b"\xff\xda") > MAX_SCANS:
-        raise BadImage(name, f"a progressive JPEG of more than {MAX_SCANS} scans")
-    width, height = header.width, header.height
-    scale = reduction((width, height), min_side)
-    reduced = 1 if header.buffered else scale
-    _check_size(name, (width, height), limits, reduction=reduced)
-    image = turned(read_jpeg(data, header, scale), header.orientation)
-    if header.orientation >= 5:  # lying on its side
-        width, height = height, width
-    return Decoded(image=image, width=width, height=height, format="JPEG", frames=1)
+def _averaged(image: Image.Image, header: Header, format_: str, min_side: int) -> Decoded:
+    """Return an opened photo, at the scale that a JPEG of its size would be decoded at.
 
-
-def _decode_by_pillow(
-    data: bytes, format_: Format, name: str, min_side: int, limits: Limits
-) -> Decoded:
-    header = READERS[format_](data)
-    _check_size(name, (header.width, header.height), limits, bits=header.bits)
-    image = header.open()
-    _check_size(name, image.size, limits)  # the decoder's own reading of the header
-    return _decoded(
-        image,
-        header.orientation or _orientation_in(image),
-        format_,
-        header.frames or getattr(image, "n_frames", 1),
-        min_side=min_side,
-        profile=header.profile or _profile_in(image),
-    )
-
-
-def _decode_heif(data: bytes, name: str, min_side: int, limits: Limits) -> Decoded:
-    try:
-        import pillow_heif
-    except ImportError as error:
-        raise BadImage(name, "HEIC photo; run: pip install 'fursure[heic]'") from error
-    photos = pillow_heif.open_heif(data)
-    photo = photos[photos.primary_index]
-    _check_size(name, photo.size, limits)
-    pixels = photo.data  # decodes, and turns upright; the size is final only now
-    image = Image.frombytes(photo.mode, photo.size, pixels, "raw", photo.mode, photo.stride)
-    image.info["icc_profile"] = photo.info.get("icc_profile")
-    return _decoded(image, 1, "HEIF", len(photos), min_side=min_side, profile=_profile_in(image))
+    A scan holds a chunk of decoded photos a thread; at full size, 12-megapixel PNGs would take
+    gigabytes.
+    """
+    size, orientation = image.size, header.orientation or _orientation_in(image)
+    frames = header.frames or getattr(image, "n_frames", 1)
+    profile = header.profile or _profile_in(image)
+    rgb = to_rgb(image, scale=reduction(size, min_side), profile=profile)
+    return _decoded(rgb, size, orientation, format_, frames)
 
 
 def _orientation_in(image: Image.Image) -> int:
@@ -216,22 +167,9 @@ def _profile_in(image: Image.Image) -> bytes:
 
 
 def _decoded(
-    image: Image.Image,
-    orientation: int,
-    format_: str,
-    frames: int = 1,
-    *,
-    min_side: int | None = None,
-    profile: bytes = b"",
+    rgb: Image.Image, size: tuple[int, int], orientation: int, format_: str, frames: int = 1
 ) -> Decoded:
-    """Return an image as a photo, at the scale that a JPEG of its size would be decoded at.
-
-    A scan holds a chunk of decoded photos a thread; at full size, 12-megapixel PNGs would take
-    gigabytes.
-    """
-    width, height = image.size
-    scale = reduction(image.size, min_side) if min_side else 1
-    upright = turned(to_rgb(image, scale=scale, profile=profile), orientation)
-    if orientation >= 5:  # lying on its side
-        width, height = height, width
-    return Decoded(image=upright, width=width, height=height, format=format_, frames=frames)
+    """Return a photo that was stored in that size and orientation."""
+    width, height = size[::-1] if orientation >= 5 else size  # lying on its side
+    image = turned(rgb, orientation)
+    return Decoded(image=image, width=width, height=height, format=format_, frames=frames)

@@ -150,8 +150,10 @@ class Batcher(Generic[_Item, _Answer]):
         with self._ready:
             self._waiting.put(owner, tickets)
             self._ready.notify_all()  # the lane waits here, too
+        answers = []
         try:
-            return [await ticket.future for ticket in tickets]
+            for ticket in tickets:
+                answers.append(await ticket.future)  # noqa: PERF401 - its frame keeps a ticket
         finally:
             for ticket in tickets:
                 if ticket.future.done():
@@ -159,6 +161,11 @@ class Batcher(Generic[_Item, _Answer]):
                         ticket.future.exception()  # seen: of several, the first one is raised
                 else:
                     ticket.future.cancel()
+            # An error's traceback holds this frame, and a ticket its error: in such a ring photos
+            # would lie until the collector comes by, which may be never.
+            tickets.clear()
+            del ticket
+        return answers
 
     def _notice(self, owner: str, now: float) -> None:
         last, when = self._last

@@ -7,8 +7,8 @@ from math import ceil
 
 from PIL import Image
 
-from fursure.formats.deep import bands, grey_levels, is_deep
-from fursure.formats.profile import to_srgb
+from fursure.pixels.deep import bands, grey_levels, is_deep
+from fursure.pixels.profile import to_srgb
 
 ORIENTATION = 0x0112  # the EXIF tag
 XMP_ORIENTATION = re.compile(rb'tiff:Orientation(?:="|>)([1-8])')

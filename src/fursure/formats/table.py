@@ -1,36 +1,23 @@
-"""First bytes → the format of a photo, or why they are none.
+"""Every format of photos; first bytes → the format, or why they are none.
 
-The file's name plays no part: a PNG called ``cat.jpg`` is a PNG.
+The file's name plays no part in what it is: a PNG called ``cat.jpg`` is a PNG. To add a format,
+write its module, which ends with its `Format`, and name that in `FORMATS`.
 """
 
 import re
-from typing import Literal
 
 from fursure.errors import BadImage
+from fursure.formats.bmp import BMP
+from fursure.formats.format import RAW, Format
+from fursure.formats.gif import GIF
+from fursure.formats.heif import AVIF, HEIF
+from fursure.formats.jpeg import JPEG
+from fursure.formats.png import PNG
+from fursure.formats.tiff import TIFF
+from fursure.formats.webp import WEBP
 
-
-class OtherKind(Exception):
-    """A file that may be whole, of a kind that no decoder here knows; `decode` adds its name."""
-
-    def __init__(self, format_: str, kind: str) -> None:
-        super().__init__(
-            f"a {format_} of a kind that is not decoded ({kind}); save it as JPEG or PNG"
-        )
-
-
-Format = Literal["JPEG", "PNG", "WEBP", "AVIF", "HEIF", "GIF", "BMP", "TIFF"]
-
-PHOTOS: tuple[tuple[bytes, Format], ...] = (
-    (b"\xff\xd8", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
-    (b"GIF87a", "GIF"),
-    (b"GIF89a", "GIF"),
-    (b"II*\0", "TIFF"),
-    (b"MM\0*", "TIFF"),
-    (b"II+\0", "TIFF"),  # BigTIFF
-    (b"MM\0+", "TIFF"),
-)
-RAW = "a camera's raw photo"
+# The first that recognises a file reads it: an AVIF may name a brand of HEIC, too.
+FORMATS: tuple[Format, ...] = (JPEG, PNG, WEBP, AVIF, HEIF, GIF, BMP, TIFF)
 OTHERS: tuple[tuple[bytes, str], ...] = (  # patterns of the first 1024 bytes
     (rb"\Z", "an empty file"),
     (rb"\0+\Z", "nothing but zero bytes: a failed download or copy?"),
@@ -44,7 +31,6 @@ OTHERS: tuple[tuple[bytes, str], ...] = (  # patterns of the first 1024 bytes
     (rb"\x7fELF|MZ", "a program, not a photo"),
     (rb"(?s)FUJIFILMCCD-RAW|II(RO|RS|U\0)|MMOR|.{4}ftypcrx ", f"{RAW}; export it as JPEG"),
     (rb"(?s)\x1a\x45\xdf\xa3|.{4}ftyp", "a video, not a photo"),
-    (rb"PAR1", "a Parquet table, not a photo; `fursure predict` reads photos, not tables of them"),
     (rb"8BPS", "a Photoshop document; save it as JPEG or PNG"),
     (rb"\xff\x0a|\0\0\0\x0cJXL ", "a JPEG XL photo; save it as JPEG or PNG"),
     (rb"\0\0\0\x0cjP  |\xff\x4f\xff\x51", "a JPEG 2000 photo; save it as JPEG or PNG"),
@@ -58,9 +44,24 @@ OTHERS: tuple[tuple[bytes, str], ...] = (  # patterns of the first 1024 bytes
     (rb"[^\x00-\x08\x0e-\x1f]{8,}\Z", "a text file, not a photo"),
 )
 PART = re.compile(r"(?i)\.(?:zip|7z|rar|tar|tgz|tar\.gz)\.(\d{2,3})\Z")
-UNKNOWN = "no image of a known format (JPEG, PNG, WebP, AVIF, HEIC, GIF, BMP, TIFF)"
-BMP_HEADER_SIZES = {12, 16, 40, 52, 56, 64, 108, 124}  # bytes; two letters alone prove little
-HEIF_BRANDS = {b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"}
+
+
+def is_photo_suffix(suffix: str) -> bool:
+    """Return whether files of some format are named so; in lower case, with the dot."""
+    return any(suffix in format_.suffixes for format_ in FORMATS)
+
+
+def suffixes_of(name: str) -> tuple[str, ...]:
+    """Return how files of the format called ``name`` are named; nothing for an unknown one."""
+    return next((format_.suffixes for format_ in FORMATS if format_.name == name), ())
+
+
+def recognise(data: bytes) -> Format | None:
+    """Return the format that ``data``, a file or its first half kilobyte, begins like."""
+    for format_ in FORMATS:
+        if format_.recognises(data):
+            return format_
+    return None
 
 
 def sniff(data: bytes, name: str) -> Format:
@@ -69,20 +70,10 @@ def sniff(data: bytes, name: str) -> Format:
     Raises:
         BadImage: it begins like something else; the reason says what, where that is known.
     """
-    for magic, format_ in PHOTOS:
-        if data.startswith(magic):
-            return format_
-    if data.startswith(b"RIFF") and data[8:12] == b"WEBP":
-        return "WEBP"
-    if data.startswith(b"BM") and int.from_bytes(data[14:18], "little") in BMP_HEADER_SIZES:
-        return "BMP"
-    if data[4:8] == b"ftyp":
-        brands = {data[at : at + 4] for at in range(8, min(int.from_bytes(data[:4]), 256), 4)}
-        if brands & {b"avif", b"avis"}:
-            return "AVIF"
-        if brands & HEIF_BRANDS:
-            return "HEIF"
+    if format_ := recognise(data):
+        return format_
     if part := PART.search(name):
         raise BadImage(name, f"part {int(part[1])} of a split archive: join the parts")
     reasons = (reason for start, reason in OTHERS if re.match(start, data[:1024]))
-    raise BadImage(name, next(reasons, UNKNOWN))
+    known = ", ".join(format_.title for format_ in FORMATS)
+    raise BadImage(name, next(reasons, f"no image of a known format ({known})"))

@@ -1,0 +1,1 @@
+"""Deep, transparent, coloured or turned pixels → plain upright RGB."""
