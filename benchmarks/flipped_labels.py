@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.check.reading import gather
 from fursure.check.suspects import judge
 from fursure.dataset.layout import list_photos

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.flipped_labels import PHOTOS
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.check.label_errors import doubts
 from fursure.check.reading import gather
 from fursure.check.suspects import Judged, judge

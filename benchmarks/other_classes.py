@@ -28,7 +28,7 @@ from PIL import Image
 
 from benchmarks.machine import described
 from benchmarks.origins import CHUNK, PHOTOS, ROOT, STRANGERS
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.dataset.manifest import Photo, Split
 from fursure.engine.network import Network
 from fursure.engine.session import open_session

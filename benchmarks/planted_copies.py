@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.check.reading import gather
 from fursure.dataset.layout import list_photos
 from fursure.dataset.manifest import Photo

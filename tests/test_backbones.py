@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from samples import FORMAT_1, SIDE, WIDTH
 
-from fursure.backbones.backbone import Backbone, at_hand, load_backbone
+from fursure.backbones.backbone import Backbone
+from fursure.backbones.kinds import at_hand, load_backbone
 from fursure.backbones.measured import stronger
 from fursure.bundle.named import shipped
 from fursure.engine.runtime import OnnxRuntime
@@ -233,7 +234,7 @@ def test_the_encoder_of_a_bundle_keeps_its_size() -> None:
 def test_looking_for_a_backbone_loads_no_torch(tmp_path: Path) -> None:
     path = network_in(tmp_path)
     code = (
-        "import sys; from fursure.backbones.backbone import at_hand, load_backbone\n"
+        "import sys; from fursure.backbones.kinds import at_hand, load_backbone\n"
         f"list(at_hand()); load_backbone('lite0'); load_backbone({str(path)!r})\n"
         "print([m for m in ('torch', 'timm', 'safetensors') if m in sys.modules])"
     )

@@ -12,8 +12,9 @@ from onnx import helper
 from PIL import Image
 from samples import FORMAT_1, SIDE, WIDTH, encoder_graph, network_into
 
-from fursure.backbones.backbone import Backbone, load_backbone
+from fursure.backbones.backbone import Backbone
 from fursure.backbones.combine import encoder_for, side_by_side, with_flips
+from fursure.backbones.kinds import load_backbone
 from fursure.drawings.draw import draw
 from fursure.engine.runtime import OnnxRuntime, Outputs
 from fursure.errors import BadBackbone, UnknownBackbone

@@ -379,7 +379,7 @@ def test_features_are_written_for_any_tool(drawings: Path, tmp_path: Path) -> No
 
 
 def test_a_row_is_what_training_sees_of_that_photo(drawings: Path, tmp_path: Path) -> None:
-    from fursure.backbones.backbone import load_backbone
+    from fursure.backbones.kinds import load_backbone
     from fursure.engine.network import Network
     from fursure.engine.session import open_session
 

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from samples import network_into
 
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.engine import first_run
 from fursure.engine.first_run import check_first_run
 from fursure.engine.predictor import Predictor

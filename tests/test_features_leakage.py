@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 from samples import draw_into, network_into
 
-from fursure.backbones.backbone import load_backbone
 from fursure.backbones.combine import side_by_side
+from fursure.backbones.kinds import load_backbone
 from fursure.bundle.bundle import Bundle, short_digest, short_digests
 from fursure.cli import cli
 from fursure.commands.api import train

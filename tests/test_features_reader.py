@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from samples import draw_into, network_into
 
-from fursure.backbones.backbone import load_backbone
 from fursure.backbones.combine import encoder_for
+from fursure.backbones.kinds import load_backbone
 from fursure.commands.api import train
 from fursure.dataset.layout import list_photos
 from fursure.dataset.sources import open_source

@@ -90,7 +90,7 @@ def accuracy(layers: Layers, x: NDArray[np.float32], labels: NDArray[np.integer]
 
 
 def test_the_slopes_of_the_mlp_are_those_of_its_loss() -> None:
-    from fursure.heads.heads import _backward
+    from fursure.heads.mlp import _backward
 
     head = Mlp(hidden=(5, 4), dropout=0.0, l2=0.01)
     rng = np.random.default_rng(1)

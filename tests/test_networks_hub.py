@@ -19,7 +19,7 @@ from hub_server import TOKEN, Hub, Repo, etag
 from samples import SIDE, WIDTH
 from test_backbones import CFG, features, network, weights_in, without_torch
 
-from fursure.backbones.backbone import at_hand, load_backbone
+from fursure.backbones.kinds import at_hand, load_backbone
 from fursure.bundle.named import shipped
 from fursure.errors import BadBackbone, UnknownBackbone
 from fursure.graphs.graph import encoder_of

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone, MissingExtra
 from fursure.networks.configuration import preprocess_of

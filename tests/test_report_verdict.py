@@ -22,6 +22,11 @@ def calibrated(count: int, *, wrong: int = 0, confidence: float = 0.98) -> Evalu
     return score_probs(probs_NK, labels_N, ("cat", "dog"))
 
 
+def off_by(evaluation: Evaluation, error: Estimate) -> Evaluation:
+    """Return the figures with another calibration error."""
+    return replace(evaluation, figures={**evaluation.figures, "calibration_error": error})
+
+
 def said(
     evaluation: Evaluation,
     *,
@@ -70,7 +75,7 @@ def test_thousands_of_photos_earn_their_good_words() -> None:
 
 
 def test_a_wide_open_calibration_error_is_never_called_good() -> None:
-    wide = replace(calibrated(100), calibration_error=Estimate(0.286, 0.0, 0.475, 20))
+    wide = off_by(calibrated(100), Estimate(0.286, 0.0, 0.475, 20))
     sureness = said(wide)[2]
     assert sureness.level == "fair"
     assert "too few to tell" in sureness.text
@@ -79,7 +84,7 @@ def test_a_wide_open_calibration_error_is_never_called_good() -> None:
 
 @pytest.mark.parametrize(("low", "level"), [(0.02, "fair"), (0.12, "poor")])
 def test_a_calibration_error_beyond_chance_is_told(low: float, level: str) -> None:
-    off = replace(calibrated(1000), calibration_error=Estimate(0.15, low, 0.2, 1000))
+    off = off_by(calibrated(1000), Estimate(0.15, low, 0.2, 1000))
     sureness = said(off)[2]
     assert sureness.level == level
     assert "off by 15.0% on average" in sureness.text

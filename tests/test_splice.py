@@ -11,7 +11,7 @@ import pytest
 import timm
 import torch
 
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.bundle.bundle import Bundle
 from fursure.errors import BadBundle, MissingWeights
 from fursure.graphs import splice

@@ -127,10 +127,7 @@ class UnknownBackbone(FursureError):
 
     def __init__(self, source: str, hint: str = "") -> None:
         super().__init__(
-            f"no backbone {source!r}; write lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or the "
-            "path of a .fursure bundle, an .onnx, .h5 or .keras file, or a folder with "
-            "config.json and model.safetensors. "
-            + (hint or "`fursure backbones` lists those at hand.")
+            f"no backbone {source!r}. {hint or '`fursure backbones` lists those at hand.'}"
         )
 
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper
 from PIL import Image
 
-from fursure.backbones.backbone import Backbone, load_backbone
+from fursure.backbones.backbone import Backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.backbones.merge import Wires, named_apart, resampled, wired
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone

@@ -36,30 +36,41 @@ scores = table(
         "f1": maybe(estimate),
     }
 )
-figures = table(
-    {
-        "basis": words,
-        "labels": listed(words, least=2, most=MOST_CLASSES),
-        "n": whole(1),
-        "top5": maybe(estimate),
-        "roc_auc": maybe(estimate),
-        "classes": listed(scores, most=MOST_CLASSES),
-        "confusion": listed(listed(whole(), most=MOST_CLASSES), most=MOST_CLASSES),
-    }
-    | dict.fromkeys(
-        (
-            "accuracy",
-            "balanced_accuracy",
-            "macro_precision",
-            "macro_f1",
-            "log_loss",
-            "brier",
-            "calibration_error",
-        ),
-        estimate,
+
+
+founding = {  # what every version wrote
+    "basis": words,
+    "labels": listed(words, least=2, most=MOST_CLASSES),
+    "n": whole(1),
+    "top5": maybe(estimate),
+    "roc_auc": maybe(estimate),
+    "classes": listed(scores, most=MOST_CLASSES),
+    "confusion": listed(listed(whole(), most=MOST_CLASSES), most=MOST_CLASSES),
+} | dict.fromkeys(
+    (
+        "accuracy",
+        "balanced_accuracy",
+        "macro_precision",
+        "macro_f1",
+        "log_loss",
+        "brier",
+        "calibration_error",
     ),
-    confused=listed(listed(whole(), least=3, most=3), most=1000),
+    estimate,
 )
+confused = listed(listed(whole(), least=3, most=3), most=1000)
+
+
+def figures(value: Any, place: str) -> None:
+    """Check an evaluation; a metric that is younger than its bundle may be missing."""
+    table(founding, confused=confused)(value, place)
+    if younger := value.keys() - founding.keys() - {"confused"}:
+        from fursure.metrics.catalogue import METRICS  # else `predict` starts without them
+
+        for key in younger & METRICS.keys():
+            maybe(estimate)(value[key], f"{place}.{key}")
+
+
 strangers = table(
     {
         "digest": words,

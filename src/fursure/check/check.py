@@ -12,15 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from fursure.backbones.backbone import Backbone, load_backbone
-from fursure.check.findings import (
-    Finding,
-    about_classes,
-    about_copies,
-    about_files,
-    about_looks,
-    ranked,
-)
+from fursure.backbones.backbone import Backbone
+from fursure.backbones.kinds import load_backbone
+from fursure.check.findings import Finding, Material, found_in, ranked
 from fursure.check.label_errors import Doubts, doubts
 from fursure.check.reading import Gathered, gather
 from fursure.check.review import check_review_file, write_review
@@ -128,14 +122,13 @@ def _examined(
 
     Photos that were ``kept`` are not doubted.
     """
-    findings = [*about_files(rows)]
     mine_N = np.array([rows[int(place)].photo.reason is None for place in found.place_N], bool)
     usable = [rows[int(place)] for place in found.place_N[mine_N]]
     if not usable:
-        return ranked(findings), None, ()
+        return ranked(found_in(Material(rows=rows))), None, ()
     features_ND = found.features_ND if mine_N.all() else found.features_ND[mine_N]
     photos = [replace(photo, reason=None) for photo in grouped(usable, features_ND)]
-    findings += [*about_copies(photos), *about_looks(usable), *about_classes(photos)]
+    findings = [*found_in(Material(rows=rows, usable=usable, photos=photos))]
     number = {label: row for row, label in enumerate(labels)}
     labels_N = np.array([number[photo.label or ""] for photo in photos])
     fold_N = folds(photos, seed=seed, k=FOLDS)

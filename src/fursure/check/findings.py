@@ -6,7 +6,7 @@ told in the same form.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
@@ -18,24 +18,33 @@ from fursure.formats.table import suffixes_of
 from fursure.photos.statistics import Facts
 from fursure.splitting.scan import Scanned
 
-FINDING_KINDS: Mapping[str, str] = {  # what each is called, the most harmful first
-    "unreadable": "cannot be read",
-    "conflict": "one photo under several labels",
-    "leak": "copies in several splits",
-    "label": "probably a wrong label",
-    "doubt": "label worth a look",
-    "stranger": "may belong to no class",
-    "cue": "classes told apart without looking",
-    "imbalance": "few photos of a class",
-    "blank": "blank",
-    "dark": "dark",
-    "bright": "bright",
-    "blurred": "blurred",
-    "tiny": "tiny",
-    "shape": "of an odd shape",
-    "duplicate": "the same file twice",
-    "copy": "near-duplicate",
-    "misnamed": "named like another format",
+
+@dataclass(frozen=True, slots=True)
+class FindingKind:
+    """What a finding may be of."""
+
+    title: str  # as the table and the page call it
+    pictured: bool = True  # the page shows the photo, to be decided on; if not, a sentence
+
+
+FINDING_KINDS: dict[str, FindingKind] = {  # the most harmful first
+    "unreadable": FindingKind("cannot be read", pictured=False),
+    "conflict": FindingKind("one photo under several labels"),
+    "leak": FindingKind("copies in several splits"),
+    "label": FindingKind("probably a wrong label"),
+    "doubt": FindingKind("label worth a look"),
+    "stranger": FindingKind("may belong to no class"),
+    "cue": FindingKind("classes told apart without looking", pictured=False),
+    "imbalance": FindingKind("few photos of a class", pictured=False),
+    "blank": FindingKind("blank"),
+    "dark": FindingKind("dark"),
+    "bright": FindingKind("bright"),
+    "blurred": FindingKind("blurred"),
+    "tiny": FindingKind("tiny"),
+    "shape": FindingKind("of an odd shape"),
+    "duplicate": FindingKind("the same file twice"),
+    "copy": FindingKind("near-duplicate"),
+    "misnamed": FindingKind("named like another format"),
 }
 # Set by looking at the extremes of 12,000 photos of cats and dogs (docs/experiments.md).
 BLANK = 8.0  # levels of contrast; the flattest photo that shows something has more
@@ -70,6 +79,21 @@ def ranked(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(
         sorted(findings, key=lambda finding: (order[finding.kind], -finding.score, finding.paths))
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """What there is to look at, without a judge of labels."""
+
+    rows: Sequence[Scanned]  # every photo
+    usable: Sequence[Scanned] = ()  # those that can be used
+    photos: Sequence[Photo] = ()  # the same ones; near-duplicates share a group
+
+
+def found_in(material: Material) -> Iterator[Finding]:
+    """Yield what every one of the `FINDERS` finds."""
+    for finder in FINDERS:
+        yield from finder(material)
 
 
 def about_files(rows: Sequence[Scanned]) -> Iterator[Finding]:
@@ -188,3 +212,11 @@ def _several(members: Sequence[Photo], kind: str, reason: str, exact: bool) -> F
         reason=reason,
         score=float(exact),
     )
+
+
+FINDERS: tuple[Callable[[Material], Iterator[Finding]], ...] = (
+    lambda material: about_files(material.rows),
+    lambda material: about_copies(material.photos),
+    lambda material: about_looks(material.usable),
+    lambda material: about_classes(material.photos),
+)

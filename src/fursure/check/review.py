@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 _LARGE, _SMALL = 176, 80  # pixels of the longer side: a photo to decide on, one beside it
 QUALITY = 75  # of the JPEGs: about 6 and 2 kB
-TEXT_ONLY = {"unreadable", "cue", "imbalance"}  # nothing of these is to be seen
 COPIES = 6  # of a group with cards of their own
 _LISTED = 50  # unreadable photos named
 _SHARE = 6  # of the cards, one in so many is for each kind before the rest goes by rank
@@ -90,7 +89,7 @@ def write_review(
             *(
                 finding.reason
                 for finding in checked.findings
-                if finding.kind in TEXT_ONLY - {"unreadable"}
+                if not (FINDING_KINDS[finding.kind].pictured or finding.kind == "unreadable")
             ),
         ),
         unreadable=_unreadable(checked.findings),
@@ -139,7 +138,7 @@ def _chosen(findings: Sequence[Finding], most: int) -> Iterator[Finding]:
     early: list[Finding] = []
     late: list[Finding] = []
     for finding in findings:
-        if finding.kind not in TEXT_ONLY:
+        if FINDING_KINDS[finding.kind].pictured:
             seen[finding.kind] += 1
             (early if seen[finding.kind] <= max(1, most // _SHARE) else late).append(finding)
     taken = {id(finding) for finding in (*early, *late)[:most]}
@@ -167,7 +166,7 @@ def _thumbnails(
 
 def _card(draft: _Draft, photos: dict[str, Photo], thumbnails: dict[str, str]) -> Card:
     photo, verdict = draft.photo, draft.verdict
-    kinds = dict.fromkeys(FINDING_KINDS[finding.kind] for finding in draft.findings)
+    kinds = dict.fromkeys(FINDING_KINDS[finding.kind].title for finding in draft.findings)
     suggestions = [finding.suggestion for finding in draft.findings if finding.suggestion]
     return Card(
         picture=_picture(photo, thumbnails),
@@ -193,7 +192,9 @@ def _counts(findings: Sequence[Finding], shown: set[str]) -> tuple[tuple[str, in
     for finding in findings:
         below[finding.kind] += bool(set(finding.paths) & shown)
     return tuple(
-        (title, counts[kind], below[kind]) for kind, title in FINDING_KINDS.items() if counts[kind]
+        (about.title, counts[kind], below[kind])
+        for kind, about in FINDING_KINDS.items()
+        if counts[kind]
     )
 
 

@@ -92,10 +92,10 @@ def _table(checked: "Checked") -> list[str]:
     lines = [f"{counted(photos, 'photo')}, {counted(findings, 'finding')}"]
     if checked.doubts:
         lines.append(printable(checked.doubts.sentence()))
-    for kind, title in FINDING_KINDS.items():
+    for kind, about in FINDING_KINDS.items():
         if kind not in counts:
             continue
-        lines.append(f"{counts[kind]:>6,}  {title}")
+        lines.append(f"{counts[kind]:>6,}  {about.title}")
         mine = [finding for finding in checked.findings if finding.kind == kind]
         lines += [f"          {_line(finding.paths, finding.reason)}" for finding in mine[:LINES]]
         if len(mine) > LINES:

@@ -1,4 +1,4 @@
-"""The flags that change a recipe: declared once, and laid over the recipe that was named."""
+"""The flags that change a recipe: made from their table, and laid over the recipe named."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -8,90 +8,59 @@ import click
 
 from fursure.cli.options import Decorator
 from fursure.errors import counted
-from fursure.recipe import FineTune, LogisticRegression, Recipe, Stage
+from fursure.ranges import Choice, Number, Several, Switch, Text, Whole
+from fursure.recipe import HEADS, FineTune, Recipe, Stage
 from fursure.recipes import LINEAR_PROBE, MLP_PROBE
-from fursure.recipes.knobs import KNOBS, Choice, Number, Whole
-from fursure.recipes.plain import overlaid
+from fursure.recipes.knobs import FLAGS, KNOBS, Flag
+from fursure.recipes.plain import head_kinds, overlaid
 from fursure.recipes.toml import open_recipe
 
-_HEADS = {"logistic": "logistic-regression", "mlp": "mlp"}
-OF_RECIPE = (  # flags called as the knob is
-    "seed", "validation", "test", "known_lost", "image_size", "resize", "precision", "flips",
-    "photos", "features_output",
-)  # fmt: skip
-OF_TUNE = ("minutes", "augment")
-OF_STAGE = ("epochs", "rate")
 UNSAID = "[default: the recipe's]"
 
 
 def typed(cls: type, key: str) -> click.ParamType[Any]:
     """Return the type of a flag, with the range that recipe files have too."""
-    match KNOBS[cls][key]:
+    match Choice(tuple(HEADS)) if key == "head" else KNOBS[cls][key]:
         case Whole(low, high):
             return click.IntRange(low, high)
         case Number(low, high, ends):
             return click.FloatRange(low, high, min_open=ends == "low", max_open=ends == "high")
         case Choice(words):
             return click.Choice(words)
+        case Switch():
+            return click.BOOL
+        case Text() | Several(Text()):
+            return click.STRING
         case knob:
             raise TypeError(f"no flag has {knob}")
 
 
-def _flag(cls: type, key: str, about: str) -> Decorator:
-    name = f"--{key.replace('_', '-')}"
-    return click.option(name, key, type=typed(cls, key), help=f"{about} {UNSAID}")
-
-
-FLAGS: tuple[Decorator, ...] = (
-    click.option(
-        "--recipe", metavar="NAME|FILE.toml",
-        help="What to begin with, as `fursure recipes` lists it. [default: linear-probe]",
-    ),
-    click.option(
-        "--backbone", multiple=True,
-        help="lite0, lite1, lite2, timm:NAME, hub:ORG/REPO, or a path: .fursure, .onnx, or a "
-        "folder of weights. Several, each with its own --backbone, give their features together. "
-        f"{UNSAID}",
-    ),
-    click.option(
-        "--features-output", metavar="TENSOR",
-        help="The tensor to take as features from an .onnx file.",
-    ),
-    click.option(
-        "--head", type=click.Choice(list(_HEADS)),
-        help=f"What is trained on the features. {UNSAID}",
-    ),
-    _flag(
-        LogisticRegression, "class_weight",
-        "balanced: every class weighs the same, however few its photos.",
-    ),
-    _flag(Recipe, "seed", "Of splits and training."),
-    _flag(Recipe, "photos", "Training photos to use at most, evenly by class."),
-    _flag(Recipe, "validation", "Share of the photos for choosing and certifying."),
-    _flag(Recipe, "test", "Share of the photos for the figures."),
-    _flag(
-        Recipe, "known_lost",
-        "Share of known photos that may be called strangers; more finds more strangers.",
-    ),
-    _flag(Recipe, "image_size", "Pixels, side of the network's input."),
-    _flag(Recipe, "resize", "How a photo becomes square."),
-    _flag(Recipe, "precision", "Storage of a converted backbone's weights."),
-    click.option(
-        "--flips/--no-flips", default=None,
-        help=f"Answer with the mean of a photo and its mirror image, in twice the time. {UNSAID}",
-    ),
-    _flag(FineTune, "augment", "How training photos vary from pass to pass."),
-    _flag(FineTune, "minutes", "At most for training the network itself."),
-    _flag(Stage, "epochs", "Passes over the training photos, of the last stage."),
-    _flag(Stage, "rate", "Highest learning rate, of the last stage."),
-)  # fmt: skip
+def _option(flag: Flag) -> Decorator:
+    """Return the option of ``flag``; unless it is given, its value is None or ()."""
+    cls = flag.of[0]
+    knob, about = KNOBS[cls].get(flag.key), f"{flag.about} {UNSAID}"
+    if isinstance(knob, Switch):
+        names = f"{flag.name}/--no-{flag.name.removeprefix('--')}"
+        return click.option(names, flag.key, default=None, help=about)
+    return click.option(
+        flag.name,
+        flag.key,
+        type=typed(cls, flag.key),
+        multiple=isinstance(knob, Several),
+        metavar=flag.metavar,
+        help=about,
+    )
 
 
 def flags(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give ``command`` every flag of a recipe, in the order of the list above."""
+    """Give ``command`` --recipe and every flag of the table, in its order."""
     for flag in reversed(FLAGS):
-        command = flag(command)
-    return command
+        command = _option(flag)(command)
+    return click.option(
+        "--recipe",
+        metavar="NAME|FILE.toml",
+        help="What to begin with, as `fursure recipes` lists it. [default: linear-probe]",
+    )(command)
 
 
 def recipe_from(knobs: Mapping[str, Any], tell: Callable[[str], None]) -> Recipe:
@@ -105,16 +74,16 @@ def recipe_from(knobs: Mapping[str, Any], tell: Callable[[str], None]) -> Recipe
     """
     given = {key: value for key, value in knobs.items() if value is not None and value != ()}
     base = _base(given)
-    values = {key: given[key] for key in OF_RECIPE if key in given}
-    if "backbone" in given:
-        first, *more = given["backbone"]
-        values["backbone"] = [first, *more] if more else first
-    head = {"kind": _HEADS[given["head"]]} if "head" in given else {}
-    weight = {"class_weight": given["class_weight"]} if "class_weight" in given else {}
-    values["head"] = head | weight
-    tune = _tune(base, given, tell)
+    values = _given_for(given, Recipe)
+    head = {"kind": _kind(values["head"])} if "head" in values else {}
+    for cls in HEADS.values():
+        head |= _given_for(given, cls)
+    values["head"] = head
+    _check_tunes(base, given)
     if base.tune is not None:
-        values["tune"] = tune | weight
+        values["tune"] = _given_for(given, FineTune) | _stages(
+            base.tune, _given_for(given, Stage), tell
+        )
     return overlaid(base, values, f"{base.name} with these flags")
 
 
@@ -124,26 +93,41 @@ def _base(given: Mapping[str, Any]) -> Recipe:
     return MLP_PROBE if given.get("head") == "mlp" else LINEAR_PROBE
 
 
-def _tune(base: Recipe, given: Mapping[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
-    """Return what the flags say about the training of the network itself."""
-    asked = [key for key in (*OF_TUNE, *OF_STAGE) if key in given]
-    if not asked:
-        return {}
-    if base.tune is None:
-        names = " and ".join(f"--{key}" for key in asked)
+def _kind(flag: str) -> str:
+    """Return what recipe files call the head that the flag names."""
+    return next(kind for kind, cls in head_kinds().items() if cls is HEADS[flag])
+
+
+def _given_for(given: Mapping[str, Any], cls: type) -> dict[str, Any]:
+    """Return what the flags say about knobs of ``cls``; one of a list's values stands alone."""
+    values = {flag.key: given[flag.key] for flag in FLAGS if cls in flag.of and flag.key in given}
+    return {
+        key: value[0] if isinstance(value, tuple) and len(value) == 1 else value
+        for key, value in values.items()
+    }
+
+
+def _check_tunes(base: Recipe, given: Mapping[str, Any]) -> None:
+    """Refuse flags that only the training of the network itself knows, where there is none."""
+    names = [
+        flag.name for flag in FLAGS if flag.key in given and {FineTune, Stage}.issuperset(flag.of)
+    ]
+    if names and base.tune is None:
         raise click.UsageError(
-            f"{names}: {base.name} leaves the network itself as it is; name a recipe that trains "
-            "it, such as --recipe fine-tune."
+            f"{' and '.join(names)}: {base.name} leaves the network itself as it is; name a recipe "
+            "that trains it, such as --recipe fine-tune."
         )
-    values = {key: given[key] for key in OF_TUNE if key in given}
-    last = {key: given[key] for key in OF_STAGE if key in given}
+
+
+def _stages(tune: FineTune, last: dict[str, Any], tell: Callable[[str], None]) -> dict[str, Any]:
+    """Return the stages with the last one changed; nothing where it stays."""
     if not last:
-        return values
-    *stages, final = map(asdict, base.tune.stages)
+        return {}
+    *stages, final = map(asdict, tune.stages)
     if stages:
         names = " and ".join(f"--{key}" for key in last)
         parts = ", ".join(
             f"{stage['part']} ({counted(stage['epochs'], 'epoch')})" for stage in stages
         )
         tell(f"{names}: of the last stage, {final['part']}; before it, as in the recipe: {parts}")
-    return values | {"stages": [*stages, final | last]}
+    return {"stages": [*stages, final | last]}

@@ -3,21 +3,23 @@
 import click
 
 from fursure.cli import options
+from fursure.recipe import BACKBONE_KINDS
 from fursure.report.text import printable
 
 
-@click.command("backbones")
+@click.command(
+    "backbones",
+    help="List the encoders at hand.\n\n"
+    "Those whose worth was measured come first. What can be named is "
+    f"{'; '.join(BACKBONE_KINDS.values())}. "
+    "Weights that are neither in a package nor in an ONNX graph need the extra torch, once.",
+)
 @options.as_json
 def backbones_command(as_json: bool) -> None:
-    """List the encoders at hand.
-
-    Those whose worth was measured come first. Others: timm:NAME for any network timm has (needs
-    the extra torch), hub:ORG/REPO, any bundle, a folder with config.json and model.safetensors,
-    an .onnx file with such a config.json.
-    """
+    """List the encoders at hand."""
     from dataclasses import asdict
 
-    from fursure.backbones.backbone import at_hand
+    from fursure.backbones.kinds import at_hand
     from fursure.backbones.measured import MEASURED, SET
 
     ready = sorted(at_hand(), key=lambda backbone: backbone.name not in MEASURED)  # stable

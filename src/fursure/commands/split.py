@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fursure.backbones.backbone import load_backbone
+from fursure.backbones.kinds import load_backbone
 from fursure.commands.split_folder import (
     LIST,
     Note,

@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from fursure.backbones.backbone import seen_by
+from fursure.backbones.bundle import seen_by
 from fursure.compare.ladder_folder import (
     LADDER_NOTE,
     Knobs,

@@ -44,7 +44,7 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
 
 def about_backbone(name: str) -> Iterator[str]:
     """Yield the backbones at hand that were measured to be stronger than the one used."""
-    from fursure.backbones.backbone import at_hand  # `predict` has words to say, but not these
+    from fursure.backbones.kinds import at_hand  # `predict` has words to say, but not these
     from fursure.backbones.measured import stronger
 
     better = stronger(name, [backbone.name for backbone in at_hand()])

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from fursure.bundle.meta import Meta
-from fursure.metrics.classification import Evaluation, doubt
+from fursure.metrics.catalogue import METRICS
+from fursure.metrics.classification import Evaluation
 
 
 def explained(basis: str, photos: int) -> str:
@@ -43,11 +44,7 @@ def card(meta: Meta) -> str:
             f"Tells apart {_listed(meta.labels)}, and says “unsure” or “stranger” otherwise.",
             "",
             *([meta.recipe["note"], ""] if meta.recipe["note"] else []),
-            f"- Accuracy: **{evaluation.accuracy}**, n = {evaluation.n}"
-            f"{doubt(evaluation.accuracy)}",
-            f"- Log loss: {evaluation.log_loss} nats per photo",
-            f"- Calibration error: {evaluation.calibration_error}"
-            f"{doubt(evaluation.calibration_error)}",
+            *_figures(evaluation),
             f"- The figures were {explained(meta.figures['basis'], evaluation.n)}",
             f"- Encoder: {meta.backbone}, {_kept(meta)}, {meta.features}-D features at "
             f"{meta.preprocess.size} px; licence of its weights: {meta.licence}",
@@ -75,6 +72,16 @@ def card(meta: Meta) -> str:
             "",
         ]
     )
+
+
+def _figures(evaluation: Evaluation) -> Iterator[str]:
+    """Yield a line for each figure of the card, the first of them bold."""
+    mark = "**"
+    for key, metric in METRICS.items():
+        if metric.on_card and (figure := evaluation.figures[key]):
+            title = metric.titled(evaluation.labels)
+            yield f"- {title}: {mark}{figure}{mark}{metric.after(figure)}"
+            mark = ""
 
 
 def _about_seen(meta: Meta) -> Iterator[str]:

@@ -21,7 +21,7 @@ from fursure.graphs.layers import Layers
 from fursure.heads.heads import Candidate, candidates
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.figures import log_losses
-from fursure.recipe import LogisticRegression, Recipe
+from fursure.recipe import Recipe
 from fursure.splitting.split import folds, half
 from fursure.sureness.calibration import fit_temperature, softmax
 from fursure.sureness.risk import RiskTable, risk_table
@@ -29,7 +29,6 @@ from fursure.sureness.risk import RiskTable, risk_table
 Features = NDArray[np.float32]  # (N, D)
 Labels = NDArray[np.integer]  # (N,)
 WIDER = 1.2  # times: what folds share, measured by benchmarks/small_data.py
-PATIENCE = 1  # strengths without a better validation log loss, before the path ends
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +183,7 @@ class _Task:
             stale += 1
             if loss < best_loss:
                 best_loss, best, stale = loss, candidate, 0
-            if stale >= self._patience():
+            if stale >= self.recipe.head.patience:
                 break
         if best is None:
             raise BadData("every head's validation loss was not a number; a feature may be broken.")
@@ -271,10 +270,6 @@ class _Task:
         return next(
             candidate.layers for candidate in self._candidates(train_N) if candidate.knob == knob
         )
-
-    def _patience(self) -> int:
-        head = self.recipe.head
-        return PATIENCE if isinstance(head, LogisticRegression) else head.patience
 
 
 def _certified(probs_NK: NDArray[np.floating], labels_N: Labels) -> RiskTable:

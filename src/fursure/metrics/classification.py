@@ -5,34 +5,18 @@ Dimension key: N photos, K classes, B calibration bins.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.metrics.catalogue import METRICS, Scored
 from fursure.metrics.confusion import MATRIX, Confusion
-from fursure.metrics.figures import (
-    brier_losses,
-    calibration_error,
-    calibration_gaps,
-    f1_score,
-    log_losses,
-    macro,
-    roc_auc,
-    top,
-    validated,
-)
-from fursure.metrics.intervals import (
-    Estimate,
-    cost_of_a_mistake,
-    mean_loss,
-    proportion,
-    reweighted,
-)
+from fursure.metrics.figures import f1_score, validated
+from fursure.metrics.intervals import Estimate, proportion
 
-TELLING = 0.05  # what a share may be off by, or else too few photos were measured
-WORST_BRIER = 2.0  # all probability on one wrong class
 _SHOWN = 10  # classes in a table; of more, only the worst are listed
+_Value = TypeVar("_Value", bound=Estimate | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +63,16 @@ class ClassScores:
         )
 
 
+class _Figure(Generic[_Value]):
+    """A figure that code asks an evaluation for by name."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.key = name
+
+    def __get__(self, evaluation: "Evaluation", owner: type) -> _Value:
+        return cast(_Value, evaluation.figures[self.key])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """What a model is worth on one split; every figure with its 95 % interval.
@@ -88,33 +82,28 @@ class Evaluation:
 
     labels: tuple[str, ...]
     n: int  # photos
-    accuracy: Estimate
-    balanced_accuracy: Estimate  # the same thing as macro recall
-    macro_precision: Estimate
-    macro_f1: Estimate
-    top5: Estimate | None  # share with the true class among the five likeliest; None: K ≤ 5
-    roc_auc: Estimate | None  # of the second class; K > 2: macro one-vs-rest; None: one class only
-    log_loss: Estimate  # nats per photo
-    brier: Estimate  # squared distance to the one-hot label, in [0, 2]
-    calibration_error: Estimate  # of the top class, in [0, 1], 0 is perfect
+    figures: Mapping[str, Estimate | None]  # by the keys of `METRICS`
     classes: tuple[ClassScores, ...]
     confusion: tuple[tuple[int, ...], ...]  # photos; a row is a true class, a column an answer
     confused: tuple[tuple[int, int, int], ...] = ()  # instead of it where there are many classes
+
+    accuracy = _Figure[Estimate]()
+    balanced_accuracy = _Figure[Estimate]()  # the same thing as macro recall
+    macro_precision = _Figure[Estimate]()
+    macro_f1 = _Figure[Estimate]()
+    top5 = _Figure[Estimate | None]()  # true class among the five likeliest; None: K ≤ 5
+    roc_auc = _Figure[Estimate | None]()
+    # of the second class; K > 2: macro one-vs-rest; None: one class only
+    log_loss = _Figure[Estimate]()  # nats per photo
+    brier = _Figure[Estimate]()  # squared distance to the one-hot label, in [0, 2]
+    calibration_error = _Figure[Estimate]()  # of the top class, in [0, 1], 0 is perfect
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and finite numbers, ready for ``json.dumps``."""
         return {
             "labels": list(self.labels),
             "n": self.n,
-            "accuracy": self.accuracy.to_json(),
-            "balanced_accuracy": self.balanced_accuracy.to_json(),
-            "macro_precision": self.macro_precision.to_json(),
-            "macro_f1": self.macro_f1.to_json(),
-            "top5": _to_json(self.top5),
-            "roc_auc": _to_json(self.roc_auc),
-            "log_loss": self.log_loss.to_json(),
-            "brier": self.brier.to_json(),
-            "calibration_error": self.calibration_error.to_json(),
+            **{key: _to_json(figure) for key, figure in self.figures.items()},
             "classes": [scores.to_json() for scores in self.classes],
             "confusion": [list(row) for row in self.confusion],
             "confused": [list(cell) for cell in self.confused],
@@ -122,35 +111,20 @@ class Evaluation:
 
     def widened(self, times: float) -> Self:
         """Return the same figures with intervals so many times as wide."""
-        return replace(
-            self,
-            accuracy=self.accuracy.widened(times),
-            balanced_accuracy=self.balanced_accuracy.widened(times),
-            macro_precision=self.macro_precision.widened(times),
-            macro_f1=self.macro_f1.widened(times),
-            top5=self.top5 and self.top5.widened(times),
-            roc_auc=self.roc_auc and self.roc_auc.widened(times, top=1),
-            log_loss=self.log_loss.widened(times),
-            brier=self.brier.widened(times, top=WORST_BRIER),
-            calibration_error=self.calibration_error.widened(times),
-            classes=tuple(scores.widened(times) for scores in self.classes),
-        )
+        figures = {
+            key: figure and figure.widened(times, top=METRICS[key].most)
+            for key, figure in self.figures.items()
+        }
+        classes = tuple(scores.widened(times) for scores in self.classes)
+        return replace(self, figures=figures, classes=classes)
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Return the evaluation that `to_json` wrote."""
+        """Return the evaluation that `to_json` wrote; a figure that it lacks is None."""
         return cls(
             labels=tuple(map(str, values["labels"])),
             n=int(values["n"]),
-            accuracy=Estimate.from_json(values["accuracy"]),
-            balanced_accuracy=Estimate.from_json(values["balanced_accuracy"]),
-            macro_precision=Estimate.from_json(values["macro_precision"]),
-            macro_f1=Estimate.from_json(values["macro_f1"]),
-            top5=_from_json(values["top5"]),
-            roc_auc=_from_json(values["roc_auc"]),
-            log_loss=Estimate.from_json(values["log_loss"]),
-            brier=Estimate.from_json(values["brier"]),
-            calibration_error=Estimate.from_json(values["calibration_error"]),
+            figures={key: _from_json(values.get(key)) for key in METRICS},
             classes=tuple(ClassScores.from_json(scores) for scores in values["classes"]),
             confusion=tuple(tuple(map(int, row)) for row in values["confusion"]),
             confused=tuple((int(a), int(b), int(n)) for a, b, n in values.get("confused", ())),
@@ -185,25 +159,12 @@ def score_probs(
     n, classes = probs_NK.shape
     if len(class_names) != classes:
         raise ValueError(f"{len(class_names)} class names do not fit {classes} classes.")
-    predicted_N = probs_NK.argmax(axis=1)
-    correct_N = predicted_N == labels_N
-    confusion = Confusion.of(labels_N, predicted_N, classes)
-    precision, recall, macro_f1 = macro(confusion)
-    losses_N, squares_N = log_losses(probs_NK, labels_N), brier_losses(probs_NK, labels_N)
-    gaps_NB = calibration_gaps(probs_NK.max(axis=1), correct_N)
-    drawn = reweighted(np.column_stack([losses_N, squares_N, gaps_NB]), seed=seed)
+    scored = Scored.of(probs_NK, labels_N, seed=seed)
+    confusion = scored.confusion
     return Evaluation(
         labels=tuple(class_names),
         n=n,
-        accuracy=proportion(int(correct_N.sum()), n),
-        balanced_accuracy=recall,
-        macro_precision=precision,
-        macro_f1=macro_f1,
-        top5=top(5, probs_NK, labels_N) if classes > 5 else None,
-        roc_auc=roc_auc(probs_NK, labels_N),
-        log_loss=mean_loss(losses_N, cost_of_a_mistake(losses_N), drawn.of(slice(0, 1))),
-        brier=mean_loss(squares_N, WORST_BRIER, drawn.of(slice(1, 2))),
-        calibration_error=calibration_error(gaps_NB, drawn.of(slice(2, None))),
+        figures={key: metric.measure(scored) for key, metric in METRICS.items()},
         classes=_class_scores(confusion, class_names),
         confusion=confusion.matrix() if classes <= MATRIX else (),
         confused=confusion.largest() if classes > MATRIX else (),
@@ -241,25 +202,13 @@ def format_table(evaluation: Evaluation) -> str:
 
 
 def _figure_lines(e: Evaluation) -> str:
-    area = "ROC AUC" if len(e.labels) > 2 else f"ROC AUC of {e.labels[1]}"
-    figures: list[tuple[str, Estimate | None, str]] = [
-        ("accuracy", e.accuracy, f", n = {e.n}{doubt(e.accuracy)}"),
-        ("balanced accuracy", e.balanced_accuracy, ""),
-        ("top-5 accuracy", e.top5, ""),
-        ("macro precision", e.macro_precision, ""),
-        ("macro F1", e.macro_f1, ""),
-        (area, e.roc_auc, ""),
-        ("log loss", e.log_loss, " nats per photo"),
-        ("Brier score", e.brier, ""),
-        ("calibration error", e.calibration_error, doubt(e.calibration_error)),
+    figures = [
+        (metric.named(e.labels), f"{figure}{metric.after(figure)}")
+        for key, metric in METRICS.items()
+        if (figure := e.figures[key])
     ]
-    width = max(len(name) for name, figure, _ in figures if figure)
-    return "\n".join(f"{name:{width}}  {figure}{note}" for name, figure, note in figures if figure)
-
-
-def doubt(share: Estimate) -> str:
-    """Return what to add to a share that so few photos leave open by `TELLING` or more."""
-    return "; too few photos to tell more" if share.high - share.low > TELLING else ""
+    width = max(len(name) for name, _ in figures)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in figures)
 
 
 def _class_lines(e: Evaluation) -> str:

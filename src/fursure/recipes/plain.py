@@ -3,6 +3,7 @@
 Here the outside comes in; behind it, types and tests carry the contract.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from difflib import get_close_matches
@@ -10,24 +11,19 @@ from itertools import pairwise
 from typing import Any, TypeVar
 
 from fursure.errors import BadRecipe
-from fursure.recipe import FineTune, Head, LogisticRegression, Mlp, Recipe, Stage
-from fursure.recipes.knobs import KNOBS, Choice, Knob, Number, Several, Switch, Text, Whole
+from fursure.ranges import Choice, Knob, Number, Several, Switch, Text, Whole
+from fursure.recipe import HEADS, FineTune, Head, LogisticRegression, Recipe, Stage
+from fursure.recipes.knobs import KNOBS
 
 Values = Mapping[str, Any]
 _Knobs = TypeVar("_Knobs", bound=Recipe | Head | FineTune | Stage)
 
-HEADS: dict[str, type[LogisticRegression] | type[Mlp]] = {
-    "logistic-regression": LogisticRegression,
-    "mlp": Mlp,
-}
-HOMES: dict[str, type] = {
-    "the top of the file": Recipe,
-    "[head] of kind logistic-regression": LogisticRegression,
-    "[head] of kind mlp": Mlp,
-    "[tune]": FineTune,
-    "[[tune.stages]]": Stage,
-}
 MOST_STAGES = 20
+
+
+def head_kinds() -> dict[str, type[Head]]:
+    """Return the heads as recipe files call them: LogisticRegression is logistic-regression."""
+    return {re.sub(r"(?<!^)(?=[A-Z])", "-", cls.__name__).lower(): cls for cls in HEADS.values()}
 
 
 def overlaid(base: Recipe, values: Values, name: str) -> Recipe:
@@ -63,10 +59,10 @@ def from_json(values: Any, name: str = "the model's recipe") -> Recipe:
     """
     if not isinstance(values, Mapping):
         raise BadRecipe(name, f"it is {_shown(values)} and has to be an object of knobs")
-    kinds = {cls.__name__: kind for kind, cls in HEADS.items()}
+    names = {cls.__name__: kind for kind, cls in head_kinds().items()}
     plain, head = dict(values), values.get("head")
     if isinstance(head, Mapping) and isinstance(head.get("kind"), str):
-        plain["head"] = {**head, "kind": kinds.get(head["kind"], head["kind"])}
+        plain["head"] = {**head, "kind": names.get(head["kind"], head["kind"])}
     return overlaid(Recipe(), plain, name)
 
 
@@ -75,10 +71,11 @@ def _head(base: Head, values: Any) -> Head:
     kind = own.pop("kind", None)
     if kind is None:
         return _changed(base, own, "head.")
-    if not isinstance(kind, str) or kind not in HEADS:
-        raise ValueError(f"head.kind is {_shown(kind)} and has to be {Choice(tuple(HEADS))}")
-    same = isinstance(base, HEADS[kind])
-    return _changed(base if same else HEADS[kind](), own, "head.")
+    known = head_kinds()
+    if not isinstance(kind, str) or kind not in known:
+        raise ValueError(f"head.kind is {_shown(kind)} and has to be {Choice(tuple(known))}")
+    same = isinstance(base, known[kind])
+    return _changed(base if same else known[kind](), own, "head.")
 
 
 def _tune(base: FineTune | None, values: Any) -> FineTune | None:
@@ -174,7 +171,13 @@ def _check_together(recipe: Recipe) -> None:
 
 def _unknown(key: str, prefix: str, known: list[str]) -> str:
     """Return a sentence on a key that is no knob here: where it belongs, or the nearest."""
-    homes = [home for home, cls in HOMES.items() if key in KNOBS[cls]]
+    places: dict[str, type] = {
+        "the top of the file": Recipe,
+        **{f"[head] of kind {kind}": cls for kind, cls in head_kinds().items()},
+        "[tune]": FineTune,
+        "[[tune.stages]]": Stage,
+    }
+    homes = [place for place, cls in places.items() if key in KNOBS[cls]]
     near = get_close_matches(key[:100], known, n=1)
     if homes:
         hint = f"it belongs in {' or '.join(homes)}"

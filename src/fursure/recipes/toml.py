@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fursure.errors import BadRecipe, UnknownRecipe
-from fursure.recipe import FineTune, LogisticRegression, Mlp, Recipe, Stage
+from fursure.recipe import FineTune, Head, Recipe, Stage
 from fursure.recipes import LINEAR_PROBE, find
 from fursure.recipes.knobs import KNOBS
-from fursure.recipes.plain import HEADS, overlaid
+from fursure.recipes.plain import head_kinds, overlaid
 
 LARGEST = 20_000  # bytes; tomllib takes seconds over a long enough chain of dots
 COLUMN = 36  # where the ranges begin
@@ -23,7 +23,7 @@ GUIDE = "# Beside each value stands what it may be; fursure/recipe.py says what 
 
 def to_toml(recipe: Recipe) -> str:
     """Return the recipe as TOML in plain ASCII, every knob on its line; `from_toml` reads it."""
-    (kind,) = (kind for kind, cls in HEADS.items() if isinstance(recipe.head, cls))
+    (kind,) = (kind for kind, cls in head_kinds().items() if isinstance(recipe.head, cls))
     lines = [GUIDE, *_lines(recipe), "", "[head]", f'kind = "{kind}"', *_lines(recipe.head)]
     if recipe.tune is None:
         lines += ["", "# No [tune] table: the network itself stays as it is."]
@@ -96,7 +96,7 @@ def _parsed(text: str, name: str) -> dict[str, Any]:
         raise BadRecipe(name, "its brackets are nested too deeply") from None
 
 
-def _lines(part: Recipe | LogisticRegression | Mlp | FineTune | Stage) -> Iterator[str]:
+def _lines(part: Recipe | Head | FineTune | Stage) -> Iterator[str]:
     """Yield a line for each knob of ``part``: key, value, and what it may be."""
     for key, knob in KNOBS[type(part)].items():
         value = getattr(part, key)

@@ -8,6 +8,7 @@ from typing import Any
 from fursure.bundle.meta import Meta
 from fursure.errors import OutputExists
 from fursure.files import replacing
+from fursure.metrics.catalogue import METRICS
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import Bin, Curve, most_confused
 from fursure.metrics.intervals import Estimate
@@ -157,19 +158,11 @@ def _confused(evaluation: Evaluation) -> Sequence[tuple[int, int, int]]:
 
 
 def _figures(e: Evaluation) -> list[tuple[str, str, str]]:
-    area = "ROC AUC" if len(e.labels) > 2 else f"ROC AUC of {e.labels[1]}"
-    figures: list[tuple[str, Estimate | None, str]] = [
-        ("Accuracy", e.accuracy, "share of photos given their own class"),
-        ("Balanced accuracy", e.balanced_accuracy, "the same, every class counting alike"),
-        ("Top-5 accuracy", e.top5, "the own class is among the five likeliest"),
-        ("Macro precision", e.macro_precision, "how often a named class is right"),
-        ("Macro F1", e.macro_f1, "precision and recall in one figure"),
-        (area, e.roc_auc, "1 is perfect, 0.5 is chance"),
-        ("Log loss", e.log_loss, "nats per photo; punishes confident mistakes"),
-        ("Brier score", e.brier, "squared error of the probabilities, 0 to 2"),
-        ("Calibration error", e.calibration_error, "how far confidence and success differ"),
+    return [
+        (metric.titled(e.labels), str(figure), metric.about)
+        for key, metric in METRICS.items()
+        if (figure := e.figures[key])
     ]
-    return [(name, str(figure), note) for name, figure, note in figures if figure]
 
 
 def _charts(page: ReportPage) -> list[tuple[str, str, str]]:

@@ -9,7 +9,8 @@ from typing import Literal
 
 from fursure.bundle.meta import Meta
 from fursure.errors import counted
-from fursure.metrics.classification import TELLING, Evaluation
+from fursure.metrics.catalogue import TELLING
+from fursure.metrics.classification import Evaluation
 from fursure.metrics.intervals import Estimate
 
 _FEW, _MANY = 100, 1000  # photos: an interval of several points, and one of about one
