@@ -17,7 +17,7 @@ _DROPPED = 8  # what a byte that is thrown away counts: reading it brings nobody
 
 
 @dataclass(slots=True)
-class Refused:
+class Refusals:
     """How often a request or a connection was turned away, by reason."""
 
     reasons: dict[str, int] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class Admission:
         self.limits = limits
         self.memory = memory or Memory(limits.memory, limits.memory_share)
         self._full = full  # how many wait where an address has no room for more, else None
-        self.refused = Refused()
+        self.refused = Refusals()
         self.inside: dict[str, int] = {}  # connections by address
         self._spare: OrderedDict[Callable[[], None], None] = OrderedDict()  # how each is ended
         self._requests = Buckets(limits.rate, max(1.0, limits.rate * BURST))

@@ -32,7 +32,7 @@ EARS = """
  | .3,-.78 .62,-.98 1.02,-.7 1.26,-.04 1.12,.58 .84,.36 .66,-.3
     blob+ inner .37,-.74 .55,-.97 .74,-1.18 .83,-.89 .85,-.45 | .5,-.6 .7,-.7 .9,-.5 1,-.1 .7,-.3
 """
-HEAD = """
+_HEAD = """
     half shade 0,-.8 .46,-.76 .86,-.36 1.02,.18 .8,.58 .4,.8 0,.86\
  | 0,-.9 .46,-.84 .76,-.44 .78,.06 .64,.52 .42,.9 0,1.02
     half fur 0,-.79 .44,-.75 .81,-.37 .96,.15 .75,.52 .37,.73 0,.78\
@@ -118,5 +118,5 @@ def draw_pet(brush: Brush, look: Look) -> None:
     brush.figure(CHEST, colours)
     brush.figure(EARS, colours, look.ears)
     tongue, whiskers = look.tongue * TONGUE_OUT, (look.dogness < 0.6) * WHISKERS
-    for parts in (HEAD, MARKINGS[look.marking], tongue, FACE, whiskers):
+    for parts in (_HEAD, MARKINGS[look.marking], tongue, FACE, whiskers):
         brush.figure(parts, colours, look.dogness)

@@ -19,9 +19,9 @@ from fursure.pixels.deep import grey_levels, is_deep
 from fursure.pixels.profile import MAX_PROFILE
 from fursure.pixels.upright import MAX_XMP, orientation_of
 
-WEBP = 50001  # a compression that Pillow's own libtiff lacks
+_WEBP_COMPRESSION = 50001  # a compression that Pillow's own libtiff lacks
 MAX_CHANNELS = 6  # what Pillow decodes
-HEAD = 8  # bytes of every TIFF that are no pixels
+_HEAD_BYTES = 8  # bytes of every TIFF that are no pixels
 MAX_TILE = 4_096  # pixels a side, beyond the photo's own
 TYPES = {2: " signed", 3: " float", 5: " complex", 6: " complex"}
 COLOURS = {4: "mask", 6: "YCbCr", 8: "Lab", 9: "ICCLab", 10: "ITULab", 32803: "raw sensor"}
@@ -75,7 +75,7 @@ def _check_places(tags: Tags, size: int) -> None:
     """Refuse pixels outside the file: they would be read from its head, or what we append."""
     for starts, lengths in ((Tag.STRIPS, Tag.STRIP_BYTES), (Tag.TILES, Tag.TILE_BYTES)):
         for start, length in zip(tags.many(starts), tags.many(lengths), strict=False):
-            if start + length > size or (start < HEAD and length):
+            if start + length > size or (start < _HEAD_BYTES and length):
                 raise EOFError("the TIFF has pixels outside itself")
 
 
@@ -89,7 +89,7 @@ def _check_tiles(tags: Tags) -> None:
 
 def _check_kind(tags: Tags) -> None:
     compression = tags.one(Tag.COMPRESSION, 1)
-    if compression not in COMPRESSION_INFO or compression == WEBP:
+    if compression not in COMPRESSION_INFO or compression == _WEBP_COMPRESSION:
         raise OtherKind("TIFF", f"compression {compression}")
     if tags.one(Tag.CHANNELS, 1) > MAX_CHANNELS:
         raise OtherKind("TIFF", f"{tags.one(Tag.CHANNELS, 1)} channels")
