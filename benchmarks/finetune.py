@@ -21,7 +21,7 @@ from statistics import median
 
 import fursure
 from fursure.recipe import FineTune, Stage
-from fursure.recipes import FINE_TUNE
+from fursure.recipes.catalogue import FINE_TUNE
 
 PHOTOS = 640  # of which the first four batches only warm up
 BATCH = 32

@@ -26,7 +26,8 @@ from benchmarks.other_strangers import STRANGERS as DRAWN
 from fursure.bundle.bundle import Bundle
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
-from fursure.files import home, replacing
+from fursure.files import replacing
+from fursure.home import home
 from fursure.parallel import chunked, in_order
 from fursure.photos.decode import decode
 from fursure.run import available_threads

@@ -34,8 +34,8 @@ from benchmarks.stranger_scores import (
     vim,
 )
 from fursure.bundle.bundle import Bundle
-from fursure.files import home
 from fursure.heads.strangers import Worth, direction
+from fursure.home import home
 from fursure.metrics.figures import roc_auc
 from fursure.metrics.intervals import Z_95, Estimate, bounded, proportion
 from fursure.recipe import Recipe

@@ -33,7 +33,7 @@ from fursure.photos.preprocess import Preprocess
 from fursure.ranges import Number
 from fursure.recipe import BACKBONE_KINDS, HEADS, ClassWeight, FineTune, Recipe
 from fursure.recipes.knobs import FLAGS, KNOBS, Flag, knobs_of
-from fursure.recipes.plain import from_json
+from fursure.recipes.parse import from_json
 
 # A metric: one entry of METRICS
 

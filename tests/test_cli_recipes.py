@@ -14,7 +14,7 @@ from click.testing import CliRunner, Result
 from fursure.cli import cli
 from fursure.errors import BadRecipe, UnknownRecipe
 from fursure.recipe import LogisticRegression, Mlp, Recipe
-from fursure.recipes import LINEAR_PROBE, MLP_PROBE, RECIPES, find
+from fursure.recipes.catalogue import LINEAR_PROBE, MLP_PROBE, RECIPES, find
 from fursure.recipes.toml import from_toml
 
 

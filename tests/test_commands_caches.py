@@ -42,6 +42,8 @@ def left_behind(home: Path, drawings: Path, tmp_path: Path) -> Path:
     table = tmp_path / "answers.csv"
     table.write_text("path,answer")
     receipt.keep(table, {}, receipt.Names(["a.jpg"]), 0)
+    (home / "engines").mkdir()
+    (home / "engines" / "selftest.json").write_text("{}")
     (home / "backbones").mkdir()
     for name in ("0123.onnx", "0123.json"):
         (home / "backbones" / name).write_bytes(b"converted")
@@ -56,6 +58,7 @@ def test_what_interrupted_trainings_leave_is_listed_with_its_size(left_behind: P
         ("pixels", ".part"): 0,
         ("training", ""): 2,
         ("tables", ""): 1,
+        ("engines", ""): 1,
         ("backbones", ".onnx"): 1,
     }
     assert rows["training", ""].megabytes == pytest.approx(2.0, abs=0.01)  # 250,000 x 4 bytes, 2 x
@@ -74,7 +77,7 @@ def test_clearing_leaves_nothing_but_converted_networks(left_behind: Path) -> No
 def test_the_command_lists_and_clears_the_same(left_behind: Path) -> None:
     run = CliRunner().invoke(cli, ["cache", "list", "--json"])
     kinds = [json.loads(line)["kind"] for line in run.stdout.splitlines()]
-    assert kinds == ["pixels", "pixels", "training", "tables", "backbones"]
+    assert kinds == ["pixels", "pixels", "training", "tables", "engines", "backbones"]
     run = CliRunner().invoke(cli, ["cache", "clear"])
     assert "removed 2.0 MB" in run.stderr
     assert CliRunner().invoke(cli, ["cache"]).stdout.startswith("backbones ")

@@ -23,7 +23,7 @@ from fursure.files import alone
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.ladder import Failed, Rung
 from fursure.recipe import LogisticRegression, Mlp, Recipe
-from fursure.recipes import FINE_TUNE, RECIPES
+from fursure.recipes.catalogue import FINE_TUNE, RECIPES
 from fursure.run import Run
 
 LIGHT = Recipe(

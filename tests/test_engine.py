@@ -279,7 +279,8 @@ def test_damaged_verdicts_are_found_again(
     text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("FURSURE_HOME", str(tmp_path))
-    (tmp_path / "selftest.json").write_text(text)
+    (tmp_path / "engines").mkdir()
+    (tmp_path / "engines" / "selftest.json").write_text(text)
     child(monkeypatch, 'print(\'["bf16", ""]\')')
     assert selftest.engine_verdict(encoder_graph()) == selftest.EngineVerdict("bf16")
 

@@ -11,10 +11,12 @@ from click.testing import CliRunner
 from samples import draw_into, network_into
 
 from fursure import files
+from fursure import home as home_module
 from fursure.cli import cli
 from fursure.commands.api import train
 from fursure.errors import OutputBusy
-from fursure.files import alone, home, homes, offline, replacing
+from fursure.files import alone, offline, replacing
+from fursure.home import home, homes
 from fursure.recipe import Recipe
 
 
@@ -165,7 +167,7 @@ def test_caches_lie_where_the_system_keeps_them(
         monkeypatch.delenv(name, raising=False)
     for name, folder in variables.items():
         monkeypatch.setenv(name, str(tmp_path / folder))
-    monkeypatch.setattr("fursure.files.PLATFORM", system)
+    monkeypatch.setattr("fursure.home.PLATFORM", system)
     monkeypatch.setattr(Path, "home", classmethod(lambda _cls: tmp_path / "me"))
     assert home() == tmp_path / expected
 
@@ -192,9 +194,9 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(Path, "home", classmethod(unknown))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    files._temporary_home.cache_clear()
+    home_module._temporary_home.cache_clear()
     yield tmp_path
-    files._temporary_home.cache_clear()
+    home_module._temporary_home.cache_clear()
 
 
 def test_where_nobody_has_a_home_a_temporary_folder_is_it_and_that_is_said_once(
@@ -204,7 +206,7 @@ def test_where_nobody_has_a_home_a_temporary_folder_is_it_and_that_is_said_once(
     assert first.parent == nobody
     assert home() == first
     assert [record.getMessage().count(str(first)) for record in caplog.records] == [1]
-    files._temporary_home.cache_clear()
+    home_module._temporary_home.cache_clear()
     assert home() == first  # the next process finds the same caches
 
 

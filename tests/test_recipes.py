@@ -14,9 +14,9 @@ from fursure.bundle.named import shipped
 from fursure.errors import BadRecipe, UnknownRecipe
 from fursure.ranges import Choice, Knob, Number, Several, Switch, Text, Whole
 from fursure.recipe import FineTune, LogisticRegression, Mlp, Recipe, Stage
-from fursure.recipes import ENTRIES, LINEAR_PROBE, RECIPES, find
+from fursure.recipes.catalogue import ENTRIES, LINEAR_PROBE, RECIPES, find
 from fursure.recipes.knobs import KNOBS, PARTS
-from fursure.recipes.plain import from_json, overlaid
+from fursure.recipes.parse import from_json, overlaid
 from fursure.recipes.toml import LARGEST, from_toml, open_recipe, to_toml
 
 

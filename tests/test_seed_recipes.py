@@ -15,7 +15,7 @@ import fursure
 from fursure.commands.api import train
 from fursure.commands.split import Arrays, split
 from fursure.recipe import FineTune, Recipe, Stage
-from fursure.recipes import RECIPES
+from fursure.recipes.catalogue import RECIPES
 
 h5py = pytest.importorskip("h5py")
 if find_spec("timm") is None:  # found, not imported: that takes seconds

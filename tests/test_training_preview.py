@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from fursure.errors import BadData, BadRecipe
-from fursure.recipes import LINEAR_PROBE, RECIPES
+from fursure.recipes.catalogue import LINEAR_PROBE, RECIPES
 
 pytest.importorskip("timm")
 

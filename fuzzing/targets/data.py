@@ -18,7 +18,7 @@ from fursure.dataset.manifest import Manifest, Photo
 from fursure.dataset.sources import open_source
 from fursure.dataset.tables import Table
 from fursure.errors import BadImage, FursureError
-from fursure.recipes import LINEAR_PROBE, find
+from fursure.recipes.catalogue import LINEAR_PROBE, find
 from fursure.recipes.toml import open_recipe, to_toml
 from fuzzing.mutate import Change
 from fuzzing.shapes import either, inside, json_changed, json_lines, tar

@@ -7,7 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from fursure.backbones.backbone import AtHand, Backbone
-from fursure.files import home, homes, replacing
+from fursure.files import replacing
+from fursure.home import folder_for, homes
 from fursure.networks.lite import LITE
 from fursure.photos.preprocess import Preprocess
 
@@ -44,7 +45,7 @@ def conversion_key(*parts: str) -> str:
 
 def keep_backbone(backbone: Backbone, key: str) -> None:
     """Keep what was converted."""
-    folder = home() / "backbones"
+    folder = folder_for("backbones")
     folder.mkdir(parents=True, exist_ok=True)
     note = {
         "name": backbone.name,

@@ -10,9 +10,9 @@ from fursure.cli.options import Decorator
 from fursure.errors import counted
 from fursure.ranges import Choice, Number, Several, Switch, Text, Whole
 from fursure.recipe import HEADS, FineTune, Recipe, Stage
-from fursure.recipes import LINEAR_PROBE, MLP_PROBE
+from fursure.recipes.catalogue import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.knobs import FLAGS, KNOBS, Flag
-from fursure.recipes.plain import head_kinds, overlaid
+from fursure.recipes.parse import head_kinds, overlaid
 from fursure.recipes.toml import open_recipe
 
 UNSAID = "[default: the recipe's]"

@@ -15,7 +15,7 @@ def recipes_command(name: str | None, as_json: bool) -> None:
     mine.toml` trains by it. Of a file of your own, NAME.toml, every knob is printed, also those
     that it leaves unsaid.
     """
-    from fursure.recipes import ENTRIES
+    from fursure.recipes.catalogue import ENTRIES
     from fursure.recipes.toml import open_recipe, to_toml
 
     for recipe_name in [name] if name else ENTRIES:

@@ -55,8 +55,8 @@ def cache_command(action: str, backbones: bool, as_json: bool) -> None:
 
     Features, fingerprints and pixels are computed again when they are needed; a converted backbone
     needs torch for that. A training that was interrupted (its checkpoints and pixels) begins anew
-    once it is cleared, and a finished table is no longer known to be finished. FURSURE_HOME says
-    where all of it lies.
+    once it is cleared, a finished table is no longer known to be finished, and engines are tried
+    again. FURSURE_HOME says where all of it lies.
     """
     from fursure.commands.caches import cached, clear
 

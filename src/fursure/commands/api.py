@@ -13,7 +13,7 @@ from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
 from fursure.recipe import Engine, Recipe
-from fursure.recipes import LINEAR_PROBE
+from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.run import Progress, Run, Say, silent, to_nobody
 from fursure.training.train import Trained, train_model
 

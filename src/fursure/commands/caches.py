@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from fursure.files import home, remove
-
-BACKBONES = "backbones"
-_KINDS = ("features", "fingerprints", "facts", "pixels", "training", "tables", BACKBONES)
+from fursure.files import remove
+from fursure.home import KEPT, Kept, folder_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +27,10 @@ class Cached:
 
 
 def cached() -> list[Cached]:
-    """Return everything that `clear` removes, from `fursure.files.home`."""
+    """Return everything that `clear` removes, from `fursure.home`."""
     return [
         Cached(kind, str(path), _size(path, *_beside(kind, path)) / 1e6, _entries(kind, path))
-        for kind in _KINDS
+        for kind in KEPT
         for path in _rows(kind)
     ]
 
@@ -40,19 +38,21 @@ def cached() -> list[Cached]:
 def clear(*, include_backbones: bool = False) -> int:
     """Remove the caches, interrupted trainings included; return how many bytes that freed."""
     freed = 0
-    for kind in _KINDS if include_backbones else _KINDS[:-1]:
-        for path in sorted((home() / kind).glob("*")):
+    for kind in KEPT:
+        if kind == "backbones" and not include_backbones:
+            continue
+        for path in sorted(folder_for(kind).glob("*")):
             before = _size(path)
             remove(path)
             freed += before - _size(path)
     return freed
 
 
-def _rows(kind: str) -> list[Path]:
-    """Return what is worth a row: a training is one, and so are the notes on all tables."""
-    folder = home() / kind
+def _rows(kind: Kept) -> list[Path]:
+    """Return what is worth a row: a training is one, and so are the notes on tables and engines."""
+    folder = folder_for(kind)
     match kind:
-        case "tables":
+        case "tables" | "engines":
             return [folder] if folder.is_dir() and any(folder.iterdir()) else []
         case "pixels" | "training":  # what a kill left half written too
             return sorted(folder.glob("*"))
@@ -60,9 +60,9 @@ def _rows(kind: str) -> list[Path]:
             return sorted(path for path in folder.glob("*") if path.suffix in {".sqlite", ".onnx"})
 
 
-def _beside(kind: str, path: Path) -> list[Path]:
+def _beside(kind: Kept, path: Path) -> list[Path]:
     """Return the files that belong to one: the logs of a database, the note on a network."""
-    if kind in {"pixels", "training", "tables"}:
+    if kind in {"pixels", "training", "tables", "engines"}:
         return []
     return [file for file in path.parent.glob(f"{path.stem}.*") if file != path and path.is_file()]
 
@@ -77,7 +77,7 @@ def _size(*paths: Path) -> int:
     return size
 
 
-def _entries(kind: str, path: Path) -> int:
+def _entries(kind: Kept, path: Path) -> int:
     match kind:
         case "backbones":
             return 1
@@ -85,8 +85,8 @@ def _entries(kind: str, path: Path) -> int:
             return _photos(path)
         case "training":
             return len(list(path.glob("*.safetensors")))
-        case "tables":
-            return len(list(path.glob("*.json")))
+        case "tables" | "engines":
+            return len(list(path.glob("*.*")))
         case _:
             return _values(path)
 

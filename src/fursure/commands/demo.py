@@ -12,7 +12,7 @@ from fursure.engine.predictor import Prediction, Predictor
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
 from fursure.files import naming
 from fursure.recipe import Recipe
-from fursure.recipes import LINEAR_PROBE
+from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.report.picture import contact_sheet
 from fursure.run import Run
 from fursure.training.train import Trained, train_model

@@ -15,7 +15,8 @@ from fursure.engine.openvino import installed_version
 from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BULK
 from fursure.errors import FursureError
-from fursure.files import homes, offline
+from fursure.files import offline
+from fursure.home import homes
 from fursure.photos.decode import jpeg_decoder
 from fursure.run import available_threads
 

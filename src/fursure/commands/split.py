@@ -31,7 +31,7 @@ from fursure.features.division import Shares, divided
 from fursure.features.remarks import SHOWN, about_photos, warn_of_copies
 from fursure.files import replacing
 from fursure.heads.classes import check_classes
-from fursure.recipes import LINEAR_PROBE
+from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.report.text import printable
 from fursure.run import Run
 from fursure.splitting.destinations import class_folders, destinations

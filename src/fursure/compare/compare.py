@@ -26,8 +26,8 @@ from fursure.files import replacing
 from fursure.heads.classes import check_classes, refuse_reserved
 from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
 from fursure.recipe import Recipe
-from fursure.recipes import LINEAR_PROBE, MLP_PROBE
-from fursure.recipes.plain import overlaid
+from fursure.recipes.catalogue import LINEAR_PROBE, MLP_PROBE
+from fursure.recipes.parse import overlaid
 from fursure.report.ladder import picture
 from fursure.run import Run, Say
 from fursure.splitting.destinations import safe_name

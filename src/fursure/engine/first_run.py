@@ -15,7 +15,8 @@ import numpy as np
 
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import EngineFailed
-from fursure.files import home, replacing
+from fursure.files import replacing
+from fursure.home import folder_for
 from fursure.run import available_threads
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
@@ -73,7 +74,7 @@ def mark_as_run(model: bytes) -> None:
 
 
 def _path() -> Path:
-    return home() / "networks-run.txt"
+    return folder_for("engines") / "networks-run.txt"
 
 
 def _known() -> list[str]:

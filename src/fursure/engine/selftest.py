@@ -17,7 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fursure.engine.openvino import Precision, installed_version
-from fursure.files import home, replacing
+from fursure.files import replacing
+from fursure.home import folder_for
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
 SELFTEST_COMMAND = [
@@ -95,7 +96,7 @@ def _remember(key: str, verdict: EngineVerdict) -> None:
 
 
 def _path() -> Path:
-    return home() / "selftest.json"
+    return folder_for("engines") / "selftest.json"
 
 
 def _read() -> dict[str, EngineVerdict]:

@@ -11,7 +11,7 @@ from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
 from fursure.features.collect import collect
 from fursure.features.reader import READING
-from fursure.recipes import LINEAR_PROBE
+from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.run import Run
 
 

@@ -22,7 +22,7 @@ from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, CachedValue, DiskCache
-from fursure.files import home
+from fursure.home import folder_for
 from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
 from fursure.run import Run
@@ -140,7 +140,7 @@ def features_path(digest: str, preprocess: Preprocess, engine: str) -> str:
 
 def features_cache(name: str) -> DiskCache[Vector]:
     """Open the cache of one encoder's features."""
-    return DiskCache(home() / "features" / name, VECTORS)
+    return DiskCache(folder_for("features") / name, VECTORS)
 
 
 def cached_features(names: Sequence[str], digests: Sequence[str]) -> dict[str, Vector]:
@@ -149,7 +149,7 @@ def cached_features(names: Sequence[str], digests: Sequence[str]) -> dict[str, V
     Nobody vouches for ``names``: what is not the name of such a cache leads nowhere.
     """
     ours = all(re.fullmatch(r"[0-9a-f]{24}\.sqlite", name) for name in names)
-    if not ours or not all((home() / "features" / name).is_file() for name in names):
+    if not ours or not all((folder_for("features") / name).is_file() for name in names):
         return {}
     parts = []
     for name in names:
@@ -161,9 +161,9 @@ def cached_features(names: Sequence[str], digests: Sequence[str]) -> dict[str, V
 
 def fingerprints(min_side: int) -> DiskCache[Fingerprint]:
     """Open the cache of fingerprints of photos decoded to at least ``min_side`` pixels."""
-    return DiskCache(home() / "fingerprints" / f"{DECODING}-{min_side}.sqlite", FINGERPRINTS)
+    return DiskCache(folder_for("fingerprints") / f"{DECODING}-{min_side}.sqlite", FINGERPRINTS)
 
 
 def facts_cache(min_side: int) -> DiskCache[Facts]:
     """Open the cache of facts of photos decoded to at least ``min_side`` pixels."""
-    return DiskCache(home() / "facts" / f"{DECODING}-{min_side}.sqlite", FACTS)
+    return DiskCache(folder_for("facts") / f"{DECODING}-{min_side}.sqlite", FACTS)

@@ -17,7 +17,7 @@ from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Photo
 from fursure.errors import CacheUnusable
 from fursure.features.reader import DECODING
-from fursure.files import home
+from fursure.home import folder_for
 from fursure.parallel import chunked, in_order
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.preprocess import Preprocess
@@ -83,4 +83,4 @@ def _path(photos: Sequence[Photo], preprocess: Preprocess) -> Path:
     text = json.dumps(
         [[photo.sha256 for photo in photos], preprocess.to_json(), DECODING], sort_keys=True
     )
-    return home() / "pixels" / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npy"
+    return folder_for("pixels") / f"{hashlib.sha256(text.encode()).hexdigest()[:24]}.npy"

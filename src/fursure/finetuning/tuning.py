@@ -20,7 +20,6 @@ from fursure.backbones.backbone import Backbone
 from fursure.dataset.listing import Source
 from fursure.errors import BadData, TrainingDiverged
 from fursure.features.collect import Collected
-from fursure.files import home
 from fursure.finetuning.augment import square_side
 from fursure.finetuning.batch_norm import folded, hurry, unhurry
 from fursure.finetuning.checkpoint import load_checkpoint, save_checkpoint
@@ -30,6 +29,7 @@ from fursure.finetuning.state import Epoch, State, Tensors, copied, put, weights
 from fursure.finetuning.trainer import Step, Trainer, TrainingPhotos
 from fursure.graphs.graph import half_precision
 from fursure.graphs.layers import Layers
+from fursure.home import folder_for
 from fursure.networks.build import trainable
 from fursure.networks.configuration import preprocess_of
 from fursure.networks.export import export
@@ -88,7 +88,7 @@ def tune(
     state = State.of(model)
     frozen = copied(weights(model))
     what = _identity(collected, recipe, origin, run)
-    folder = home() / "training" / _digest(what)
+    folder = folder_for("training") / _digest(what)
     kept = load_checkpoint(folder, of=what)
     notes: list[str] = []
     paths: tuple[Path, ...] = ()

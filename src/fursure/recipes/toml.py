@@ -12,9 +12,9 @@ from typing import Any
 
 from fursure.errors import BadRecipe, UnknownRecipe
 from fursure.recipe import FineTune, Head, Recipe, Stage
-from fursure.recipes import LINEAR_PROBE, find
+from fursure.recipes.catalogue import LINEAR_PROBE, find
 from fursure.recipes.knobs import KNOBS
-from fursure.recipes.plain import head_kinds, overlaid
+from fursure.recipes.parse import head_kinds, overlaid
 
 LARGEST = 20_000  # bytes; tomllib takes seconds over a long enough chain of dots
 COLUMN = 36  # where the ranges begin

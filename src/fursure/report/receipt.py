@@ -10,7 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from fursure.files import home, replacing
+from fursure.files import replacing
+from fursure.home import folder_for
 
 
 class Names:
@@ -57,7 +58,7 @@ def ended_with(table: Path, made_by: dict[str, Any], names: Iterable[str]) -> in
 
 def _place(table: Path) -> Path:
     key = hashlib.sha256(str(table.resolve()).encode("utf-8", "surrogatepass")).hexdigest()
-    return home() / "tables" / f"{key[:24]}.json"
+    return folder_for("tables") / f"{key[:24]}.json"
 
 
 def _content(table: Path) -> str:
