@@ -461,20 +461,21 @@ def test_a_hundred_thousand_answers_each_go_to_who_asked(service: Service) -> No
     swapped: list[int] = []
 
     def client(number: int) -> int:
-        chance, good = random.Random(number), 0
-        for _ in range(100_000 // 64 + 1):
+        chance, answered = random.Random(number), 0
+        while answered <= 100_000 // 64:
             place = chance.randrange(len(photos))
             answer = service("POST", "/v1/predict", photos[place])
-            if answer.status == 200:
-                good += 1
-                if abs(answer.json["probabilities"]["cat"] - alone[place]) > 1e-5:
-                    swapped.append(place)
-        return good
+            if answer.status != 200:  # 64 clients are more than it can do at once
+                time.sleep(chance.uniform(0.2, 0.6))
+                continue
+            answered += 1
+            if abs(answer.json["probabilities"]["cat"] - alone[place]) > 1e-5:
+                swapped.append(place)
+        return answered
 
     with ThreadPoolExecutor(64) as pool:
-        good = sum(pool.map(client, range(64)))
+        assert sum(pool.map(client, range(64))) >= 100_000
     assert not swapped
-    assert good > 50_000  # the rest was refused: 64 clients are more than it can do
 
 
 # S13: surroundings
