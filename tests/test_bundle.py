@@ -18,6 +18,7 @@ from fursure.commands.api import train
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
 from fursure.heads.card import card
+from fursure.npz import packed
 from fursure.recipe import Recipe
 from fursure.sureness.risk import RiskTable, risk_table
 from fursure.training.train import Trained
@@ -293,3 +294,8 @@ def test_a_strict_certificate_raises_the_bar(trained: Trained) -> None:
     strict = RiskTable(rows=(replace(row, threshold=0.97),), n=400, delta=0.1)
     meta = replace(trained.bundle.meta, risks=strict, max_error=0.01)
     assert replace(trained.bundle, meta=meta).threshold() == 0.97
+
+
+def test_no_array_of_objects_is_written() -> None:
+    with pytest.raises(ValueError, match="Python objects"):
+        packed({"labels": np.array([object()])})

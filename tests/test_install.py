@@ -95,3 +95,21 @@ def test_the_tools_work_in_the_base_install(bare: Path, drawing: Path) -> None:
     doctor = run(bare / "fursure", "doctor", cwd=drawing.parent)
     assert doctor.returncode == 0
     assert "not installed (extra train)" in doctor.stdout
+
+
+@pytest.mark.slow
+def test_the_oldest_versions_that_are_allowed_do_the_main_job(tmp_path: Path) -> None:
+    uv = Path(sys.executable).with_name("uv")
+    folder = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    options = ("--resolution", "lowest-direct", "--python", folder / "bin" / "python")
+    made = run(uv, "pip", "install", *options, ".[train,fast,serve]", cwd=ROOT)
+    if made.returncode and any(word in made.stderr for word in ("offline", "cache", "network")):
+        pytest.skip(" ".join(made.stderr.split())[-300:])
+    assert made.returncode == 0, made.stderr
+    home = {"FURSURE_HOME": str(tmp_path / "home")}
+    shown = run(folder / "bin" / "fursure", "demo", "--into", tmp_path / "demo", **home)
+    assert shown.returncode == 0, shown.stderr
+    examined = run(folder / "bin" / "fursure", "doctor", **home)
+    assert examined.returncode == 0, examined.stdout
+    assert "numpy            1.26.0" in examined.stdout

@@ -25,9 +25,15 @@ _HEADER = re.compile(
 
 
 def packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Return the arrays as an .npz without a clock in it (NumPy's own has none: 1980)."""
+    """Return the arrays as an .npz without a clock in it (NumPy's own has none: 1980).
+
+    Raises:
+        ValueError: one of them holds Python objects, which would become a pickle.
+    """
+    if any(array.dtype.hasobject for array in arrays.values()):
+        raise ValueError("an array holds Python objects; numbers are needed")
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # older versions know no allow_pickle
     return buffer.getvalue()
 
 
