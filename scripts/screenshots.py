@@ -14,6 +14,7 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
+from fursure.check.check import check
 from fursure.commands.api import train
 from fursure.drawings.draw import draw, jpeg
 from fursure.evaluation.assess import assess
@@ -45,8 +46,25 @@ def main() -> None:
         assess(str(model), folder / "other-drawings", report=page)
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         shoot(browser, page.as_uri(), "report")
+        shoot_review(browser, folder)
         shoot_service(browser, model, folder)
         browser.close()
+
+
+def shoot_review(browser: Browser, folder: Path) -> None:
+    """Check drawings of which some lie in the other class too, decide two, and take the picture."""
+    drawn_into(folder / "drawn", range(100))
+    for seed in range(40, 46):
+        data = jpeg(draw("cat", seed), quality=70)
+        (folder / "drawn" / "dog" / f"dog.{seed + 700}.jpg").write_bytes(data)
+    page = folder / "review.html"
+    check(folder / "drawn", output=page)
+    tab = browser.new_page(viewport={"width": 1000, "height": 760})
+    tab.goto(page.as_uri())
+    for key in ("j", "r", "j", "y", "j"):
+        tab.keyboard.press(key)
+    tab.wait_for_timeout(500)
+    save(tab, "review")
 
 
 def shoot_service(browser: Browser, model: Path, folder: Path) -> None:

@@ -107,9 +107,9 @@ def test_the_oldest_versions_that_are_allowed_do_the_main_job(tmp_path: Path) ->
     if made.returncode and any(word in made.stderr for word in ("offline", "cache", "network")):
         pytest.skip(" ".join(made.stderr.split())[-300:])
     assert made.returncode == 0, made.stderr
-    home = {"FURSURE_HOME": str(tmp_path / "home")}
-    shown = run(folder / "bin" / "fursure", "demo", "--into", tmp_path / "demo", **home)
+    command, home = folder / "bin" / "fursure", str(tmp_path / "home")
+    shown = run(command, "demo", "--into", tmp_path / "demo", FURSURE_HOME=home)
     assert shown.returncode == 0, shown.stderr
-    examined = run(folder / "bin" / "fursure", "doctor", **home)
+    examined = run(command, "doctor", FURSURE_HOME=home)
     assert examined.returncode == 0, examined.stdout
     assert "numpy            1.26.0" in examined.stdout
