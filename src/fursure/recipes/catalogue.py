@@ -82,8 +82,8 @@ It answers at 240 px and trains at 208. Strangers are known by the frozen networ
 limit: with little time there is one training, and a shorter one. Where training does not help,
 frozen networks are kept, and it says so.
 Time: about an hour for 12,000 photos on two cores of an AMD EPYC (Zen 4), by its rate alone.
-Result: 99.4 % of Kaggle's cats and dogs (mean of three divisions, n = 3610, trained on a GPU) where
-frozen Lite2 has 99.0 %; docs/experiments.md says more.
+Result: 99.36 % of Kaggle's cats and dogs (mean of three divisions, n = 3610, trained on a GPU),
+where frozen Lite2 has 99.00 %; docs/experiments.md says more.
 Source: as fine-tune; Lakshminarayanan et al., NeurIPS 2017, for the mean of trainings; Touvron et
 al., NeurIPS 2019, for smaller photos in training.""",
         ),
