@@ -144,6 +144,10 @@ def test_a_photo_that_got_no_answer_is_forgotten_at_once() -> None:
         gc.enable()
 
 
+def test_no_photos_have_no_answers() -> None:
+    assert asyncio.run(batcher(list).submit([])) == []
+
+
 def test_nobody_computes_for_a_client_that_is_gone() -> None:
     called: list[int] = []
 

@@ -138,6 +138,8 @@ class Batcher(Generic[_Item, _Answer]):
         Raises:
             Problem: too much is waiting, the deadline passed, or the model failed.
         """
+        if not items:
+            return []
         if self._waiting.closed:
             raise Problem(503, "the service is shutting down.", retry_after=5)
         # room for the first of several photos is enough: a large request would never find more
