@@ -22,6 +22,7 @@ from fursure.run import Run
 from fursure.splitting.groups import group
 from fursure.splitting.scan import Scanned, views_of
 from fursure.splitting.split import SMALLEST_CLASS, assign, few, limited
+from fursure.stages import stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +61,18 @@ def collect(
             encoder was trained on all test photos of a class.
     """
     reader = Reader.open(source, backbone, run, photos=len(listing.photos))
-    rows = [row for chunk in reader.scan(listing.photos, title=title) for row in chunk]
+    with stage("photos", len(listing.photos)):
+        rows = [row for chunk in reader.scan(listing.photos, title=title) for row in chunk]
     better = corrected([row.photo for row in rows], corrections, listing.labels)
     rows = [replace(row, photo=photo) for row, photo in zip(rows, better.photos, strict=True)]
     usable = [row for row in rows if row.photo.reason is None]
     vectors = [row.features_D for row in usable if row.features_D is not None]
     features_ND = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
-    if division is None:
-        photos = _divided(usable, features_ND, recipe, previous)
-    else:
-        photos = _as_divided(usable, division)
+    with stage("group"):
+        if division is None:
+            photos = _divided(usable, features_ND, recipe, previous)
+        else:
+            photos = _as_divided(usable, division)
     if photos and recipe.photos is not None:
         # after the split, so every limit is measured on the same photos
         photos = limited(photos, recipe.photos, seed=recipe.seed, least=SMALLEST_CLASS)
