@@ -64,7 +64,10 @@ def collect(
     with stage("photos", len(listing.photos)):
         rows = [row for chunk in reader.scan(listing.photos, title=title) for row in chunk]
     better = corrected([row.photo for row in rows], corrections, listing.labels)
-    rows = [replace(row, photo=photo) for row, photo in zip(rows, better.photos, strict=True)]
+    rows = [
+        row if row.photo is photo else replace(row, photo=photo)
+        for row, photo in zip(rows, better.photos, strict=True)
+    ]
     usable = [row for row in rows if row.photo.reason is None]
     vectors = [row.features_D for row in usable if row.features_D is not None]
     features_ND = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)

@@ -144,29 +144,32 @@ class _Worker:
     def __call__(self, photos: list[Photo]) -> list[Scanned]:
         with stage("read", len(photos)):
             rows, data = self._read(photos)
-        pictures = _Pictures(data, {row.sha256: row.path for row in rows})
+        pictures = _Pictures(data, {digest: photo.path for photo, digest in rows})
         with stage("cache", len(data)):
             prints = self.known.many(data)
         prints |= self._fingerprint(pictures.lacking(prints, self.min_side))
         features = [_features(encoding, data, pictures) for encoding in self.encodings]
         facts = self._facts(data, pictures)
-        return [_scanned(row, pictures.bad, prints, features, facts) for row in rows]
+        return [
+            _scanned(photo, digest, pictures.bad, prints, features, facts) for photo, digest in rows
+        ]
 
-    def _read(self, photos: list[Photo]) -> tuple[list[Photo], dict[str, bytes]]:
-        """Return the photos with their digests, and the bytes of each digest."""
-        rows, data = [], {}
+    def _read(self, photos: list[Photo]) -> tuple[list[tuple[Photo, str]], dict[str, bytes]]:
+        """Return the photos, each with its digest or a reason, and the bytes of each digest."""
+        rows: list[tuple[Photo, str]] = []
+        data: dict[str, bytes] = {}
         for photo in photos:
             if photo.reason is not None:  # the listing ruled it out: a missing file, say
-                rows.append(photo)
+                rows.append((photo, ""))
                 continue
             try:
                 content = self.source.read(photo.path, LIMITS.bytes)
             except BadImage as error:
-                rows.append(replace(photo, reason=error.reason))
+                rows.append((replace(photo, reason=error.reason), ""))
                 continue
             digest = hashlib.sha256(content).hexdigest()
             data[digest] = content
-            rows.append(replace(photo, sha256=digest))
+            rows.append((photo, digest))
         return rows, data
 
     def _fingerprint(self, decoded: Mapping[str, Decoded]) -> dict[str, Fingerprint]:
@@ -213,17 +216,19 @@ def _features(
 
 
 def _scanned(
-    row: Photo,
+    photo: Photo,
+    digest: str,
     bad: Mapping[str, str],
     prints: Mapping[str, Fingerprint],
     features: Sequence[Mapping[str, Vector]],
     facts: Mapping[str, Facts],
 ) -> Scanned:
-    if row.sha256 in bad:
-        return Scanned(replace(row, reason=bad[row.sha256]))
-    if (fingerprint := prints.get(row.sha256)) is None:
-        return Scanned(row)
-    sized = replace(row, width=fingerprint.width, height=fingerprint.height)
-    vectors = [part[row.sha256] for part in features]
+    if photo.reason is not None:
+        return Scanned(photo)
+    if digest in bad:
+        return Scanned(replace(photo, sha256=digest, reason=bad[digest]))
+    fingerprint = prints[digest]
+    sized = replace(photo, sha256=digest, width=fingerprint.width, height=fingerprint.height)
+    vectors = [part[digest] for part in features]
     joined_D = np.concatenate(vectors) if vectors else None
-    return Scanned(sized, fingerprint, joined_D, facts.get(row.sha256))
+    return Scanned(sized, fingerprint, joined_D, facts.get(digest))
