@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
+from hub_server import Hub
 from hypothesis import HealthCheck, settings
 from samples import draw_into
 
@@ -78,3 +80,30 @@ def trained(drawings: Path, common: Path) -> Trained:
     folder.mkdir(exist_ok=True)
     with FileLock(common / "model.lock"):  # whoever comes second finds it done
         return train(drawings, folder / "drawn.fursure", Recipe())
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    """Return a running hub, which is the hub of this process; the home is this test's own."""
+    huggingface_hub = pytest.importorskip("huggingface_hub")
+    from huggingface_hub import constants
+
+    for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("FURSURE_OFFLINE", "0")
+    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
+    hurried = SimpleNamespace(sleep=lambda _seconds: None)  # between tries
+    monkeypatch.setattr("huggingface_hub.file_download.time", hurried)
+    with Hub() as hub:
+        template = f"{hub.url()}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+        monkeypatch.setattr(constants, "ENDPOINT", hub.url())  # HF_ENDPOINT is read on import
+        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what is kept of a break
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)  # it asks for a list
+        huggingface_hub.close_session()
+        yield hub
+        huggingface_hub.close_session()

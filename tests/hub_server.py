@@ -1,9 +1,12 @@
 """A small Hugging Face Hub on this machine, with the headers, errors and redirects of the real one.
 
-What is stored in git (`*.json`) comes from the hub itself and is announced by its git digest;
-everything else lies on a second host, is announced by its sha256, and the hub redirects to it.
+What is stored in git (`*.json`, `*.md`) comes from the hub itself and is announced by its git
+digest; everything else lies on a second host, is announced by its sha256, and the hub redirects to
+it. Whoever has the token may write to `org`: files go to the second host first, by the LFS
+protocol, then a commit names them.
 """
 
+import base64
 import hashlib
 import json
 import re
@@ -13,6 +16,8 @@ from threading import Event, Thread
 from typing import Any, Self
 
 TOKEN = "hf_of_a_friend"  # noqa: S105 - it opens nothing
+READER = "hf_of_a_reader"  # may read what is private, and write nothing
+IN_GIT = (".json", ".md")
 
 
 @dataclass
@@ -21,6 +26,8 @@ class Repo:
 
     files: dict[str, bytes]
     gated: bool = False
+    private: bool = False
+    messages: list[str] = field(default_factory=list)  # of the commits
     tags: list[str] = field(default_factory=list)
 
     @property
@@ -43,7 +50,7 @@ class Request:
 
 def etag(name: str, data: bytes) -> str:
     """Return what the hub announces of a file: git's digest, or the sha256 of what git lacks."""
-    if name.endswith(".json"):
+    if name.endswith(IN_GIT):
         blob = b"blob %d\0" % len(data) + data
         return hashlib.sha1(blob, usedforsecurity=False).hexdigest()
     return hashlib.sha256(data).hexdigest()
@@ -52,7 +59,7 @@ def etag(name: str, data: bytes) -> str:
 def announced(name: str, data: bytes) -> dict[str, Any]:
     """Return how the hub lists a file."""
     listed = {"rfilename": name, "size": len(data), "blobId": "0" * 40}
-    if name.endswith(".json"):
+    if name.endswith(IN_GIT):
         return listed
     return listed | {"lfs": {"sha256": etag(name, data), "size": len(data), "pointerSize": 134}}
 
@@ -66,6 +73,8 @@ class Hub:
         self.requests: list[Request] = []
         self.served = 0  # bytes of files
         self.cuts: list[int] = []  # bytes after which each next transfer breaks off
+        self.uploaded: dict[str, bytes] = {}  # by their sha256
+        self.refused_card = ""  # what the hub has against every card
         self.swapped: dict[str, bytes] = {}  # what is sent in the place of a large file
         self.ranges = True  # whether a range is answered with that range
         self.broken: int | bytes | None = None  # a status, or a page, in answer to everything
@@ -121,6 +130,10 @@ class Handler(BaseHTTPRequestHandler):
 
     @property
     def authorised(self) -> bool:
+        return self.headers.get("Authorization") in {f"Bearer {TOKEN}", f"Bearer {READER}"}
+
+    @property
+    def may_write(self) -> bool:
         return self.headers.get("Authorization") == f"Bearer {TOKEN}"
 
     def log_message(self, *_: Any) -> None:
@@ -128,6 +141,76 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self.do_GET()
+
+    def do_POST(self) -> None:
+        path = self.path.partition("?")[0]
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        asked = Request(self.server.name, self.command, path, None, self.authorised)
+        self.hub.requests.append(asked)
+        if isinstance(self.hub.broken, int):
+            self.answer(self.hub.broken, b"{}", {})
+        elif self.server.name == "cdn":
+            self.hub.uploaded[path.rpartition("/")[2]] = body
+            self.answer(200, b"", {})
+        elif path == "/api/validate-yaml":
+            errors = [{"message": self.hub.refused_card}] if self.hub.refused_card else []
+            self.say({"errors": errors, "warnings": []}, status=400 if errors else 200)
+        elif not self.authorised:
+            said = "Invalid credentials in Authorization header"
+            self.answer(401, b"{}", {"X-Error-Message": said})
+        elif not self.may_write:
+            self.answer(403, b"{}", {"X-Error-Message": "you have no write permission"})
+        else:
+            self.write(path, body)
+
+    do_PUT = do_POST
+
+    def write(self, path: str, body: bytes) -> None:
+        """Do what only who may write can ask for."""
+        if path == "/api/repos/create":
+            self.create(json.loads(body))
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/branch/(.+)", path):
+            self.hub.repos[match[1]].tags.append(match[2])
+            self.say({})
+        elif re.fullmatch(r"/api/models/[^/]+/[^/]+/preupload/.+", path):
+            self.say({"files": [_mode(file["path"]) for file in json.loads(body)["files"]]})
+        elif path.endswith(".git/info/lfs/objects/batch"):
+            self.say({"objects": [self.place(asked) for asked in json.loads(body)["objects"]]})
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/commit/.+", path):
+            self.commit(self.hub.repos[match[1]], [json.loads(line) for line in body.splitlines()])
+        else:
+            self.answer(404, b"{}", {})
+
+    def create(self, asked: dict[str, Any]) -> None:
+        name = f"{asked['organization']}/{asked['name']}"
+        private = asked["visibility"] == "private"
+        self.hub.repos[name] = Repo({".gitattributes": b""}, private=private)
+        self.say({"url": f"{self.hub.url()}/{name}"})
+
+    def place(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """Return where a large file is to be sent, unless it is there."""
+        if asked["oid"] in self.hub.uploaded:
+            return asked
+        href = f"{self.hub.url('cdn')}/files/{asked['oid']}"
+        return asked | {"actions": {"upload": {"href": href}}}
+
+    def commit(self, repo: Repo, lines: list[dict[str, Any]]) -> None:
+        for line in lines:
+            value = line["value"]
+            match line["key"]:
+                case "header":
+                    repo.messages.append(value["summary"])
+                case "file":
+                    repo.files[value["path"]] = base64.b64decode(value["content"])
+                case "lfsFile":
+                    repo.files[value["path"]] = self.hub.uploaded[value["oid"]]
+                case "deletedFile":
+                    del repo.files[value["path"]]
+        url = f"{self.hub.url()}/org/pets/commit/{repo.commit}"
+        self.say({"success": True, "commitOid": repo.commit, "commitUrl": url})
+
+    def say(self, value: dict[str, Any], *, status: int = 200) -> None:
+        self.answer(status, json.dumps(value).encode(), {"Content-Type": "application/json"})
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
@@ -142,8 +225,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, self.hub.broken, {"Content-Type": "text/html"})
         elif self.server.name == "cdn":
             self.send_file(_content(self.hub, path.rpartition("/")[2]), {})
-        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/(.+)", path):
-            self.listing(*match.groups())
+        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
+            self.listing(match[1], match[2] or "main")
         elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self.resolve(*match.groups())
         else:
@@ -152,9 +235,11 @@ class Handler(BaseHTTPRequestHandler):
     def found(self, name: str, revision: str) -> Repo | None:
         """Return the repository at a revision, or say as the hub does what there is not."""
         repo = self.hub.repos.get(name)
-        if repo is None:  # strangers are not told whether it is private
+        if repo is None or (repo.private and not self.authorised):
+            # strangers are not told whether it is private
             self.answer(404 if self.authorised else 401, b"", {"X-Error-Code": "RepoNotFound"})
-        elif revision not in {"main", repo.commit, *repo.tags}:
+            return None
+        if revision not in {"main", repo.commit, *repo.tags}:
             self.answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
             return None
         return repo
@@ -162,8 +247,9 @@ class Handler(BaseHTTPRequestHandler):
     def listing(self, name: str, revision: str) -> None:
         if repo := self.found(name, revision.replace("%2F", "/")):
             siblings = [announced(path, data) for path, data in repo.files.items()]
-            answer = {"id": name, "sha": repo.commit, "siblings": siblings}
-            self.answer(200, json.dumps(answer).encode(), {"Content-Type": "application/json"})
+            self.say(
+                {"id": name, "sha": repo.commit, "siblings": siblings, "private": repo.private}
+            )
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         repo = self.found(name, revision)
@@ -176,7 +262,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             data = repo.files[path]
             headers = {"X-Repo-Commit": repo.commit, "ETag": f'"{etag(path, data)}"'}
-            if path.endswith(".json"):
+            if path.endswith(IN_GIT):
                 self.send_file(data, headers)
             else:
                 self.redirect(etag(path, data), len(data), headers)
@@ -207,7 +293,7 @@ class Handler(BaseHTTPRequestHandler):
         for key, value in (headers | {"Content-Length": str(len(body))}).items():
             self.send_header(key, value)
         self.end_headers()
-        if self.command == "GET":
+        if self.command != "HEAD":
             sent = body[: self.hub.cuts.pop(0)] if cut and self.hub.cuts else body
             self.hub.served += len(sent) if cut else 0  # before the client has all and looks
             self.wfile.write(sent)
@@ -220,3 +306,8 @@ def _content(hub: Hub, digest: str) -> bytes:
         for name, data in repo.files.items()
         if etag(name, data) == digest
     )
+
+
+def _mode(path: str) -> dict[str, Any]:
+    mode = "regular" if path.endswith(IN_GIT) else "lfs"
+    return {"path": path, "uploadMode": mode, "shouldIgnore": False}

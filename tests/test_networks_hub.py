@@ -3,13 +3,11 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from errno import ENOSPC
 from pathlib import Path
 from time import monotonic
-from types import SimpleNamespace
 from typing import Any
 from unittest.mock import Mock
 
@@ -52,30 +50,10 @@ def fetched(repo: str) -> Path:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def hub(hub: Hub) -> Hub:
     """Return a running hub with one good network, which is the hub of this process."""
-    from huggingface_hub import constants
-
-    for name in ("HF_HUB_OFFLINE", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv("FURSURE_OFFLINE", "0")
-    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
-    hurried = SimpleNamespace(sleep=lambda _seconds: None)  # between tries
-    monkeypatch.setattr("huggingface_hub.file_download.time", hurried)
-    with Hub() as hub:
-        hub.repos["org/net"] = Repo(NET)
-        template = f"{hub.url()}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-        monkeypatch.setattr(constants, "ENDPOINT", hub.url())  # HF_ENDPOINT is read on import
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what is kept of a break
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)  # it asks for a list
-        huggingface_hub.close_session()
-        yield hub
-        huggingface_hub.close_session()
+    hub.repos["org/net"] = Repo(NET)
+    return hub
 
 
 def files_in(folder: Path) -> dict[str, bytes]:
@@ -187,6 +165,7 @@ def test_a_pickle_is_named_and_not_downloaded(name: str, hub: Hub) -> None:
     [
         ({}, "neither model.safetensors nor model.onnx, but no files"),
         ({"model.gguf": b"", "a.txt": b""}, r"but a\.txt, model\.gguf; name another repository"),
+        ({"model.fursure": b""}, "whole model, .*`hf download org/net model.fursure --local-dir"),
         ({"model.safetensors": b""}, "has no config.json, which says how to prepare a photo"),
         (NET | {"config.json": b"{"}, r"config\.json cannot be read"),
         (NET | {"config.json": b"[" * 100_000}, r"config\.json cannot be read"),
@@ -314,7 +293,7 @@ def test_a_full_disk_is_named_and_what_arrived_stays(
         fetched("org/net")
     with monkeypatch.context() as patch:
         full = OSError(ENOSPC, "No space left on device")
-        patch.setattr("fursure.networks.hub_download.http_get", Mock(side_effect=full))
+        patch.setattr("fursure.hub.download.http_get", Mock(side_effect=full))
         with pytest.raises(UnknownBackbone, match=r"hub \(.*No space left.*HF_HOME at another"):
             fetched("org/net")
     hub.requests.clear()

@@ -12,6 +12,9 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── UnknownRecipe            nothing answers to that recipe's name
 ├── UnknownBackbone          nothing answers to that backbone's name
 ├── BadBackbone              weights that do not make the network they claim to be
+├── HubFailed                what the Hugging Face Hub lacks, or neither gives nor takes
+│   └── BadDownload          bytes that are not those it announced
+├── LicenceUnclear           weights that may not be passed on, as far as can be told
 ├── TrainingDiverged         a loss that is no number any more
 ├── ForeignCheckpoint        a training under way of another recipe or other photos
 ├── CacheUnusable            a cache file that cannot be read or written
@@ -133,6 +136,18 @@ class UnknownBackbone(FursureError):
 
 class BadBackbone(FursureError):
     """Weights that do not make the network they claim to be."""
+
+
+class HubFailed(FursureError):
+    """What the Hugging Face Hub lacks, or neither gives nor takes."""
+
+
+class BadDownload(HubFailed):
+    """Bytes that are not those the hub announced."""
+
+
+class LicenceUnclear(FursureError):
+    """Weights that may not be passed on, as far as can be told."""
 
 
 class TrainingDiverged(FursureError):

@@ -11,7 +11,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 Kept = Literal[
-    "features", "fingerprints", "facts", "pixels", "training", "tables", "engines", "backbones"
+    "features",
+    "fingerprints",
+    "facts",
+    "pixels",
+    "training",
+    "tables",
+    "engines",
+    "backbones",
+    "models",  # of the hub
 ]
 KEPT: tuple[Kept, ...] = get_args(Kept)  # `fursure cache` lists and clears all of them
 
@@ -24,7 +32,7 @@ def folder_for(kind: Kept) -> Path:
 
 
 def home() -> Path:
-    """Return the folder of caches and converted backbones.
+    """Return the folder of caches, converted backbones and fetched models.
 
     ``FURSURE_HOME``, else a folder of ours where this system keeps a user's caches; where there is
     no such user, or nothing can be written there, a temporary folder of our own, with a word to the

@@ -1,4 +1,4 @@
-"""A name or a path → the model it stands for."""
+"""A path, a name in the package or one on the hub → the model it stands for."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -6,19 +6,44 @@ from importlib.resources import files
 from pathlib import Path
 
 from fursure.bundle.bundle import Bundle
+from fursure.errors import BadBundle, HubFailed
+from fursure.home import folder_for
+
+ON_THE_HUB = "hub:"  # begins the names of models there: hub:ORG/NAME or hub:ORG/NAME@REVISION
 
 
 def find_model(name: str | None) -> Bundle:
-    """Return the bundle of that path, or of that name in the package; None is `pets`.
+    """Return the bundle of that path, of that name in the package or on the hub; None is `pets`.
+
+    What comes from the hub is kept, and read as any stranger's model is.
 
     Raises:
-        BadBundle: there is none, or it is damaged.
+        BadBundle: there is none, it is damaged, or it cannot be had from here.
+        MissingExtra: it is on the hub, and the extra for that is not installed.
     """
     if name is None:
         return shipped("pets")
     if name in shipped_names() and not Path(name).exists():
         return shipped(name)
+    if name.startswith(ON_THE_HUB):
+        return Bundle.read(_of_the_hub(name))
     return Bundle.read(Path(name))
+
+
+def short_name(name: str) -> str:
+    """Return what a model is called among others: the last part of where it is, `pets` say."""
+    if name.startswith(ON_THE_HUB):
+        name = name.partition("@")[0]
+    return Path(name).name.removesuffix(".fursure")
+
+
+def _of_the_hub(name: str) -> Path:
+    from fursure.hub.models import model_file
+
+    try:
+        return model_file(name, folder_for("models"))
+    except HubFailed as error:
+        raise BadBundle(name, str(error)) from error
 
 
 @lru_cache

@@ -44,9 +44,9 @@ def evaluate_command(
 ) -> None:
     """Measure MODEL on the labelled photos in DATA.
 
-    Photos it was trained or validated on are left out and counted. MODEL is a .fursure file, or
-    pets, the one in the package. Beside a model of yours, or where --report says, comes a page to
-    look at, with the photos it got wrong, and its figures as JSON.
+    Photos it was trained or validated on are left out and counted. MODEL is a .fursure file,
+    hub:ORG/NAME, or pets, the one in the package. Beside a model of yours, or where --report says,
+    comes a page to look at, with the photos it got wrong, and its figures as JSON.
     """
     from fursure.evaluation.assess import assess
 

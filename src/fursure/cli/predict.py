@@ -23,7 +23,10 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 
 @click.command("predict")
 @click.argument("photos", nargs=-1, required=True)
-@click.option("-m", "--model", help="A .fursure file. [default: pets, cats and dogs]")
+@click.option(
+    "-m", "--model", metavar="MODEL",
+    help="A .fursure file, or hub:ORG/NAME[@REVISION]. [default: pets, cats and dogs]",
+)  # fmt: skip
 @click.option(
     "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False),
     help="Write a table; an interrupted run continues where it stopped.",

@@ -76,9 +76,9 @@ def serve_command(
 ) -> None:
     """Serve MODELS as a page to drop photos on, and as an HTTP API.
 
-    MODELS are .fursure files, or pets, the one in the package and the default; the first answers
-    where no name is given. SIGHUP reads them again, SIGTERM finishes what was accepted and ends.
-    Other machines reach it only with --host, --allow-remote and a token.
+    MODELS are .fursure files, hub:ORG/NAME, or pets, the one in the package and the default; the
+    first answers where no name is given. SIGHUP reads them again, SIGTERM finishes what was
+    accepted and ends. Other machines reach it only with --host, --allow-remote and a token.
     """
     from fursure.commands.serve import Wanted, serve_models
 

@@ -1,4 +1,6 @@
-"""``fursure backbones``, ``cache`` and ``doctor``: what is at hand on this machine."""
+"""``fursure backbones``, ``cache`` and ``doctor``: what is at hand; ``push``: what leaves it."""
+
+from pathlib import Path
 
 import click
 
@@ -49,19 +51,20 @@ def backbones_command(as_json: bool) -> None:
 @click.command("cache")
 @click.argument("action", type=click.Choice(["list", "clear"]), default="list")
 @click.option("--backbones", is_flag=True, help="Clear converted backbones too.")
+@click.option("--models", is_flag=True, help="Clear models fetched from the hub too.")
 @options.as_json
-def cache_command(action: str, backbones: bool, as_json: bool) -> None:
+def cache_command(action: str, backbones: bool, models: bool, as_json: bool) -> None:
     """List what is cached, or clear it.
 
     Features, fingerprints and pixels are computed again when they are needed; a converted backbone
-    needs torch for that. A training that was interrupted (its checkpoints and pixels) begins anew
-    once it is cleared, a finished table is no longer known to be finished, and engines are tried
-    again. FURSURE_HOME says where all of it lies.
+    needs torch for that, and a model of the hub a network. A training that was interrupted (its
+    checkpoints and pixels) begins anew once it is cleared, a finished table is no longer known to
+    be finished, and engines are tried again. FURSURE_HOME says where all of it lies.
     """
     from fursure.commands.caches import cached, clear
 
     if action == "clear":
-        size = clear(include_backbones=backbones)
+        size = clear(include_backbones=backbones, include_models=models)
         options.say(f"removed {size / 1e6:.1f} MB")
         return
     for file in cached():
@@ -87,3 +90,74 @@ def doctor_command(ctx: click.Context, as_json: bool) -> None:
             click.echo(f"{mark:8} {finding.what:16} {printable(finding.found)}")
     if not all(finding.good for finding in findings):
         ctx.exit(1)
+
+
+@click.command("push")
+@click.argument("model")
+@click.argument("name", metavar="ORG/NAME")
+@click.option("--public", is_flag=True, help="Let everyone see it; else it is yours alone.")
+@click.option(
+    "--licence", "--license", metavar="ID",
+    help="The licence it is published under. [default: that of the encoder's weights]",
+)  # fmt: skip
+@click.option(
+    "--dataset", "datasets", multiple=True, metavar="ORG/DATA",
+    help="The data set on the hub that it learned from; repeat.",
+)  # fmt: skip
+@click.option("--revision", metavar="BRANCH", help="The branch to push to. [default: main]")
+@click.option("--message", metavar="TEXT", help="Of the commit. [default: the model's accuracy]")
+@click.option("--dry-run", is_flag=True, help="Show what would be pushed; push nothing.")
+@click.option(
+    "--folder", type=click.Path(path_type=Path, file_okay=False), metavar="DIR",
+    help="Also write what is pushed into DIR.",
+)  # fmt: skip
+@options.as_json
+def push_command(
+    model: str,
+    name: str,
+    public: bool,
+    licence: str | None,
+    datasets: tuple[str, ...],
+    revision: str | None,
+    message: str | None,
+    dry_run: bool,
+    folder: Path | None,
+    as_json: bool,
+) -> None:
+    """Publish MODEL on the Hugging Face Hub as ORG/NAME.
+
+    That is its card, the .fursure file, its network as ONNX, its head as safetensors and how photos
+    are prepared; no photo, and no name of one. It is private unless --public. The token is that of
+    HF_TOKEN or of `hf auth login`. `fursure predict -m hub:ORG/NAME` then answers anywhere.
+    """
+    from fursure.bundle.named import find_model
+    from fursure.commands.push import hub_files, push, write_into
+    from fursure.hub.upload import Destination
+
+    bundle = find_model(model)
+    to = Destination(
+        name=name,
+        public=public,
+        revision=revision,
+        message=message or f"{bundle.meta.name}, measured on {bundle.meta.figures['basis']}",
+    )
+    files = hub_files(bundle, to, licence=licence, datasets=datasets)
+    if folder is not None:
+        write_into(folder, files)
+    if dry_run:
+        _show(files, as_json=as_json)
+        options.say(f"nothing was pushed to {name}, for --dry-run was asked for")
+        return
+    pushed = push(files, to)
+    options.receipt(options.to_json(pushed.to_json()) if as_json else pushed.url)
+    if public and pushed.private:
+        options.say(f"{name} was private before and stays so; its settings at {pushed.url} say it.")
+
+
+def _show(files: dict[str, bytes], *, as_json: bool) -> None:
+    """Print each file with its bytes, and the card."""
+    for name, data in files.items():
+        row = {"file": name, "bytes": len(data)}
+        click.echo(options.to_json(row) if as_json else f"{len(data):>12,}  {name}")
+    if not as_json:
+        click.echo(f"\n{files['README.md'].decode()}", nl=False)

@@ -66,7 +66,7 @@ def load(
     threads: int | None = None,
     max_error: float | None = None,
 ) -> Predictor:
-    """Return a model ready to predict: a `.fursure` file, or ``pets`` from the package.
+    """Return a model ready to predict: a `.fursure` file, ``hub:ORG/NAME`` or ``pets``.
 
     Raises:
         BadBundle: there is none, or it is damaged.

@@ -19,7 +19,7 @@ class Cached:
     kind: str
     path: str
     megabytes: float
-    entries: int  # photos, checkpoints, tables or networks
+    entries: int  # photos, checkpoints, tables, networks or models
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -35,11 +35,12 @@ def cached() -> list[Cached]:
     ]
 
 
-def clear(*, include_backbones: bool = False) -> int:
+def clear(*, include_backbones: bool = False, include_models: bool = False) -> int:
     """Remove the caches, interrupted trainings included; return how many bytes that freed."""
     freed = 0
+    left = {"backbones": not include_backbones, "models": not include_models}
     for kind in KEPT:
-        if kind == "backbones" and not include_backbones:
+        if left.get(kind):
             continue
         for path in sorted(folder_for(kind).glob("*")):
             before = _size(path)
@@ -56,24 +57,26 @@ def _rows(kind: Kept) -> list[Path]:
             return [folder] if folder.is_dir() and any(folder.iterdir()) else []
         case "pixels" | "training":  # what a kill left half written too
             return sorted(folder.glob("*"))
+        case "models":  # not the locks
+            return sorted(folder.glob("models--*"))
         case _:
             return sorted(path for path in folder.glob("*") if path.suffix in {".sqlite", ".onnx"})
 
 
 def _beside(kind: Kept, path: Path) -> list[Path]:
     """Return the files that belong to one: the logs of a database, the note on a network."""
-    if kind in {"pixels", "training", "tables", "engines"}:
+    if kind in {"pixels", "training", "tables", "engines", "models"}:
         return []
     return [file for file in path.parent.glob(f"{path.stem}.*") if file != path and path.is_file()]
 
 
 def _size(*paths: Path) -> int:
-    """Return how many bytes files, and folders with all that is in them, have."""
+    """Return how many bytes files, and folders with all that is in them but links, have."""
     size = 0
     for path in paths:
         for file in (path, *path.rglob("*")) if path.is_dir() else (path,):
             with suppress(OSError):  # gone, or just renamed by a run that goes on
-                size += file.stat().st_size if file.is_file() else 0
+                size += file.lstat().st_size if file.is_file() and not file.is_symlink() else 0
     return size
 
 
@@ -87,6 +90,8 @@ def _entries(kind: Kept, path: Path) -> int:
             return len(list(path.glob("*.safetensors")))
         case "tables" | "engines":
             return len(list(path.glob("*.*")))
+        case "models":
+            return len(list(path.glob("snapshots/*/**/*.fursure")))
         case _:
             return _values(path)
 

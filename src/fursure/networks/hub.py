@@ -5,46 +5,31 @@ A pickle is never fetched, not even to be refused. `transfer` checks each file t
 """
 
 import json
-import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fursure.errors import BadBackbone, FursureError, MissingExtra, UnknownBackbone
-from fursure.files import offline, replacing
+from fursure.errors import BadBackbone, BadDownload, FursureError, HubFailed, UnknownBackbone
+from fursure.files import offline
+from fursure.hub.download import sound, stored
+from fursure.hub.models import SUFFIX
+from fursure.hub.repository import (
+    Repository,
+    files_announced,
+    hindrance,
+    note,
+    reason,
+    repository,
+    snapshot,
+)
 from fursure.networks.configuration import REFUSED, read_config
-from fursure.networks.hub_download import folder_of, sound, stored
 
-try:
-    from huggingface_hub import HfApi, constants, try_to_load_from_cache
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
-except ImportError as error:
-    raise MissingExtra("a network of the Hugging Face Hub", "torch") from error
-
-constants.HF_HUB_DISABLE_TELEMETRY = True  # fursure tells nobody what runs, where, and with what
 
 CONFIG, WEIGHTS, PROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
 EXPORTS = ("model.onnx", "onnx/model.onnx")
 _RESAMPLING = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
-COMMIT = re.compile(r"[0-9a-f]{40}")
-NAME = re.compile(r"(?!.*(\.\.|--))\w[\w.-]*/\w[\w.-]*", re.ASCII)
-REVISION = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)  # climbs nowhere
-
-
-@dataclass(frozen=True, slots=True)
-class Repository:
-    """A repository at a branch, tag or commit, and the words it was asked for with."""
-
-    name: str  # ORG/REPO
-    revision: str
-    source: str
 
 
 def located(source: str) -> Path:
@@ -59,7 +44,12 @@ def located(source: str) -> Path:
     kind, _, name = source.partition(":")
     if kind == "timm":
         name = _of_timm(source)
-    return _fetched(_parsed(name, source))
+    try:
+        return _fetched(repository(name, source, "timm/mobilenetv2_100.ra_in1k"))
+    except BadDownload as error:
+        raise BadBackbone(str(error)) from error
+    except HubFailed as error:
+        raise UnknownBackbone(source, str(error)) from error
 
 
 def _of_timm(source: str) -> str:
@@ -110,76 +100,45 @@ def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     return folder / weights, read_config(folder)
 
 
-def _parsed(repo: str, source: str) -> Repository:
-    name, _, revision = repo.partition("@")
-    revision = revision or constants.DEFAULT_REVISION
-    if not NAME.fullmatch(name) or not REVISION.fullmatch(revision):
-        raise UnknownBackbone(
-            source,
-            "A repository is named ORG/REPO or ORG/REPO@REVISION, as in "
-            "hub:timm/mobilenetv2_100.ra_in1k.",
-        )
-    return Repository(name, revision, source)
-
-
-def _fetched(repository: Repository) -> Path:
+def _fetched(repo: Repository) -> Path:
     failure = None
     try:
         if not offline():
-            return _downloaded(repository, *_listed(repository))
+            return _downloaded(repo, *files_announced(repo))
     except FursureError:
         raise
     except Exception as error:  # every layer below has its own: hub, HTTP, JSON, disk
         failure = error
-    if folder := _cached(repository):
+    if folder := _cached(repo):
         return folder
-    raise UnknownBackbone(repository.source, _advice(repository, failure)) from failure
+    raise HubFailed(hindrance(repo, failure) or _elsewhere(repo, failure)) from failure
 
 
-def _listed(repository: Repository) -> tuple[str, dict[str, RepoSibling]]:
-    """Return the commit that the revision stands for, and what is announced of its files."""
-    try:
-        info = HfApi().model_info(
-            repository.name,
-            revision=repository.revision,
-            timeout=constants.HF_HUB_ETAG_TIMEOUT,
-            files_metadata=True,
-        )
-        if not COMMIT.fullmatch(info.sha or ""):
-            raise ValueError("no commit")
-        return str(info.sha), {file.rfilename: file for file in info.siblings or []}
-    except HfHubHTTPError:
-        raise
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"what answers at {constants.ENDPOINT} is no hub") from error
-
-
-def _downloaded(repository: Repository, commit: str, listed: Mapping[str, RepoSibling]) -> Path:
+def _downloaded(repo: Repository, commit: str, there: Mapping[str, "RepoSibling"]) -> Path:
     """Return the folder of the snapshot, with the files it takes and no others."""
-
-    def brought(name: str) -> Path:
-        large = listed[name].lfs
-        sha256, size = (large.sha256, large.size) if large else (None, None)
-        return stored(repository.name, commit, name, sha256=sha256, size=size)
-
-    if listed.keys().isdisjoint({WEIGHTS, *EXPORTS}):
-        raise BadBackbone(f"{repository.source} has {_instead(listed)}")
-    if CONFIG not in listed:
+    if models := [name for name in there if name.endswith(SUFFIX)]:
         raise BadBackbone(
-            f"{repository.source} has no config.json, which says how to prepare a photo; download "
+            f"{repo.source} is a whole model, whose encoder is a backbone too, by its file: "
+            f"`hf download {repo.name} {models[0]} --local-dir .`, then --backbone {models[0]}."
+        )
+    if there.keys().isdisjoint({WEIGHTS, *EXPORTS}):
+        raise BadBackbone(f"{repo.source} has {_instead(there)}")
+    if CONFIG not in there:
+        raise BadBackbone(
+            f"{repo.source} has no config.json, which says how to prepare a photo; download "
             "its weights yourself and pass their folder with one in the timm layout beside them."
         )
-    config = brought(CONFIG)
-    files = _files(listed, _object(config))
+    config = stored(repo, commit, there[CONFIG])
+    files = _files(there, _object(config))
     if files is None:
         raise BadBackbone(
-            f"the config.json of {repository.source} has no pretrained_cfg, which says how to "
+            f"the config.json of {repo.source} has no pretrained_cfg, which says how to "
             "prepare a photo; it needs one in the timm layout, or model.onnx with "
             "preprocessor_config.json beside it."
         )
     for name in files:
-        brought(name)
-    _note(repository, commit)
+        stored(repo, commit, there[name])
+    note(repo, commit)
     return config.parent
 
 
@@ -203,28 +162,15 @@ def _files(names: Collection[str], config: Mapping[str, Any]) -> list[str] | Non
     return [PROCESSOR, *exports] if exports and PROCESSOR in names else None
 
 
-def _note(repository: Repository, commit: str) -> None:
-    """Remember what a branch or tag stands for, which is how it is found offline."""
-    ref = folder_of(repository.name) / "refs" / repository.revision
-    if repository.revision != commit and not (ref.is_file() and ref.read_text() == commit):
-        ref.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(ref) as file:
-            file.write(commit.encode())
-
-
-def _cached(repository: Repository) -> Path | None:
+def _cached(repo: Repository) -> Path | None:
     """Return the snapshot that the hub's cache has of the revision, where it is complete.
 
     Raises:
         BadBackbone: a file in it is damaged.
     """
-    found = {}
-    for name in (CONFIG, WEIGHTS, PROCESSOR, *EXPORTS):
-        path = try_to_load_from_cache(
-            repository.name, name, constants.HF_HUB_CACHE, repository.revision
-        )
-        if isinstance(path, str):
-            found[name] = Path(path)
+    folder = snapshot(repo)
+    names = (CONFIG, WEIGHTS, PROCESSOR, *EXPORTS)
+    found = {name: folder / name for name in names if (folder / name).is_file()}
     files = _files(found, _object(found[CONFIG])) if CONFIG in found else None
     for name in files or []:
         if not sound(found[name]):
@@ -232,7 +178,7 @@ def _cached(repository: Repository) -> Path | None:
                 f"{found[name]} is damaged: it no longer has the sha256 it is named after. Run "
                 "the same command with a network, which fetches it anew."
             )
-    return found[CONFIG].parent if files else None
+    return folder if files else None
 
 
 def _object(path: Path) -> dict[str, Any]:
@@ -285,33 +231,11 @@ def _side(size: Any) -> int:
     return int(side)
 
 
-def _advice(repository: Repository, failure: Exception | None) -> str:
-    """Return what to do about a repository that could not be had."""
-    name, page = repository.name, f"{constants.ENDPOINT}/{repository.name}"
-    remedy = "set HF_TOKEN to a token that may read it, or run `hf auth login`"
-    match failure:
-        case GatedRepoError():
-            return f"{name} is gated: accept its terms at {page}, then {remedy}."
-        case RevisionNotFoundError():
-            return f"{name} has no revision {repository.revision!r}; see {page}/tree/main."
-        case RepositoryNotFoundError():
-            return (
-                f"The hub has no model {name}, or hides it: check the name; if private, {remedy}."
-            )
-        case HfHubHTTPError() if failure.response.status_code in {401, 403}:
-            return f"The hub refuses to hand out {name}: {remedy}."
-        case OSError() if failure.errno:  # the disk's
-            return (
-                f"Its files cannot be kept in {constants.HF_HUB_CACHE} ({failure}); free some "
-                "space there, or point HF_HOME at another folder."
-            )
-        case None:
-            reason = "FURSURE_OFFLINE or HF_HUB_OFFLINE forbids the network"
-        case _:
-            reason = (str(failure).strip() or type(failure).__name__).splitlines()[0][:200]
-    into = f"./{name.rpartition('/')[2]}"
+def _elsewhere(repo: Repository, failure: Exception | None) -> str:
+    """Return how weights come here that the network did not bring."""
+    into = f"./{repo.name.rpartition('/')[2]}"
     return (
-        f"Its weights could not be had ({reason}). Download its config.json and model.safetensors "
-        "elsewhere and pass the folder they are in: both are at "
-        f"{page}/tree/{repository.revision}; put them into {into}, then --backbone {into}."
+        f"Its weights could not be had ({reason(failure)}). Download its config.json and "
+        "model.safetensors elsewhere and pass the folder they are in: both are at "
+        f"{repo.page}/tree/{repo.revision}; put them into {into}, then --backbone {into}."
     )

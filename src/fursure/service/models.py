@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
-from fursure.bundle.named import shipped, shipped_names
+from fursure.bundle.named import find_model, short_name
 from fursure.connections.limits import ServiceLimits
 from fursure.connections.memory import Memory
 from fursure.connections.problems import Problem
@@ -74,7 +74,7 @@ class Model:
         self._serve(self._opened())
 
     def _opened(self) -> Predictor:
-        bundle = found(self.path)
+        bundle = find_model(self.path)
         predictor = Predictor.open(
             bundle,
             engine=self.opening.engine,
@@ -176,7 +176,7 @@ class Models:
     def __init__(self, paths: Sequence[str], opening: Opening, limits: ServiceLimits) -> None:
         named: dict[str, str] = {}
         for path in paths:
-            name = path if path in shipped_names() else Path(path).name.removesuffix(".fursure")
+            name = short_name(path)
             if name in named:
                 raise BadData(f"two models are called {name!r}; rename one of the files.")
             named[name] = path
@@ -236,11 +236,6 @@ class Models:
             except Exception as error:  # whatever it is: the old one goes on, and that is counted
                 results.append((name, str(error) or type(error).__name__))
         return results
-
-
-def found(path: str) -> Bundle:
-    """Return the bundle of that path, or of that name in the package."""
-    return shipped(path) if path in shipped_names() else Bundle.read(Path(path))
 
 
 def described(model: Model) -> dict[str, Any]:
