@@ -439,19 +439,27 @@ FIXED: dict[str, Any] = {"depth": 1, "embed_dim": 32, "num_heads": 2, "dynamic_i
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("size", [96, 32])
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("vit_tiny_patch16_224", 96),
+        ("vit_tiny_patch16_224", 32),
+        ("vit_small_patch14_dinov2", 224),  # of 518 px, which no photo of a few hundred needs
+        ("vit_small_patch14_reg4_dinov2", 56),
+    ],
+)
 def test_a_transformer_of_one_size_takes_another_one(
-    size: int, timm: Any, tmp_path: Path, home: Path
+    name: str, size: int, timm: Any, tmp_path: Path, home: Path
 ) -> None:
     import torch
     from safetensors.torch import load_file
     from timm.models.vision_transformer import checkpoint_filter_fn
 
-    folder = weights_in(tmp_path / "fixed", timm, "vit_tiny_patch16_224", **FIXED)
+    folder = weights_in(tmp_path / "fixed", timm, name, **FIXED)
     found = load_backbone(str(folder), image_size=size)
     assert found.preprocess.size == size
     args = FIXED | {"img_size": size}  # as timm itself makes it of that size and loads weights
-    net = timm.create_model("vit_tiny_patch16_224", num_classes=0, **args).eval()
+    net = timm.create_model(name, num_classes=0, **args).eval()
     values = checkpoint_filter_fn(load_file(folder / "model.safetensors"), net)
     net.load_state_dict(values, strict=False)
     batch = (pixels(3, size) / 255 - np.array(MEAN)) / np.array(STD)
@@ -479,6 +487,27 @@ def test_a_size_that_patches_do_not_fill_names_the_nearest_that_they_do(
     folder = weights_in(tmp_path / "fixed", timm, "vit_tiny_patch16_224", **FIXED)
     with pytest.raises(BadBackbone, match=r"patches of 16 px, so 100 px .*--image-size 96 or 112"):
         load_backbone(str(folder), image_size=100)
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "size"),
+    [
+        ("xcit_nano_12_p16_224", {"depth": 1, "embed_dim": 32, "num_heads": 2}, 96),
+        ("pvt_v2_b0", {"depths": (1, 1, 1, 1)}, 96),  # patches of 7 px, 4 px apart
+    ],
+)
+def test_a_transformer_whose_places_are_computed_takes_any_size(
+    name: str, args: dict[str, Any], size: int, timm: Any, tmp_path: Path
+) -> None:
+    import torch
+
+    from fursure.networks.build import pooled, trainable
+
+    _, net = trainable(
+        str(weights_in(tmp_path / name, timm, name, **args)), image_size=size, seed=0
+    )
+    with torch.inference_mode():
+        assert len(pooled(net.eval(), torch.zeros(2, 3, size, size))[0]) == 2
 
 
 def test_an_image_size_the_network_cannot_take_is_a_sentence(

@@ -22,7 +22,7 @@ from fursure.cli import _run
 from fursure.commands.api import train
 from fursure.connections.limits import ServiceLimits
 from fursure.errors import BadBackbone, BadBundle, FursureError
-from fursure.graphs.graph import parsed_graph
+from fursure.graphs.plain import parsed_graph
 from fursure.recipe import Recipe
 from fursure.service.models import Models, Opening, described
 from fuzzing.shapes import TEXTS, summed, zipped

@@ -10,8 +10,9 @@ from samples import SIDE, WIDTH, encoder_graph
 
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone
-from fursure.graphs.graph import attach_head, encoder_of, from_normalised, half_precision
+from fursure.graphs.graph import attach_head, encoder_of, half_precision
 from fursure.graphs.layers import Dense, Layers
+from fursure.graphs.plain import from_normalised
 from fursure.photos.preprocess import Preprocess
 from fursure.sureness.calibration import softmax
 

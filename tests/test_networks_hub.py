@@ -472,8 +472,8 @@ def test_an_image_processor_of_transformers_is_understood(
     [
         ({"size": None}, "say how to prepare a photo"),
         ({"size": {"height": 16, "width": 20}}, "is not square"),
-        ({"rescale_factor": 1 / 127.5}, "rescale_factor is 0.0078.*needed is 1/255"),
-        ({"do_flip_channel_order": True}, "flips the colours"),
+        ({"image_mean": [-1.0] * 3}, "mean"),
+        ({"do_flip_channel_order": True}, "its do_flip_channel_order is on"),
         ({"resample": 0}, "say how to prepare a photo"),
         ({"image_mean": [0.5]}, "mean"),
     ],

@@ -74,7 +74,7 @@ def _read_graph(data: bytes) -> object:
 
 
 def _read_network(data: bytes) -> object:
-    from fursure.graphs.graph import parsed_graph as network
+    from fursure.graphs.plain import parsed_graph as network
 
     return len(network(data, PLACE / "net.onnx").graph.node)
 

@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from fursure.backbones.backbone import Backbone
 from fursure.errors import BadBackbone
-from fursure.graphs.graph import IR_VERSION, OPSET, encoder_of
+from fursure.graphs.graph import IR_VERSION, OPSET, encoder_of, opset_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +48,9 @@ def named_apart(backbones: Mapping[str, Backbone]) -> list[onnx.ModelProto]:
         BadBackbone: a graph cannot be brought to it.
     """
     models = {key: onnx.load_from_string(backbone.onnx) for key, backbone in backbones.items()}
-    newest = max(OPSET, *map(_opset, models.values()))
+    newest = max(OPSET, *map(opset_of, models.values()))
     for key, model in models.items():
-        if _opset(model) < newest:
+        if opset_of(model) < newest:
             try:
                 models[key] = onnx.version_converter.convert_version(model, newest)
             except Exception as error:  # the converter raises its own types and RuntimeError
@@ -60,12 +60,6 @@ def named_apart(backbones: Mapping[str, Backbone]) -> list[onnx.ModelProto]:
                     f"({reason}); export it again with that one."
                 ) from error
     return [onnx.compose.add_prefix(model, key) for key, model in models.items()]
-
-
-def _opset(model: onnx.ModelProto) -> int:
-    return max(
-        int(opset.version) for opset in model.opset_import if opset.domain in {"", "ai.onnx"}
-    )
 
 
 def wired(before: Wires, parts: Sequence[onnx.ModelProto], after: Wires, size: int) -> bytes:

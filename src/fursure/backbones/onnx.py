@@ -8,7 +8,7 @@ import numpy as np
 
 from fursure.backbones.backbone import Backbone, BackboneSpec
 from fursure.errors import BadBackbone
-from fursure.networks.configuration import licence_of, preprocess_of, read_config
+from fursure.networks.configuration import licence_of, photo_token, preprocess_of, read_config
 
 
 def load_onnx(spec: BackboneSpec) -> Backbone | None:
@@ -29,12 +29,18 @@ def from_onnx(path: Path, config: Mapping[str, Any], spec: BackboneSpec) -> Back
     Raises:
         BadBackbone: they do not fit together, or it does not run.
     """
-    from fursure.graphs.graph import from_normalised, parsed_graph
+    from fursure.graphs.plain import from_normalised, parsed_graph
 
     preprocess = preprocess_of(config, spec.image_size)
     model = parsed_graph(path.read_bytes(), path)
-    encoder = from_normalised(model, preprocess, features=spec.features, name=path.name)
-    _check_runs(encoder, preprocess.size, path.name)
+    encoder = from_normalised(
+        model,
+        preprocess,
+        features=spec.features,
+        name=path.name,
+        photo_token=photo_token(config),
+    )
+    _check_runs(encoder, preprocess.size, path.name, asked=spec.image_size is not None)
     return Backbone(
         name=path.stem,
         onnx=encoder,
@@ -43,8 +49,11 @@ def from_onnx(path: Path, config: Mapping[str, Any], spec: BackboneSpec) -> Back
     )
 
 
-def _check_runs(encoder: bytes, size: int, name: str) -> None:
-    """Refuse a network that asks for too much, for another size, or for one photo at a time."""
+def _check_runs(encoder: bytes, size: int, name: str, *, asked: bool) -> None:
+    """Refuse a network that asks for too much, for another size, or for one photo at a time.
+
+    ``asked`` is whether somebody chose that size (pixels), and not its configuration.
+    """
     from fursure.engine.first_run import check_first_run
     from fursure.engine.runtime import OnnxRuntime
 
@@ -56,9 +65,10 @@ def _check_runs(encoder: bytes, size: int, name: str) -> None:
         both_ND = session(two_NHWC)["features"]
     except Exception as error:  # the runtime raises its own types
         reason = str(error).strip().splitlines()[0][:200]
+        remedy = "leave --image-size out" if asked else "correct the size in its configuration"
         raise BadBackbone(
-            f"{name} does not run on photos of {size} px, the size in its config.json ({reason}); "
-            "correct input_size there, or export it with a free batch dimension."
+            f"{name} does not run on photos of {size} px ({reason}); {remedy}, or export it with a "
+            "free batch dimension."
         ) from error
     if both_ND.ndim != 2 or both_ND.shape != (2, alone_ND[0].shape[-1]):
         raise BadBackbone(

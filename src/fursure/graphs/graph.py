@@ -11,14 +11,12 @@ Dimension key: N photos, D features, K classes, H W height and width (pixels), h
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.errors import BadBackbone, MissingExtra
+from fursure.errors import MissingExtra
 from fursure.graphs.layers import Layers
-from fursure.graphs.tensors import has_control_flow
 from fursure.photos.preprocess import Preprocess
 
 try:
@@ -113,10 +111,10 @@ def encoder_of(model_bytes: bytes) -> bytes:
     model = onnx.load_from_string(model_bytes)
     made = {name for node in model.graph.node for name in node.output}
     outputs = [name for name in ("features", "map") if name in made]
-    return _cut(model, outputs)
+    return cut_to(model, outputs)
 
 
-def _cut(model: onnx.ModelProto, outputs: Sequence[str]) -> bytes:
+def cut_to(model: onnx.ModelProto, outputs: Sequence[str]) -> bytes:
     """Return the part of ``model`` that the encoder's ``outputs`` depend on."""
     graph = model.graph
     wanted, kept = set(outputs), []
@@ -169,119 +167,11 @@ def at_size(encoder: bytes, size: int) -> bytes:
     return _finished(model, {})
 
 
-def parsed_graph(data: bytes, path: Path) -> onnx.ModelProto:
-    """Return the network in the bytes of the file ``path``.
-
-    Raises:
-        BadBackbone: it is no ONNX file, or one whose weights lie elsewhere, or that may never end.
-    """
-    try:
-        model = onnx.load_from_string(data)
-        may_never_end = has_control_flow(data)  # it reads more strictly than protobuf does
-    except Exception as error:  # protobuf's DecodeError and whatever else a random file provokes
-        raise BadBackbone(
-            f"{path} is not an ONNX file: {error}; copy or export it again."
-        ) from error
-    if any(tensor.external_data for tensor in model.graph.initializer):
-        raise BadBackbone(f"{path} keeps its weights in another file; save it as one file.")
-    if may_never_end:
-        raise BadBackbone(
-            f"{path} holds a Loop, Scan or If, which may never end; export the network without "
-            "control flow."
-        )
-    return model
-
-
-def from_normalised(
-    model: onnx.ModelProto, preprocess: Preprocess, *, features: str | None, name: str
-) -> bytes:
-    """Return the encoder graph of a plain ONNX network (float N,C,H,W, normalised, in).
-
-    ``features`` names the tensor to take; otherwise it is the input of the last Gemm.
-
-    Raises:
-        BadBackbone: there is no such tensor, or the network is not valid or takes other inputs.
-    """
-    graph = model.graph
-    constants = {tensor.name for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in constants]
-    if len(inputs) != 1 or len(inputs[0].type.tensor_type.shape.dim) != 4:
-        raise BadBackbone(f"{name} needs one input of shape N,3,H,W and has {len(inputs)} inputs.")
-    tensor = _features(model, features, name)
-    flat = _flat(model, tensor)
-    nodes = [
-        helper.make_node("Cast", ["pixels"], ["pixels.float"], to=TensorProto.FLOAT),
-        helper.make_node("Sub", ["pixels.float", "pixels.mean"], ["pixels.centred"]),
-        helper.make_node("Mul", ["pixels.centred", "pixels.scale"], ["pixels.scaled"]),
-        helper.make_node("Transpose", ["pixels.scaled"], [inputs[0].name], perm=[0, 3, 1, 2]),
-        *graph.node,
-        helper.make_node("Flatten", [tensor], ["features"], axis=1)
-        if not flat
-        else helper.make_node("Identity", [tensor], ["features"]),
-    ]
-    del graph.node[:]
-    graph.node.extend(nodes)
-    graph.initializer.extend(
-        [
-            numpy_helper.from_array(np.array(preprocess.mean, np.float32) * 255, "pixels.mean"),
-            numpy_helper.from_array(
-                1 / (np.array(preprocess.std, np.float32) * 255), "pixels.scale"
-            ),
-        ]
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators that a model is written in."""
+    return max(
+        int(opset.version) for opset in model.opset_import if opset.domain in {"", "ai.onnx"}
     )
-    size = preprocess.size
-    del graph.input[:]
-    graph.input.append(
-        helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", size, size, 3])
-    )
-    outputs = ["features"]
-    if (source := _pooled_map(model, tensor)) is not None:
-        graph.node.append(helper.make_node("Identity", [source], ["map"]))
-        outputs.append("map")
-    try:
-        return _cut(model, outputs)
-    except onnx.checker.ValidationError as error:
-        reason = str(error).strip().splitlines()[0][:200]
-        raise BadBackbone(f"{name} is no valid network ({reason}); export it again.") from error
-
-
-def _features(model: onnx.ModelProto, asked: str | None, name: str) -> str:
-    made = {output for node in model.graph.node for output in node.output}
-    if asked is not None:
-        if asked in made:
-            return asked
-        near = ", ".join(sorted(made)[-5:])
-        raise BadBackbone(f"{name} has no tensor {asked!r}; the last ones are {near}.")
-    for node in reversed(model.graph.node):
-        if node.op_type in {"Gemm", "MatMul"}:
-            return str(node.input[0])
-    raise BadBackbone(f"{name} has no dense layer at its end; name the tensor: --features-output.")
-
-
-def _flat(model: onnx.ModelProto, tensor: str) -> bool:
-    """Return whether ``tensor`` is already N,D (a Flatten or Reshape made it)."""
-    maker = next((node for node in model.graph.node if tensor in node.output), None)
-    return maker is not None and maker.op_type in {
-        "Flatten",
-        "Reshape",
-        "Squeeze",
-        "Gemm",
-        "MatMul",
-    }
-
-
-def _pooled_map(model: onnx.ModelProto, tensor: str) -> str | None:
-    """Return the feature map that ``tensor`` is the mean of, if it is one."""
-    makers = {output: node for node in model.graph.node for output in node.output}
-    while (node := makers.get(tensor)) is not None:
-        match node.op_type:
-            case "GlobalAveragePool" | "ReduceMean":
-                return str(node.input[0])
-            case "Flatten" | "Reshape" | "Squeeze" | "Identity" | "Dropout":
-                tensor = node.input[0]
-            case _:
-                return None
-    return None
 
 
 def _finished(model: onnx.ModelProto, note: dict[str, str]) -> bytes:

@@ -99,13 +99,16 @@ def _fit(net: Any, size: int, config: dict[str, Any], name: str) -> None:
     """Make a network ready for photos of another size than its weights were trained on.
 
     Convolutions are. A transformer knows its patches by their places: timm interpolates what it
-    learned of those (bicubic, as DINOv2's authors do).
+    learned of those (bicubic, as DINOv2's authors do). Where timm cannot, whether it runs decides:
+    patches may overlap, and places be computed.
     """
     if size == _native(config):
         return
     patches = getattr(net, "patch_embed", None)
-    patch = getattr(patches, "patch_size", (1, 1))[0]
-    if size % patch and not getattr(patches, "dynamic_img_pad", False):
+    sides = getattr(patches, "patch_size", 1)
+    patch = sides[0] if isinstance(sides, tuple) else int(sides)
+    resampled = hasattr(net, "set_input_size")
+    if resampled and size % patch and not getattr(patches, "dynamic_img_pad", False):
         below = size // patch * patch
         nearest = f"{below} or {below + patch}" if below else str(patch)
         raise BadBackbone(
@@ -113,7 +116,7 @@ def _fit(net: Any, size: int, config: dict[str, Any], name: str) -> None:
             f"--image-size {nearest}."
         )
     try:
-        if hasattr(net, "set_input_size"):
+        if resampled:
             with warnings.catch_warnings():  # of torch's, about timm's way to index
                 warnings.simplefilter("ignore")
                 net.set_input_size(img_size=(size, size))
@@ -155,13 +158,11 @@ def _from_folder(folder: Path) -> tuple[dict[str, Any], Any]:
             f"{folder}/config.json names the architecture {architecture!r}, which timm "
             f"{timm.__version__} does not have{f'; it has {near}' if near else ''}."
         )
+    args = dict(config.get("model_args", {}))
     try:
-        net = timm.create_model(
-            architecture,
-            pretrained=False,
-            num_classes=int(config.get("num_classes", 1000)),
-            **config.get("model_args", {}),
-        )
+        if "num_classes" in config:  # else timm knows: 1000, or none for DINOv2
+            args |= {"num_classes": int(config["num_classes"])}
+        net = timm.create_model(architecture, pretrained=False, **args)
     except Exception as error:  # each network checks its arguments in its own way
         reason = str(error).strip().splitlines()[0][:200]
         raise BadBackbone(

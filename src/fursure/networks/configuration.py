@@ -9,6 +9,19 @@ from fursure.errors import BadBackbone
 from fursure.photos.preprocess import Preprocess
 
 KERAS = {".h5", ".hdf5", ".keras"}
+WITH_PHOTO_TOKEN = {  # transformers' names of networks whose first token is the photo's
+    "beit",
+    "clip",
+    "clip_vision_model",
+    "data2vec-vision",
+    "deit",
+    "dinov2",
+    "dinov2_with_registers",
+    "dinov3_vit",
+    "vit",
+    "vit_mae",
+    "vit_msn",
+}
 REFUSED = {".pth", ".pt", ".bin", ".ckpt", ".pkl"}  # pickles run code when they are read
 
 
@@ -30,6 +43,21 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise BadBackbone(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict) or not isinstance(config.get("pretrained_cfg"), dict):
         raise BadBackbone(f"{path} has no pretrained_cfg, which says how to prepare a photo.")
+    return config
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Return the table in a file of JSON.
+
+    Raises:
+        BadBackbone: it holds none.
+    """
+    try:
+        config = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError) as error:
+        raise BadBackbone(f"{path} cannot be read: {error}") from None
+    if not isinstance(config, dict):
+        raise BadBackbone(f"{path} holds no object; it needs one with the network's configuration.")
     return config
 
 
@@ -59,3 +87,8 @@ def preprocess_of(config: Mapping[str, Any], image_size: int | None) -> Preproce
 def licence_of(config: Mapping[str, Any]) -> str:
     """Return the licence that the configuration names."""
     return str(config["pretrained_cfg"].get("license", "unknown"))[:100]
+
+
+def photo_token(config: Mapping[str, Any]) -> bool:
+    """Return whether the first token of a transformer of transformers stands for the photo."""
+    return config.get("model_type") in WITH_PHOTO_TOKEN

@@ -4,13 +4,13 @@ Fetched are `config.json` and `model.safetensors`, or an ONNX export with what p
 A pickle is never fetched, not even to be refused. `transfer` checks each file that is.
 """
 
-import json
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fursure.errors import BadBackbone, BadDownload, FursureError, HubFailed, UnknownBackbone
 from fursure.files import offline
+from fursure.graphs.external import weights_beside
 from fursure.hub.download import sound, stored
 from fursure.hub.models import SUFFIX
 from fursure.hub.repository import (
@@ -22,14 +22,21 @@ from fursure.hub.repository import (
     repository,
     snapshot,
 )
-from fursure.networks.configuration import REFUSED, read_config
+from fursure.networks.configuration import REFUSED, json_object, read_config
+from fursure.networks.processor import as_timm, licence_on
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
 
 CONFIG, WEIGHTS, PROCESSOR = "config.json", "model.safetensors", "preprocessor_config.json"
-EXPORTS = ("model.onnx", "onnx/model.onnx")
-_RESAMPLING = {1: "lanczos", 2: "bilinear", 3: "bicubic"}  # as Pillow numbers them
+CARD = "README.md"  # says the licence, where the configuration does not
+EXPORTS = (  # the part of a network of pictures and words that sees pictures comes first
+    "onnx/vision_model.onnx",
+    "vision_model.onnx",
+    "model.onnx",
+    "onnx/model.onnx",
+)
+TAKEN = (CONFIG, WEIGHTS, PROCESSOR, CARD, *EXPORTS, *map(weights_beside, EXPORTS))
 
 
 def located(source: str) -> Path:
@@ -90,14 +97,15 @@ def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:
     Raises:
         BadBackbone: the configuration does not say how to prepare a photo.
     """
-    config = _object(folder / CONFIG)
-    known = [name for name in (WEIGHTS, PROCESSOR, *EXPORTS) if (folder / name).is_file()]
+    config = json_object(folder / CONFIG)
+    known = [name for name in TAKEN if (folder / name).is_file()]
     *beside, weights = _files(known, config) or [WEIGHTS]
     if weights == WEIGHTS:
         return None
-    if beside:
-        return folder / weights, config | {"pretrained_cfg": _as_timm(folder / PROCESSOR)}
-    return folder / weights, read_config(folder)
+    if PROCESSOR not in beside:
+        return folder / weights, read_config(folder)
+    prepared = as_timm(folder / PROCESSOR) | licence_on(folder / CARD)
+    return folder / weights, config | {"pretrained_cfg": prepared}
 
 
 def _fetched(repo: Repository) -> Path:
@@ -129,7 +137,7 @@ def _downloaded(repo: Repository, commit: str, there: Mapping[str, "RepoSibling"
             "its weights yourself and pass their folder with one in the timm layout beside them."
         )
     config = stored(repo, commit, there[CONFIG])
-    files = _files(there, _object(config))
+    files = _files(there, json_object(config))
     if files is None:
         raise BadBackbone(
             f"the config.json of {repo.source} has no pretrained_cfg, which says how to "
@@ -156,10 +164,15 @@ def _instead(names: Collection[str]) -> str:
 
 def _files(names: Collection[str], config: Mapping[str, Any]) -> list[str] | None:
     """Return what a network takes beside its config.json, the weights last; None: not there."""
-    exports = [name for name in EXPORTS if name in names][:1]
-    if "pretrained_cfg" in config:
-        return [WEIGHTS] if WEIGHTS in names else exports or None
-    return [PROCESSOR, *exports] if exports and PROCESSOR in names else None
+    export = next((name for name in EXPORTS if name in names), None)
+    if "pretrained_cfg" in config and WEIGHTS in names:
+        return [WEIGHTS]
+    if export is None or not ("pretrained_cfg" in config or PROCESSOR in names):
+        return None
+    beside = [weights_beside(export)]
+    if "pretrained_cfg" not in config:
+        beside += [CARD, PROCESSOR]
+    return [*(name for name in beside if name in names), export]
 
 
 def _cached(repo: Repository) -> Path | None:
@@ -169,9 +182,8 @@ def _cached(repo: Repository) -> Path | None:
         BadBackbone: a file in it is damaged.
     """
     folder = snapshot(repo)
-    names = (CONFIG, WEIGHTS, PROCESSOR, *EXPORTS)
-    found = {name: folder / name for name in names if (folder / name).is_file()}
-    files = _files(found, _object(found[CONFIG])) if CONFIG in found else None
+    found = {name: folder / name for name in TAKEN if (folder / name).is_file()}
+    files = _files(found, json_object(found[CONFIG])) if CONFIG in found else None
     for name in files or []:
         if not sound(found[name]):
             raise BadBackbone(
@@ -179,56 +191,6 @@ def _cached(repo: Repository) -> Path | None:
                 "the same command with a network, which fetches it anew."
             )
     return folder if files else None
-
-
-def _object(path: Path) -> dict[str, Any]:
-    try:
-        config = json.loads(path.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise BadBackbone(f"{path} cannot be read: {error}") from None
-    if not isinstance(config, dict):
-        raise BadBackbone(f"{path} holds no object; it needs one with the network's configuration.")
-    return config
-
-
-def _as_timm(path: Path) -> dict[str, Any]:
-    """Return the pretrained_cfg that says what an image processor of transformers says.
-
-    Raises:
-        BadBackbone: it prepares a photo in a way we do not have.
-    """
-    processor = _object(path)
-    crops = processor.get("do_center_crop", False)
-    try:
-        side = _side(processor["crop_size" if crops else "size"])
-        share = side / _side(processor["size"]) if crops else processor.get("crop_pct") or 1.0
-        if processor.get("do_flip_channel_order") or processor.get("rescale_offset"):
-            raise ValueError("it flips the colours or shifts their range")
-        if abs(255 * processor.get("rescale_factor", 1 / 255) - 1) > 1e-3:
-            raise ValueError(f"rescale_factor is {processor['rescale_factor']}; needed is 1/255")
-        scaled = processor.get("do_normalize", True)
-        return {
-            "input_size": [3, side, side],
-            "crop_mode": "center" if crops or (share < 1 and side < 384) else "squash",
-            "crop_pct": share,
-            "interpolation": _RESAMPLING[processor.get("resample", 2)],
-            "mean": processor["image_mean"] if scaled else [0.0] * 3,
-            "std": processor["image_std"] if scaled else [1.0] * 3,
-        }
-    except (LookupError, TypeError, ValueError) as error:
-        raise BadBackbone(f"{path} does not say how to prepare a photo: {error}") from None
-
-
-def _side(size: Any) -> int:
-    """Return the pixels of a square, or of a shorter side, in each way transformers writes it."""
-    if isinstance(size, int):
-        return size
-    if not isinstance(size, dict):
-        raise TypeError(f"its size is {size!r}")
-    side = size.get("shortest_edge") or size["height"]
-    if side != size.get("width", side):
-        raise ValueError(f"{size} is not square")
-    return int(side)
 
 
 def _elsewhere(repo: Repository, failure: Exception | None) -> str:
