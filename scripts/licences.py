@@ -11,7 +11,19 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 PATH = Path(__file__).parents[1] / "docs" / "licences.md"
-EXTRAS = ("", "train", "lite", "fast", "hub", "torch", "serve", "heic")
+EXTRAS = (
+    "",
+    "train",
+    "lite",
+    "fast",
+    "hub",
+    "torch",
+    "serve",
+    "heic",
+    "tensorboard",
+    "mlflow",
+    "wandb",
+)
 INTRO = """# Licences of what is installed
 
 Written by `make format` from the packages as they are installed on Linux; `make check` compares the

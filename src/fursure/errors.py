@@ -16,6 +16,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 │   └── BadDownload          bytes that are not those it announced
 ├── LicenceUnclear           weights that may not be passed on, as far as can be told
 ├── TrainingDiverged         a loss that is no number any more
+├── TrackerFailed            a run that a tracker of experiments did not take
 ├── ForeignCheckpoint        a training under way of another recipe or other photos
 ├── CacheUnusable            a cache file that cannot be read or written
 ├── OutputExists             an output that would have to be overwritten
@@ -158,6 +159,10 @@ class TrainingDiverged(FursureError):
             f"the loss was no number at step {step} of pass {epoch} (stage {stage}, rate "
             f"{rate:g}). Try a lower rate: --rate {rate / 3:.0e}, or --find-rate to measure one."
         )
+
+
+class TrackerFailed(FursureError):
+    """A run that a tracker of experiments did not take; the model is there."""
 
 
 class ForeignCheckpoint(FursureError):

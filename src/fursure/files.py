@@ -30,6 +30,7 @@ else:
 _PART = ".fursure.part"  # ends the name of a file that is being written
 LEFT = re.compile(r"\..*\.[a-z0-9_]{8}" + re.escape(_PART))
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}  # how a disk says that it is full
+FORBIDDEN = "FURSURE_OFFLINE or HF_HUB_OFFLINE forbids the network"
 FRESH = 60.0  # seconds within which a part may belong to a writer that is just beginning
 
 

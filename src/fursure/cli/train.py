@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     help="Measure which learning rates help and which harm, and do not train.",
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
+@click.option(
+    "--log", "trackers", multiple=True, type=click.Choice(["tensorboard", "mlflow", "wandb"]),
+    help="Also tell a tracker of experiments: recipe, curves, figures, page. Its run lies beside "
+    "the model unless MLFLOW_TRACKING_URI, WANDB_MODE or WANDB_API_KEY is set; repeat.",
+)  # fmt: skip
 @options.labelled
 @options.working
 @options.verbose
@@ -45,6 +50,7 @@ def train_command(
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,
+    trackers: tuple[Any, ...],
     as_json: bool,
     quiet: bool,
     **knobs: Any,
@@ -55,8 +61,10 @@ def train_command(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
+    from fursure.training.trackers import check_trackers, track
     from fursure.training.train import train_model
 
+    check_trackers(trackers)
     run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
     recipe = overrides.recipe_from(knobs, tell=run.say)
     if show_augmented is not None or find_rate:
@@ -74,6 +82,8 @@ def train_command(
     )
     for note in trained.notes:
         run.say(note)
+    for tracker in trackers:
+        run.say(track(trained, tracker))
     meta = trained.bundle.meta
     if as_json:
         options.receipt(

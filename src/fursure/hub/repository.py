@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fursure.errors import HubFailed, MissingExtra
-from fursure.files import replacing
+from fursure.files import FORBIDDEN, replacing
 
 try:
     from huggingface_hub import HfApi, constants
@@ -24,7 +24,6 @@ constants.HF_HUB_DISABLE_TELEMETRY = True  # fursure tells nobody what runs, whe
 COMMIT = re.compile(r"[0-9a-f]{40}")
 NAME = re.compile(r"(?!.*(\.\.|--))\w[\w.-]*/\w[\w.-]*", re.ASCII)
 REVISION = re.compile(r"(?!.*\.\.)[\w-][\w.-]*(/[\w-][\w.-]*)*", re.ASCII)  # climbs nowhere
-FORBIDDEN = "FURSURE_OFFLINE or HF_HUB_OFFLINE forbids the network"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,9 +9,9 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, co
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from fursure.errors import FursureError, HubFailed, some
-from fursure.files import offline
+from fursure.files import FORBIDDEN, offline
 from fursure.hub.models import SUFFIX
-from fursure.hub.repository import FORBIDDEN, NAME, REVISION, reason
+from fursure.hub.repository import NAME, REVISION, reason
 
 HARMLESS = {"README.md", ".gitattributes", "LICENSE"}  # beside which anything may be put
 OFFLINE = "--dry-run --folder DIR writes what would go there without one"
