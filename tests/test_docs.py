@@ -27,11 +27,13 @@ DRAWN = {  # what a document leaves open → what lies on the desk
     "4000": "40", "500": "10", "NAME": "linear-probe", "DATA": "PHOTOS", "NET": "lite0",
 }  # fmt: skip
 
-NAMES = {"train", "predict", "evaluate", "check", "split", "serve"}  # bare, they are no commands
+# bare, they are no commands
+NAMES = {"train", "predict", "evaluate", "check", "split", "serve", "push"}
 
 NEEDS_VGG16 = "VGG16's weights have to be downloaded; test_seed_recipes.py runs it on random ones"
 NEEDS_PHOTOS = "an hour with 12,000 real photos; docs/experiments.md has what it gave"
 NEEDS_DOCKER = "no Docker where the tests run"
+NEEDS_A_HUB = "the tests are offline; test_commands_push.py runs it against a hub on this machine"
 NEEDS_SYSTEMD = "no systemd where the tests run"
 CANNOT_RUN = {
     "fursure train PHOTOS --recipe vgg16-bottleneck": NEEDS_VGG16,
@@ -45,6 +47,7 @@ CANNOT_RUN = {
     ),
     "fursure train cats-vs-dogs-12000.zip --recipe scratch-resnet --test 0.2": NEEDS_PHOTOS,
     "fursure train cats-vs-dogs-12000.zip": NEEDS_PHOTOS,
+    "fursure predict -m hub:ORG/NAME photo.jpg": NEEDS_A_HUB,
     "docker build -f deploy/Dockerfile -t fursure .": NEEDS_DOCKER,
     "docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 fursure": (
         NEEDS_DOCKER
