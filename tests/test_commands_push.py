@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -290,6 +292,17 @@ def test_a_free_licence_of_the_encoder_is_taken_over() -> None:
     assert "license: apache-2.0" in hub_card(
         meta, "", name="org/pets", licence="apache-2.0", datasets=(), files=()
     )
+
+
+@pytest.mark.parametrize("package", ["huggingface_hub", "safetensors"])
+def test_without_the_extra_a_push_names_it(package: str) -> None:
+    code = (
+        f"import sys; sys.modules[{package!r}] = None; from fursure.cli import main; "
+        "main(['push', 'pets', 'org/pets', '--dry-run'])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = "fursure: the Hugging Face Hub needs the extra 'hub'; run: pip install 'fursure[hub]'\n"
+    assert (run.returncode, run.stderr) == (1, said)
 
 
 # Answers of models on the hub

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Iterable
 
-from huggingface_hub import EvalResult, ModelCardData
-
 from fursure.bundle.meta import Meta
-from fursure.errors import LicenceUnclear
+from fursure.errors import LicenceUnclear, MissingExtra
 from fursure.metrics.catalogue import METRICS
 from fursure.metrics.classification import Evaluation
+
+try:
+    from huggingface_hub import EvalResult, ModelCardData
+except ImportError as error:
+    raise MissingExtra("the Hugging Face Hub", "hub") from error
 
 FREE = {  # licences that let anyone pass weights on, changed too; as the hub writes them
     "apache-2.0",
