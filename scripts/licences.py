@@ -11,7 +11,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 PATH = Path(__file__).parents[1] / "docs" / "licences.md"
-EXTRAS = ("", "train", "lite", "fast", "torch", "serve", "heic")
+EXTRAS = ("", "train", "lite", "fast", "torch", "serve", "heic", "sklearn", "tables")
 INTRO = """# Licences of what is installed
 
 Written by `make format` from the packages as they are installed on Linux; `make check` compares the

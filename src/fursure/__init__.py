@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
     from fursure.commands.api import evaluate, load, train
     from fursure.dataset.manifest import Manifest
-    from fursure.engine.predictor import Prediction, Predictor
+    from fursure.engine.predictor import Predictor
     from fursure.errors import BadImage, FursureError
     from fursure.metrics.classification import Evaluation
+    from fursure.prediction import Prediction
     from fursure.recipe import Recipe
 
 __all__ = [
@@ -41,7 +42,7 @@ _HOMES = {
     "Evaluation": "metrics.classification",
     "FursureError": "errors",
     "Manifest": "dataset.manifest",
-    "Prediction": "engine.predictor",
+    "Prediction": "prediction",
     "Predictor": "engine.predictor",
     "Recipe": "recipe",
     "evaluate": "commands.api",

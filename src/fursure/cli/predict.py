@@ -14,7 +14,7 @@ from fursure.report.text import percent, printable
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
-    from fursure.engine.predictor import Prediction
+    from fursure.prediction import Prediction
     from fursure.report.table import CsvTable
 
 FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again

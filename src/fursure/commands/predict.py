@@ -6,9 +6,10 @@ from itertools import chain, islice
 
 from fursure.bundle.bundle import Bundle
 from fursure.commands.inputs import Photos
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BULK
 from fursure.errors import NoPhotos, some
+from fursure.prediction import Prediction
 from fursure.run import Run
 
 

@@ -16,13 +16,14 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import Outputs
 from fursure.errors import BadData, BadImage, some
 from fursure.features.remarks import about_engine
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.photos.decode import LIMITS
+from fursure.prediction import Prediction
 from fursure.run import Run
 
 MAPPED = 600  # photos, at most twice as many, whose features are kept for a map

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from fursure.engine.predictor import Prediction
+from fursure.prediction import Prediction
 
 TILE = 200  # pixels, side of a photo
 CAPTION = 58  # pixels below it

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from fursure.dataset.corrections import safe_cell
-from fursure.engine.predictor import Prediction
 from fursure.errors import OutputExists
 from fursure.files import naming
+from fursure.prediction import Prediction
 from fursure.report.receipt import Names, keep
 
 FIRST = ("path", "answer", "label", "confidence", "familiarity")

@@ -18,10 +18,11 @@ from fursure.connections.limits import ServiceLimits
 from fursure.connections.memory import Memory
 from fursure.connections.problems import Problem
 from fursure.connections.turns import Desk
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BATCH, BULK, Pixels, Session
 from fursure.errors import BadData, EngineFailed
 from fursure.photos.cost import cost
+from fursure.prediction import Prediction
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
 

@@ -46,7 +46,7 @@ from fursure.training.output_lock import held
 from fursure.training.strangers import Listed, encode_strangers, list_strangers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trained:
     """A finished training: the bundle, where it lies, and what is worth telling."""
 
@@ -55,6 +55,19 @@ class Trained:
     notes: tuple[str, ...]  # what was skipped, left out or found, in sentences
     seconds: float  # wall time
     new: bool  # False: an earlier run had made it from the same recipe and photos
+
+    def __repr__(self) -> str:
+        """Return what it is, on one line."""
+        return f"Trained({str(self.path)!r}, {self.bundle!r}, {self.seconds:.1f} s)"
+
+    def _repr_html_(self) -> str:
+        """Return the model's card, as a notebook shows it."""
+        from fursure.report.notebook import model_html
+
+        beside = {"file": str(self.path), "took": f"{self.seconds:.1f} s"}
+        return model_html(
+            self.bundle.meta, beside | ({"notes": "; ".join(self.notes)} if self.notes else {})
+        )
 
 
 def train_model(

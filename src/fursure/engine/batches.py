@@ -1,0 +1,130 @@
+"""Several photos, as a program holds them → each with its name, in order.
+
+Any iterable is several photos: lists, generators, Series, arrays (N, height, width, channels) and
+batches of them as a loader yields. A table (of pandas, polars or Arrow) is the column of it that
+holds photos, and so is a data set of the Hugging Face library; neither library is imported.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+from fursure.dataset.columns import photo_columns
+from fursure.engine.pictures import (
+    WANTED,
+    as_numpy,
+    check_photo,
+    is_array,
+    is_single,
+    kind_of,
+    named_photo,
+)
+from fursure.errors import some
+
+
+def is_several(photos: Any) -> bool:
+    """Return whether ``photos`` are several, and not one.
+
+    Raises:
+        TypeError: they are nothing of the kind.
+    """
+    if is_single(photos):
+        return False
+    if is_array(photos) and photos.ndim in {2, 3} and not hasattr(photos, "columns"):
+        return False
+    several = isinstance(photos, Iterable) or _names_of(photos) is not None
+    wrong = (is_array(photos) and photos.ndim not in {1, 2, 4}) or isinstance(photos, type)
+    if wrong or not several or isinstance(photos, Mapping):
+        raise TypeError(f"found {kind_of(photos)}; needed is {WANTED}")
+    return True
+
+
+def named_photos(photos: Any) -> Iterator[tuple[str, Any]]:
+    """Yield each photo with its name, in a form that can be decoded.
+
+    What can be looked at twice is looked at before the first is yielded.
+
+    Raises:
+        TypeError: one of them is no photo.
+    """
+    rows = _rows(photos)
+    if isinstance(rows, Collection):
+        for row, photo in enumerate(_singles(rows)):
+            check_photo(photo, row)
+    for row, photo in enumerate(_singles(rows)):
+        yield named_photo(photo, row)
+
+
+def _rows(photos: Any) -> Iterable[Any]:
+    """Return what yields the photos: of a table or a data set, its column of them."""
+    if is_array(photos) and getattr(photos, "ndim", 0) == 4:
+        return as_numpy(photos, 0)
+    names = _names_of(photos)
+    if names is None:
+        return _python_values(photos)
+    column = _photo_column(photos, names)
+    if hasattr(photos, "features"):
+        chosen = photos.select_columns([column]) if hasattr(photos, "select_columns") else photos
+        return (_cell(row[column]) for row in chosen)
+    return list(map(_cell, _python_values(photos[column])))
+
+
+def _python_values(column: Any) -> Iterable[Any]:
+    """Return what can be iterated; Arrow's own values are none of Python's."""
+    values: Iterable[Any] = column.to_pylist() if hasattr(column, "to_pylist") else column
+    return values
+
+
+def _names_of(photos: Any) -> list[str] | None:
+    """Return the columns of a table or a data set, None for anything else."""
+    if isinstance(photos, type | Mapping) or not hasattr(photos, "__getitem__"):
+        return None
+    for attribute in ("column_names", "columns"):  # Arrow's tables have both
+        names = getattr(photos, attribute, None)
+        if names is not None and not callable(names):
+            return list(names)
+    return None
+
+
+def _photo_column(photos: Any, names: list[str]) -> str:
+    """Return the one column that holds photos, or their paths.
+
+    Raises:
+        TypeError: there is none, or more than one.
+    """
+    kinds = getattr(photos, "features", None) or {}
+    pictures = [name for name in names if type(kinds.get(name)).__name__ == "Image"]
+    found = pictures or photo_columns(names)
+    if len(found) == 1:
+        return found[0]
+    shown = some((repr(name) for name in found or names), most=8)
+    problem = (
+        f"the columns {shown}, any of which may hold photos"
+        if found
+        else (f"the columns {shown}, none of which is called path, file, image or photo")
+    )
+    raise TypeError(f"found {kind_of(photos)} with {problem}; give the one that does: table[name]")
+
+
+def _cell(value: Any) -> Any:
+    """Return a photo out of a cell: the Hugging Face layout has its bytes, or else its path."""
+    if isinstance(value, Mapping) and value.keys() == {"bytes", "path"}:
+        return value["path"] if value["bytes"] is None else value["bytes"]
+    return value
+
+
+def _singles(photos: Iterable[Any]) -> Iterator[Any]:
+    """Yield the photos one by one, those of a loader's batches too."""
+    for row, photo in enumerate(photos):
+        if is_array(photo) and photo.ndim == 4:
+            yield from photo if hasattr(photo, "detach") else as_numpy(photo, row)
+        elif isinstance(photo, list | tuple) and len(photo) == 2 and _is_batch(photo[0]):
+            raise TypeError(
+                "found batches of photos with something beside them; give the photos alone: "
+                "model.predict(batch for batch, _ in loader)"
+            )
+        else:
+            yield photo
+
+
+def _is_batch(photos: Any) -> bool:
+    return is_array(photos) and photos.ndim == 4
