@@ -9,6 +9,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── BadBundle                a model file that is damaged, foreign or from the future
 ├── RiskNotCertified         a share of errors that validation was too small to promise
 ├── BadRecipe                a recipe with a knob that is unknown or out of range
+├── BadHead                  a head of the user's own that a bundle cannot hold
 ├── UnknownRecipe            nothing answers to that recipe's name
 ├── UnknownBackbone          nothing answers to that backbone's name
 ├── BadBackbone              weights that do not make the network they claim to be
@@ -106,6 +107,13 @@ class BadRecipe(FursureError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} is no usable recipe: {reason}.")
+
+
+class BadHead(FursureError):
+    """A head of the user's own that a bundle cannot hold."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the head {name} cannot go into a model: {reason}.")
 
 
 class UnknownRecipe(FursureError):

@@ -6,6 +6,7 @@ package they travel as a `Dataset` and a `Run`.
 
 from collections.abc import Mapping
 from os import PathLike, fspath
+from typing import Any
 
 from fursure.bundle.named import find_model
 from fursure.dataset.labelled import Dataset
@@ -30,6 +31,7 @@ def train(
     label_regex: str | None = None,
     rename: Mapping[str, str] | None = None,
     corrections: Location | None = None,
+    head: Any = None,
     division: Manifest | None = None,
     strangers: Location | None = None,
     overwrite: bool = False,
@@ -52,6 +54,7 @@ def train(
         output,
         recipe,
         Run(engine=engine, threads=threads, progress=progress, say=say),
+        head=head,
         division=division,
         strangers=strangers,
         overwrite=overwrite,

@@ -67,11 +67,18 @@ def origin(recipe: Recipe) -> Backbone:
 
 
 def learn(
-    source: Source, collected: Collected, recipe: Recipe, backbone: Backbone, run: Run
+    source: Source,
+    collected: Collected,
+    recipe: Recipe,
+    backbone: Backbone,
+    run: Run,
+    *,
+    own: Any = None,
 ) -> Learned:
     """Fit the head on the features of ``backbone``, or train the network where asked to.
 
-    ``run`` hears of each pass of the network's training.
+    A head of the user's ``own`` is fitted in place of the recipe's. ``run`` hears of each pass of
+    the network's training.
 
     Raises:
         FursureError: the photos or the network cannot be used so.
@@ -80,7 +87,7 @@ def learn(
     if recipe.tune is not None:
         return work.split(collected) if has_splits(collected.usable) else work.crossed(collected)
     photos, labels = collected.usable, collected.manifest.labels
-    fitted = fit(photos, collected.features_ND, labels, recipe, seen=backbone.seen)
+    fitted = fit(photos, collected.features_ND, labels, recipe, own=own, seen=backbone.seen)
     return Learned(encoder=backbone, collected=collected, found=fitted)
 
 

@@ -34,6 +34,7 @@ from fursure.features.remarks import about_backbone, about_engine, about_photos,
 from fursure.files import remove, replacing
 from fursure.heads.assemble import PROOF, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
+from fursure.heads.own import check_own
 from fursure.heads.strangers import Strangers, told
 from fursure.photos.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
@@ -76,6 +77,7 @@ def train_model(
     recipe: Recipe = LINEAR_PROBE,
     run: Run = Run(),
     *,
+    head: Any = None,
     division: Manifest | None = None,
     strangers: str | PathLike[str] | None = None,
     overwrite: bool = False,
@@ -85,6 +87,7 @@ def train_model(
 
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed. A
+    ``head`` of the user's own (`fursure.heads.own`) takes the place of the recipe's. A
     ``division`` says which photo is for what; without one the recipe's shares do. Where the network
     itself trains, ``run`` hears of each pass. Photos of ``strangers``, of none of the classes,
     sharpen what counts as one: half of them teach, the others measure. A ``report`` is a page
@@ -96,6 +99,8 @@ def train_model(
     """
     began, path, dataset = time.monotonic(), Path(output), dataset_of(data)
     _check_folder(path.parent)
+    if head is not None:
+        check_own(head, recipe)
     with held(path), dataset.open() as source:
         earlier = _earlier(path, overwrite)
         material = _material(
@@ -103,13 +108,13 @@ def train_model(
         )
         listed = None if strangers is None else list_strangers(strangers, material.known)
         notes = (*material.notes, *(listed.notes if listed else ()))
-        if earlier and _same(earlier, recipe, material, listed):
+        if earlier and head is None and _same(earlier, recipe, material, listed):
             seconds = time.monotonic() - began
             return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
         if earlier and not overwrite:
             raise OutputExists(path, "made from another recipe or other photos")
-        learned = learn(source, material.collected, recipe, material.backbone, run)
-        bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run)
+        learned = learn(source, material.collected, recipe, material.backbone, run, own=head)
+        bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run, head)
         _write(bundle, material.collected.manifest, learned.curves(), path)
     if report:
         more = (*more, _report(bundle, learned, dataset, path))
@@ -177,6 +182,7 @@ def _assembled(
     recipe: Recipe,
     listed: Listed | None,
     run: Run,
+    own: Any,
 ) -> tuple[Bundle, tuple[str, ...]]:
     """Return the bundle, proven on some of the photos, and what is worth telling of strangers."""
     rows = _proof_rows(learned.collected)
@@ -195,6 +201,7 @@ def _assembled(
         rows,
         origin=material.backbone,
         strangers=others,
+        own=own,
     )
     if others is not None:
         notes += (told(bundle.meta.data["strangers"]),)
