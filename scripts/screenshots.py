@@ -14,7 +14,7 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from fursure.check.check import check
+from fursure.check.check import check_data
 from fursure.commands.api import train
 from fursure.drawings.draw import draw, jpeg
 from fursure.evaluation.assess import assess
@@ -58,7 +58,7 @@ def shoot_review(browser: Browser, folder: Path) -> None:
         data = jpeg(draw("cat", seed), quality=70)
         (folder / "drawn" / "dog" / f"dog.{seed + 700}.jpg").write_bytes(data)
     page = folder / "review.html"
-    check(folder / "drawn", output=page)
+    check_data(folder / "drawn", output=page)
     tab = browser.new_page(viewport={"width": 1000, "height": 760})
     tab.goto(page.as_uri())
     for key in ("j", "r", "j", "y", "j"):

@@ -178,7 +178,10 @@ def test_prediction_loads_neither_torch_nor_the_training_extra(part: str) -> Non
     assert run.stdout == "[]\n"
 
 
-MODULE_OF = {"pillow": "PIL"}  # where a project's module is not its name with underscores
+MODULE_OF = {
+    "pillow": "PIL",
+    "scikit-learn": "sklearn",
+}  # where a project's module is not its name with underscores
 
 
 def test_nothing_is_imported_that_no_install_brings() -> None:

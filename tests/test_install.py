@@ -71,6 +71,21 @@ def test_the_base_install_answers_a_photo(bare: Path, drawing: Path) -> None:
     assert row["engine"].startswith("onnxruntime")
 
 
+def test_the_base_install_answers_from_python(bare: Path, drawing: Path) -> None:
+    code = (
+        "import fursure; model = fursure.load(); print(len(model.predict(['drawing.jpg'])))\n"
+        "try:\n    fursure.train('.', 'a.fursure')\nexcept fursure.FursureError as error:\n"
+        "    print(error)\ntry:\n    fursure.PhotoEncoder\n"
+        "except fursure.FursureError as error:\n    print(error)"
+    )
+    made = run(bare / "python", "-c", code, cwd=drawing.parent)
+    assert made.stdout.splitlines() == [
+        "1",
+        "training a model needs the extra 'train'; run: pip install 'fursure[train]'",
+        "an estimator needs the extra 'sklearn'; run: pip install 'fursure[sklearn]'",
+    ], made.stderr
+
+
 def test_the_base_install_holds_nothing_heavy(bare: Path, drawing: Path) -> None:
     heavy = ["torch", "timm", "onnx", "scipy", "sklearn", "openvino", "cv2", "pandas"]
     code = f"import importlib.util as u; print([n for n in {heavy} if u.find_spec(n)])"

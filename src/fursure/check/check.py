@@ -60,7 +60,7 @@ class Checked:
         return dict(Counter(finding.kind for finding in self.findings))
 
 
-def check(
+def check_data(
     data: Data,
     run: Run = Run(),
     *,

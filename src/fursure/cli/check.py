@@ -58,10 +58,10 @@ def check_command(
     The page of --output works offline. It asks for a verdict on each photo and saves them as
     corrections.csv, which train and check take with --corrections.
     """
-    from fursure.check.check import check
+    from fursure.check.check import check_data
 
     run = options.run_from(knobs, quiet=quiet)
-    checked = check(
+    checked = check_data(
         options.dataset_from(data, knobs),
         run,
         backbone=backbone,

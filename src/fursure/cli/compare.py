@@ -74,12 +74,12 @@ def compare_command(
     worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A recipe that
     fails is a row with its reason, and the exit code is 3.
     """
-    from fursure.compare.compare import compare
+    from fursure.compare.compare import compare_recipes
     from fursure.features.division import Shares
     from fursure.metrics.ladder import Failed
 
     run = options.run_from(knobs, quiet=quiet)
-    ladder = compare(
+    ladder = compare_recipes(
         options.dataset_from(data, knobs),
         output,
         _named(recipes, knobs["backbone"], knobs["minutes"], run.say),

@@ -97,11 +97,11 @@ def split_command(
     --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths
     of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
     """
-    from fursure.commands.split import split
+    from fursure.commands.split import split_data
 
     given: dict[Split, Amount | None] = {"train": train, "val": val, "test": test}
     run = options.run_from(knobs, quiet=quiet)
-    divided = split(
+    divided = split_data(
         options.dataset_from(data, knobs),
         out,
         {part: amount for part, amount in given.items() if amount is not None},

@@ -31,7 +31,7 @@ def is_several(photos: Any) -> bool:
         return False
     if is_array(photos) and photos.ndim in {2, 3} and not hasattr(photos, "columns"):
         return False
-    several = isinstance(photos, Iterable) or _names_of(photos) is not None
+    several = isinstance(photos, Iterable) or column_names(photos) is not None
     wrong = (is_array(photos) and photos.ndim not in {1, 2, 4}) or isinstance(photos, type)
     if wrong or not several or isinstance(photos, Mapping):
         raise TypeError(f"found {kind_of(photos)}; needed is {WANTED}")
@@ -58,14 +58,20 @@ def _rows(photos: Any) -> Iterable[Any]:
     """Return what yields the photos: of a table or a data set, its column of them."""
     if is_array(photos) and getattr(photos, "ndim", 0) == 4:
         return as_numpy(photos, 0)
-    names = _names_of(photos)
+    names = column_names(photos)
     if names is None:
         return _python_values(photos)
-    column = _photo_column(photos, names)
-    if hasattr(photos, "features"):
-        chosen = photos.select_columns([column]) if hasattr(photos, "select_columns") else photos
-        return (_cell(row[column]) for row in chosen)
-    return list(map(_cell, _python_values(photos[column])))
+    cells = map(cell_photo, column_of(photos, photo_column(photos, names)))
+    return cells if hasattr(photos, "features") else list(cells)
+
+
+def column_of(table: Any, name: str) -> Iterable[Any]:
+    """Return the values of one column; where they number the labels of a data set, these."""
+    if not hasattr(table, "features"):
+        return _python_values(table[name])
+    named = getattr((table.features or {}).get(name), "int2str", None)
+    rows = table.select_columns([name]) if hasattr(table, "select_columns") else table
+    return (named(row[name]) if named else row[name] for row in rows)
 
 
 def _python_values(column: Any) -> Iterable[Any]:
@@ -74,7 +80,7 @@ def _python_values(column: Any) -> Iterable[Any]:
     return values
 
 
-def _names_of(photos: Any) -> list[str] | None:
+def column_names(photos: Any) -> list[str] | None:
     """Return the columns of a table or a data set, None for anything else."""
     if isinstance(photos, type | Mapping) or not hasattr(photos, "__getitem__"):
         return None
@@ -85,7 +91,7 @@ def _names_of(photos: Any) -> list[str] | None:
     return None
 
 
-def _photo_column(photos: Any, names: list[str]) -> str:
+def photo_column(photos: Any, names: list[str]) -> str:
     """Return the one column that holds photos, or their paths.
 
     Raises:
@@ -105,7 +111,7 @@ def _photo_column(photos: Any, names: list[str]) -> str:
     raise TypeError(f"found {kind_of(photos)} with {problem}; give the one that does: table[name]")
 
 
-def _cell(value: Any) -> Any:
+def cell_photo(value: Any) -> Any:
     """Return a photo out of a cell: the Hugging Face layout has its bytes, or else its path."""
     if isinstance(value, Mapping) and value.keys() == {"bytes", "path"}:
         return value["path"] if value["bytes"] is None else value["bytes"]

@@ -4,6 +4,7 @@ A path, bytes, a Pillow image, an array of uint8, a function that returns bytes,
 whoever tried to read it.
 """
 
+from io import BytesIO
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ def opened_photo(name: str, photo: Any, *, min_side: int) -> Decoded:
             return from_array(photo, name=name)
         case _:
             return decode(_bytes(name, photo), name=name, min_side=min_side)
+
+
+def photo_bytes(name: str, photo: Any) -> bytes:
+    """Return the bytes of a photo's file; of what is none, those of a PNG with the same pixels.
+
+    Raises:
+        BadImage: it cannot be read.
+        TypeError: it is no photo at all.
+    """
+    if not isinstance(photo, Image.Image | np.ndarray):
+        return _bytes(name, photo)
+    packed = BytesIO()
+    opened_photo(name, photo, min_side=1).image.save(packed, "PNG", compress_level=1)
+    return packed.getvalue()
 
 
 def _bytes(name: str, photo: Any) -> bytes:
