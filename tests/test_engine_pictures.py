@@ -4,12 +4,10 @@ import copy
 import io
 import pickle
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +19,7 @@ import pyarrow
 import pytest
 
 import fursure
-from fursure.drawings.draw import draw, jpeg
+from fursure.drawings.draw import draw
 from fursure.engine.predictor import Predictor
 
 PICTURE = draw("cat", seed=5, size=120)
@@ -271,10 +269,6 @@ def test_a_file_that_is_no_photo_stays_a_row(model: Predictor, tmp_path: Path) -
     assert all(row.error for row in rows)
 
 
-def confidence(model: Predictor, data: bytes) -> float:
-    return model.predict(data).confidence
-
-
 def test_a_pickled_model_opens_its_own_session(model: Predictor) -> None:
     strict = fursure.load("pets", engine="onnxruntime", threads=1)
     copies = [pickle.loads(pickle.dumps(strict)), copy.deepcopy(strict)]  # noqa: S301 - ours
@@ -283,14 +277,6 @@ def test_a_pickled_model_opens_its_own_session(model: Predictor) -> None:
         assert one.network.session.engine == strict.network.session.engine
         assert (one.threshold, one.threads) == (strict.threshold, strict.threads)
         assert one.predict(PICTURE) == strict.predict(PICTURE)
-
-
-@pytest.mark.slow
-def test_a_model_goes_to_other_processes(model: Predictor) -> None:
-    data = jpeg(draw("dog", seed=2))
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        found = pool.submit(confidence, model, data).result()
-    assert found == model.predict(data).confidence
 
 
 def test_a_model_says_what_it_is_on_one_line(model: Predictor) -> None:
