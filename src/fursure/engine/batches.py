@@ -56,8 +56,8 @@ def named_photos(photos: Any) -> Iterator[tuple[str, Any]]:
 
 def _rows(photos: Any) -> Iterable[Any]:
     """Return what yields the photos: of a table or a data set, its column of them."""
-    if is_array(photos) and getattr(photos, "ndim", 0) == 4:
-        return as_numpy(photos, 0)
+    if _is_batch(photos):
+        return _opened(photos, 0)
     names = column_names(photos)
     if names is None:
         return _python_values(photos)
@@ -121,8 +121,8 @@ def cell_photo(value: Any) -> Any:
 def _singles(photos: Iterable[Any]) -> Iterator[Any]:
     """Yield the photos one by one, those of a loader's batches too."""
     for row, photo in enumerate(photos):
-        if is_array(photo) and photo.ndim == 4:
-            yield from photo if hasattr(photo, "detach") else as_numpy(photo, row)
+        if _is_batch(photo):
+            yield from _opened(photo, row)
         elif isinstance(photo, list | tuple) and len(photo) == 2 and _is_batch(photo[0]):
             raise TypeError(
                 "found batches of photos with something beside them; give the photos alone: "
@@ -130,6 +130,12 @@ def _singles(photos: Iterable[Any]) -> Iterator[Any]:
             )
         else:
             yield photo
+
+
+def _opened(photos: Any, row: int) -> Iterable[Any]:
+    """Return the photos of a batch; torch's stay its own, which have their channels first."""
+    batch: Iterable[Any] = photos if hasattr(photos, "detach") else as_numpy(photos, row)
+    return batch
 
 
 def _is_batch(photos: Any) -> bool:
