@@ -18,6 +18,7 @@ COMMANDS = {  # name -> the module that holds it, imported only when it is asked
     "predict": "fursure.cli.predict",
     "recipes": "fursure.cli.recipes",
     "serve": "fursure.cli.serve",
+    "show": "fursure.cli.evaluate",
     "split": "fursure.cli.split",
     "train": "fursure.cli.train",
 }
@@ -32,6 +33,7 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
     "predict": "Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.",
     "recipes": "List the named recipes, or print one as TOML.",
     "serve": "Serve MODELS as a page to drop photos on, and as an HTTP API.",
+    "show": "Say what MODEL is: classes, figures, layers, what it was trained on.",
     "split": "Divide the labelled photos in DATA into train, val and test.",
     "train": "Train a classifier on the labelled photos in DATA.",
 }

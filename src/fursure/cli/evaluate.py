@@ -1,4 +1,4 @@
-"""``fursure evaluate``: model + labelled photos → figures, and a page of them."""
+"""``fursure evaluate`` and ``show``: what a model is worth on labelled photos, and what it is."""
 
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,35 @@ def evaluate_command(
         run.say("no page: --report FILE.html says where it goes")
     if judged.evaluated.failed:
         ctx.exit(3)
+
+
+@click.command("show")
+@click.argument("model", default="pets")
+@click.option(
+    "--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
+    help="Draw the table of true classes and answers.",
+)  # fmt: skip
+@options.overwrite
+@options.as_json
+def show_command(model: str, png: Path | None, overwrite: bool, as_json: bool) -> None:
+    """Say what MODEL is: classes, figures, layers, what it was trained on.
+
+    MODEL is a .fursure file, or pets, the one in the package. --json has every layer with the
+    shapes of its weights, and all that the model says of itself.
+    """
+    from fursure.bundle.named import find_model
+    from fursure.commands.show import Described, write_confusion
+
+    described = Described.of(find_model(model))
+    if png is not None:
+        write_confusion(described, png, overwrite=overwrite)
+    if as_json:
+        click.echo(options.to_json(described.to_json()))
+        return
+    for line in described.lines():
+        click.echo(printable(line))
+    if png is not None:
+        options.say(f"to look at: {png}")
 
 
 def _beside(model: str, data: Path) -> Path | None:
