@@ -246,7 +246,7 @@ def test_a_table_continues_with_each_photo_as_often_as_it_was_named(
     whole = continued(tmp_path / "whole.csv", ODD)
     table = CsvTable(tmp_path / "t.csv", ["cat", "dog"], made_by=MADE_BY, overwrite=False)
     for name in ODD[:kept]:
-        table(Prediction(path=name, error="=none"), flush=True)
+        table(Prediction(path=name, error="=none"))
     table._file.close()  # as a kill does
     assert continued(tmp_path / "t.csv", ODD) == whole
 

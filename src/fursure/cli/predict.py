@@ -14,10 +14,10 @@ from fursure.report.text import percent, printable
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
+    from fursure.commands.predict import PredictedRow
     from fursure.prediction import Prediction
+    from fursure.report.parquet import ParquetTable
     from fursure.report.table import CsvTable
-
-FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 
 
 @click.command("predict")
@@ -27,6 +27,13 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
     "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False),
     help="Write a table; an interrupted run continues where it stopped.",
 )  # fmt: skip
+@click.option(
+    "--parquet", "parquet_path", type=click.Path(path_type=Path, dir_okay=False),
+    help="The same as a Parquet file; needs the extra tables.",
+)  # fmt: skip
+@click.option(
+    "--features", is_flag=True, help="Also what the encoder sees in each photo, with --parquet."
+)
 @click.option(
     "--sort-into", type=click.Path(path_type=Path, file_okay=False),
     help="Link the photos into DIR/answer/; copies where there can be no links.", metavar="DIR",
@@ -41,6 +48,8 @@ def predict_command(
     photos: tuple[str, ...],
     model: str | None,
     csv_path: Path | None,
+    parquet_path: Path | None,
+    features: bool,
     sort_into: Path | None,
     as_json: bool,
     overwrite: bool,
@@ -58,16 +67,17 @@ def predict_command(
     from fursure.commands.predict import predict
     from fursure.commands.sorter import Sorter
 
+    path = _one_table(csv_path, parquet_path, features)
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
-    made_by = _made_by(bundle, photos, sort_into, knobs) if csv_path else {}
-    if csv_path and not overwrite and (code := _done_before(csv_path, made_by)) is not None:
+    made_by = _made_by(bundle, photos, sort_into, knobs, features) if path else {}
+    if path and not overwrite and (code := _done_before(path, made_by)) is not None:
         ctx.exit(code)
     tally = Tally(Sorter(sort_into) if sort_into else None)
     with ExitStack() as stack:
-        table = _table(csv_path, bundle, made_by, overwrite)
+        table = _table(path, bundle, made_by, overwrite, parquet_path is not None)
         skip = table.has if table else lambda _name: False
-        predictions: Iterable[Prediction] = predict(
+        rows: Iterable[PredictedRow] = predict(
             bundle,
             inputs,
             options.run_from(knobs, quiet=quiet),
@@ -79,32 +89,46 @@ def predict_command(
             if table.rows_before and not quiet:
                 options.say(f"continuing after {counted(table.rows_before, 'row')}")
             if not quiet:
-                predictions = _counted(predictions, stack)
+                rows = _counted(rows, stack)
         width = max(8, *(len(label) for label in bundle.meta.labels))
-        for number, prediction in enumerate(predictions, 1):
+        for prediction, features_D in rows:
             tally(prediction)
             if table is None:
                 click.echo(
                     options.to_json(prediction.to_json()) if as_json else _row(prediction, width)
                 )
             else:
-                table(prediction, flush=number % FLUSH_EVERY == 0)
+                table(prediction, features_D)
     if table:
         tally.failed_before = table.failed_before
         table.sign(0 if tally.all_good and inputs.all_good else 3)
-        options.receipt(str(csv_path))
+        options.receipt(str(path))
     for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
         options.say(sentence)
     ctx.exit(0 if tally.all_good and inputs.all_good else 3)
 
 
+def _one_table(csv_path: Path | None, parquet_path: Path | None, features: bool) -> Path | None:
+    """Return the table to write; two, and features without a place, are a mistake."""
+    if csv_path and parquet_path:
+        raise click.UsageError("--csv and --parquet write a table each; run it twice for both.")
+    if features and not parquet_path:
+        raise click.UsageError("--features go into the table of --parquet.")
+    return csv_path or parquet_path
+
+
 def _made_by(
-    bundle: "Bundle", photos: tuple[str, ...], sort_into: Path | None, knobs: dict[str, Any]
+    bundle: "Bundle",
+    photos: tuple[str, ...],
+    sort_into: Path | None,
+    knobs: dict[str, Any],
+    features: bool,
 ) -> dict[str, Any]:
     """Return what a table depends on, and the links that are made along with it."""
     asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
     links = str(sort_into) if sort_into else None
-    return {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
+    made_by = {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
+    return made_by | ({"features": True} if features else {})
 
 
 def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
@@ -125,19 +149,26 @@ def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
 
 
 def _table(
-    path: Path | None, bundle: "Bundle", made_by: dict[str, Any], overwrite: bool
-) -> "CsvTable | None":
+    path: Path | None, bundle: "Bundle", made_by: dict[str, Any], overwrite: bool, parquet: bool
+) -> "CsvTable | ParquetTable | None":
+    """Return the table that is asked for, with what an interrupted run has left."""
     if path is None:
         return None
-    from fursure.report.table import CsvTable
+    labels = bundle.meta.labels
+    if not parquet:
+        from fursure.report.table import CsvTable
 
-    return CsvTable(path, bundle.meta.labels, made_by=made_by, overwrite=overwrite)
+        return CsvTable(path, labels, made_by=made_by, overwrite=overwrite)
+    from fursure.report.parquet import ParquetTable
+
+    features = bundle.meta.features if made_by.get("features") else None
+    return ParquetTable(path, labels, made_by=made_by, overwrite=overwrite, features=features)
 
 
-def _counted(predictions: Iterable["Prediction"], stack: ExitStack) -> Iterator["Prediction"]:
+def _counted(rows: Iterable["PredictedRow"], stack: ExitStack) -> Iterator["PredictedRow"]:
     advance = stack.enter_context(options.bar("predicting", None))
-    for prediction in predictions:
-        yield prediction
+    for row in rows:
+        yield row
         advance(1)
 
 

@@ -172,7 +172,7 @@ class Predictor:
         """Return one of the network's outputs, a row a photo; ``shape`` is that of none."""
         named = named_photos(photos) if is_several(photos) else iter([named_photo(photos)])
         parts: list[NDArray[np.float32]] = []
-        for predictions, outputs in self._worked(named):
+        for predictions, outputs in self.worked(named):
             for prediction in predictions:
                 if prediction.error is not None:
                     raise BadImage(prediction.path, prediction.error)
@@ -191,10 +191,10 @@ class Predictor:
         There ``watch`` is called too, with the predictions of each chunk and what the network put
         out for those without an error, a row each.
         """
-        for predictions, _ in self._worked(photos, watch):
+        for predictions, _ in self.worked(photos, watch):
             yield from predictions
 
-    def _worked(
+    def worked(
         self, photos: Iterable[Named], watch: Watch = _nobody
     ) -> Iterator[tuple[list[Prediction], Outputs]]:
         """Yield the predictions and the outputs of each chunk, in order."""

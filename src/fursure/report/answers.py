@@ -34,8 +34,11 @@ class Predictions(list[Prediction]):
         photos = [self.photos[row] for row in kept if row < len(self.photos)]
         return Predictions(super().__getitem__(rows), photos if kept.step == 1 else ())
 
-    def columns(self) -> dict[str, list[Any]]:
-        """Return the columns of `fursure predict --csv`; None where there is no answer."""
+    def columns(self, labels: Iterable[str] | None = None) -> dict[str, list[Any]]:
+        """Return the columns of `fursure predict --csv`; None where there is no answer.
+
+        ``labels`` are the classes, where no photo at all may have been answered.
+        """
         good = [prediction.error is None for prediction in self]
         names = ("answer", "label", "confidence", "familiarity", "engine")
         table = {
@@ -45,9 +48,10 @@ class Predictions(list[Prediction]):
             for name in names
         }
         engine = table.pop("engine")
-        labels = next((row.probabilities for row in self if row.error is None), {})
+        if labels is None:
+            labels = next((row.probabilities for row in self if row.error is None), {})
         shares = {f"p_{label}": [row.probabilities.get(label) for row in self] for label in labels}
-        paths, errors = [_text(row.path) for row in self], [row.error for row in self]
+        paths, errors = [unicode_path(row.path) for row in self], [row.error for row in self]
         return {"path": paths, **table, **shares, "engine": engine, "error": errors}
 
     def to_pandas(self) -> Any:
@@ -90,7 +94,7 @@ def is_number(column: str) -> bool:
     return column in {"confidence", "familiarity"} or column.startswith("p_")
 
 
-def _text(path: str) -> str:
+def unicode_path(path: str) -> str:
     """Return a path as Unicode: a byte of it that was none becomes its escape."""
     return path.encode("utf-8", "backslashreplace").decode()
 
