@@ -15,6 +15,7 @@ from fursure.report.text import percent, printable
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
     from fursure.commands.predict import PredictedRow
+    from fursure.commands.submission import Submission
     from fursure.prediction import Prediction
     from fursure.report.parquet import ParquetTable
     from fursure.report.table import CsvTable
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
     "--features", is_flag=True, help="Also what the encoder sees in each photo, with --parquet."
 )
 @click.option(
+    "--submission", type=click.Path(path_type=Path, dir_okay=False), metavar="SAMPLE.csv",
+    help="Write --csv as a competition asks, e.g. id,label: each id's clipped probability.",
+)  # fmt: skip
+@click.option(
+    "--of", metavar="CLASS",
+    help="The class whose probability --submission wants. [default: the column's; of two the last]",
+)  # fmt: skip
+@click.option(
     "--sort-into", type=click.Path(path_type=Path, file_okay=False),
     help="Link the photos into DIR/answer/; copies where there can be no links.", metavar="DIR",
 )  # fmt: skip
@@ -50,6 +59,8 @@ def predict_command(
     csv_path: Path | None,
     parquet_path: Path | None,
     features: bool,
+    submission: Path | None,
+    of: str | None,
     sort_into: Path | None,
     as_json: bool,
     overwrite: bool,
@@ -67,15 +78,16 @@ def predict_command(
     from fursure.commands.predict import predict
     from fursure.commands.sorter import Sorter
 
-    path = _one_table(csv_path, parquet_path, features)
+    form = _form(csv_path, parquet_path, submission, {"features": features, "of": of})
+    path = csv_path or parquet_path
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
-    made_by = _made_by(bundle, photos, sort_into, knobs, features) if path else {}
+    made_by = _made_by(bundle, photos, sort_into, knobs) | form if path else {}
     if path and not overwrite and (code := _done_before(path, made_by)) is not None:
         ctx.exit(code)
     tally = Tally(Sorter(sort_into) if sort_into else None)
     with ExitStack() as stack:
-        table = _table(path, bundle, made_by, overwrite, parquet_path is not None)
+        table = _table(path, bundle, made_by, overwrite)
         skip = table.has if table else lambda _name: False
         rows: Iterable[PredictedRow] = predict(
             bundle,
@@ -103,18 +115,26 @@ def predict_command(
         tally.failed_before = table.failed_before
         table.sign(0 if tally.all_good and inputs.all_good else 3)
         options.receipt(str(path))
-    for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
+    notes = table.sentences() if table else ()
+    for sentence in [] if quiet else [*tally.sentences(), *notes, *about_inputs(inputs)]:
         options.say(sentence)
     ctx.exit(0 if tally.all_good and inputs.all_good else 3)
 
 
-def _one_table(csv_path: Path | None, parquet_path: Path | None, features: bool) -> Path | None:
-    """Return the table to write; two, and features without a place, are a mistake."""
+def _form(
+    csv_path: Path | None, parquet_path: Path | None, submission: Path | None, more: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the table's form depends on; flags that say nothing together are a mistake."""
     if csv_path and parquet_path:
         raise click.UsageError("--csv and --parquet write a table each; run it twice for both.")
-    if features and not parquet_path:
+    if more["features"] and not parquet_path:
         raise click.UsageError("--features go into the table of --parquet.")
-    return csv_path or parquet_path
+    if submission and not csv_path:
+        raise click.UsageError("--submission is the form; name the file to write: --csv FILE.")
+    if more["of"] and not submission:
+        raise click.UsageError("--of says nothing without --submission.")
+    form = {"parquet": parquet_path is not None, "submission": submission and str(submission)}
+    return {name: value for name, value in (form | more).items() if value}
 
 
 def _made_by(
@@ -122,13 +142,11 @@ def _made_by(
     photos: tuple[str, ...],
     sort_into: Path | None,
     knobs: dict[str, Any],
-    features: bool,
 ) -> dict[str, Any]:
     """Return what a table depends on, and the links that are made along with it."""
     asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
     links = str(sort_into) if sort_into else None
-    made_by = {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
-    return made_by | ({"features": True} if features else {})
+    return {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
 
 
 def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
@@ -149,20 +167,25 @@ def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
 
 
 def _table(
-    path: Path | None, bundle: "Bundle", made_by: dict[str, Any], overwrite: bool, parquet: bool
-) -> "CsvTable | ParquetTable | None":
+    path: Path | None, bundle: "Bundle", made_by: dict[str, Any], overwrite: bool
+) -> "CsvTable | ParquetTable | Submission | None":
     """Return the table that is asked for, with what an interrupted run has left."""
     if path is None:
         return None
     labels = bundle.meta.labels
-    if not parquet:
-        from fursure.report.table import CsvTable
+    if made_by.get("parquet"):
+        from fursure.report.parquet import ParquetTable
 
-        return CsvTable(path, labels, made_by=made_by, overwrite=overwrite)
-    from fursure.report.parquet import ParquetTable
+        features = bundle.meta.features if made_by.get("features") else None
+        return ParquetTable(path, labels, made_by=made_by, overwrite=overwrite, features=features)
+    if made_by.get("submission"):
+        from fursure.commands.submission import Sample, Submission
 
-    features = bundle.meta.features if made_by.get("features") else None
-    return ParquetTable(path, labels, made_by=made_by, overwrite=overwrite, features=features)
+        sample = Sample.read(Path(made_by["submission"]), labels, made_by.get("of"))
+        return Submission(path, sample, bundle, made_by=made_by, overwrite=overwrite)
+    from fursure.report.table import CsvTable
+
+    return CsvTable(path, labels, made_by=made_by, overwrite=overwrite)
 
 
 def _counted(rows: Iterable["PredictedRow"], stack: ExitStack) -> Iterator["PredictedRow"]:

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, Self
@@ -112,6 +112,10 @@ class CsvTable:
         if kind is None:
             self._part.replace(self.path)
             self._note.unlink(missing_ok=True)
+
+    def sentences(self) -> Iterator[str]:
+        """Yield nothing: all there is to tell stands in the rows."""
+        return iter(())
 
     def sign(self, code: int) -> None:
         """Note what made the table, now that it is whole, and the exit code of that run."""
