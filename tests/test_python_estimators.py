@@ -86,6 +86,13 @@ def test_a_grid_search_reads_each_photo_once(monkeypatch: pytest.MonkeyPatch) ->
     assert search.best_estimator_.get_params()["C"] == search.best_params_["C"]
 
 
+def test_backbones_are_searched_too() -> None:
+    grid = {"backbone": [NET, "lite0"]}
+    search = GridSearchCV(FursureClassifier(), grid, cv=2).fit(PHOTOS, LABELS)
+    assert search.best_params_["backbone"] in grid["backbone"]
+    assert not np.isnan(search.cv_results_["mean_test_score"]).any()
+
+
 def test_a_weaker_c_is_a_stronger_penalty() -> None:
     fitted = [FursureClassifier(NET, C=c).fit(PHOTOS, LABELS) for c in (1e-4, 1e2)]
     sizes = [np.abs(model.layers_.dense[0].weight_DK).sum() for model in fitted]

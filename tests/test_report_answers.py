@@ -126,6 +126,15 @@ def test_a_training_and_a_manifest_are_one_line(trained: Trained) -> None:
     assert shown == "Manifest('photos': 2,000 photos; cat)"
 
 
+def test_what_commands_return_is_one_line_however_many_photos(
+    trained: Trained, drawings: Path
+) -> None:
+    evaluated = fursure.evaluate(trained.path, drawings, include_seen=True)
+    assert re.fullmatch(r"Evaluated\(accuracy .*%\], n = 80; answered .*\)", repr(evaluated))
+    checked = fursure.check(drawings)
+    assert re.fullmatch(r"Checked\(Manifest\(.*: 80 photos; cat, dog\), \{.*\}\)", repr(checked))
+
+
 def test_probabilities_are_those_of_the_answers(model: Predictor) -> None:
     photos = [draw("cat", 1, size=96), draw("dog", 2, size=96)]
     probs_NK = model.predict_proba(photos)

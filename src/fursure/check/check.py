@@ -35,7 +35,7 @@ _FEW = 20  # photos; among fewer, nothing can be said to be unusual
 _TELLING = 0.05  # share of the photos that a cue has to add to saying always the same
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Checked:
     """What a check found."""
 
@@ -49,6 +49,10 @@ class Checked:
     notes: tuple[str, ...]
     seconds: float  # wall time
     engine: str
+
+    def __repr__(self) -> str:
+        """Return how many findings there are of each kind, on one line."""
+        return f"Checked({self.manifest!r}, {self.counts()})"
 
     @property
     def unreadable(self) -> int:

@@ -52,7 +52,7 @@ class AnswerRows:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Evaluated:
     """What a model is worth on one data set."""
 
@@ -66,6 +66,11 @@ class Evaluated:
     seen: int = 0  # photos left out: the model or its encoder was made from them
     skipped: Mapping[str, int] = field(default_factory=dict)  # junk by kind
     notes: tuple[str, ...] = ()  # what ran it, where there were many photos
+
+    def __repr__(self) -> str:
+        """Return the main figures on one line, without a row for each photo."""
+        accuracy = self.evaluation.accuracy
+        return f"Evaluated(accuracy {accuracy}, n = {accuracy.n:,}; answered {self.answered})"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
