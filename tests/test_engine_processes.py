@@ -5,7 +5,6 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
-from multiprocessing.queues import Queue
 
 import pytest
 
@@ -52,26 +51,6 @@ def test_an_event_loop_goes_on_while_a_model_answers(
     found, ticks = asyncio.run(ticking())
     assert found == [expected] * 2
     assert ticks > 5
-
-
-def _tell(model: Predictor, queue: "Queue[list[float]]") -> None:
-    queue.put(confidences(model, PHOTOS))
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-def test_a_forked_process_answers_with_onnx_runtime(
-    model: Predictor, expected: list[float]
-) -> None:
-    context = multiprocessing.get_context("fork")
-    queue: Queue[list[float]] = context.Queue()
-    process = context.Process(target=_tell, args=(model, queue))
-    process.start()
-    try:
-        assert queue.get(timeout=60) == expected
-    finally:
-        process.kill()
-        process.join()
 
 
 @pytest.mark.long
