@@ -112,6 +112,12 @@ def test_an_error_keeps_what_was_answered(tmp_path: Path) -> None:
     assert table(tmp_path / "t.parquet").has("a.jpg")
 
 
+def test_a_photo_that_was_named_twice_has_two_rows(tmp_path: Path) -> None:
+    interrupted(tmp_path / "t.parquet", "a.jpg")
+    again = table(tmp_path / "t.parquet")
+    assert [again.has("a.jpg"), again.has("a.jpg")] == [True, False]
+
+
 def test_another_model_begins_anew(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     interrupted(path, "a.jpg")
