@@ -153,6 +153,12 @@ def test_several_photos_in_any_iterable_are_answered_in_order(
     assert [one.confidence for one in found] == pytest.approx([expected] * 2, abs=1e-6)
 
 
+def test_columns_may_be_called_what_they_like(model: Predictor, expected: float) -> None:
+    beside = {"features": [[0.1]], "read": [True], "dtype": ["x"], "select_columns": [1]}
+    found = model.predict(pandas.DataFrame({"photo": [png()], **beside}))
+    assert [row.confidence for row in found] == [expected]
+
+
 def test_of_no_photos_there_are_no_answers(model: Predictor) -> None:
     assert model.predict([]) == []
     assert model.predict(iter(())) == []

@@ -62,14 +62,24 @@ def _rows(photos: Any) -> Iterable[Any]:
     if names is None:
         return _python_values(photos)
     cells = map(cell_photo, column_of(photos, photo_column(photos, names)))
-    return cells if hasattr(photos, "features") else list(cells)
+    return cells if feature_kinds(photos) is not None else list(cells)
+
+
+def feature_kinds(table: Any) -> Mapping[str, Any] | None:
+    """Return what kind each column of a Hugging Face data set is of; None: it is no such set.
+
+    A DataFrame may have a column called "features", and shows it as an attribute.
+    """
+    kinds = getattr(table, "features", None)
+    return kinds if isinstance(kinds, Mapping) and hasattr(table, "column_names") else None
 
 
 def column_of(table: Any, name: str) -> Iterable[Any]:
     """Return the values of one column; where they number the labels of a data set, these."""
-    if not hasattr(table, "features"):
+    kinds = feature_kinds(table)
+    if kinds is None:
         return _python_values(table[name])
-    named = getattr((table.features or {}).get(name), "int2str", None)
+    named = getattr(kinds.get(name), "int2str", None)
     rows = table.select_columns([name]) if hasattr(table, "select_columns") else table
     return (named(row[name]) if named else row[name] for row in rows)
 
@@ -97,18 +107,19 @@ def photo_column(photos: Any, names: list[str]) -> str:
     Raises:
         TypeError: there is none, or more than one.
     """
-    kinds = getattr(photos, "features", None) or {}
+    kinds = feature_kinds(photos) or {}
     pictures = [name for name in names if type(kinds.get(name)).__name__ == "Image"]
     found = pictures or photo_columns(names)
     if len(found) == 1:
         return found[0]
     shown = some((repr(name) for name in found or names), most=8)
     problem = (
-        f"the columns {shown}, any of which may hold photos"
-        if found
-        else (f"the columns {shown}, none of which is called path, file, image or photo")
+        "any of which may hold photos" if found else "none of which is called path, file or image"
     )
-    raise TypeError(f"found {kind_of(photos)} with {problem}; give the one that does: table[name]")
+    raise TypeError(
+        f"found {kind_of(photos)} with the columns {shown}, {problem}; give the one that "
+        "holds photos: table[name]"
+    )
 
 
 def cell_photo(value: Any) -> Any:

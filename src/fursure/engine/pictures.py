@@ -32,7 +32,7 @@ def named_photo(photo: Any, row: int = 0) -> tuple[str, Any]:
         return str(photo), photo
     if isinstance(photo, bytearray | memoryview):
         return f"photo {row}", bytes(photo)
-    if hasattr(photo, "read") and not isinstance(photo, Image.Image):
+    if callable(getattr(photo, "read", None)) and not isinstance(photo, Image.Image):
         return _read(photo, row)
     return f"photo {row}", _pixels(photo, row) if is_array(photo) else photo
 
@@ -42,7 +42,7 @@ def is_single(photo: Any) -> bool:
     if isinstance(photo, type):
         return False
     kinds = (str, PathLike, bytes, bytearray, memoryview, Image.Image)
-    return isinstance(photo, kinds) or hasattr(photo, "read")
+    return isinstance(photo, kinds) or callable(getattr(photo, "read", None))
 
 
 def is_array(photo: Any) -> bool:

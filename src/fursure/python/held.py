@@ -21,6 +21,7 @@ from fursure.engine.batches import (
     cell_photo,
     column_names,
     column_of,
+    feature_kinds,
     is_several,
     named_photos,
     photo_column,
@@ -130,7 +131,7 @@ def _parts(data: Any, label_regex: str | None) -> tuple[_Named, list[Any], list[
 
 def _photos_of(data: Any, names: list[str]) -> _Named:
     """Return the photos; those of a data set are read from it when they are needed."""
-    if not (hasattr(data, "features") and hasattr(data, "__len__")):
+    if feature_kinds(data) is None or not hasattr(data, "__len__"):
         return list(named_photos(data))
     column = photo_column(data, names)
 
