@@ -125,7 +125,7 @@ class FursureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return fit(kept, features_ND[usable_N], labels, recipe, own=own)
 
     def _recipe(self, photos: int) -> Recipe:
-        """Return the recipe on all photos; none is set aside, however many there are."""
+        """Return what the head is fitted by; no photo is set aside, however many there are."""
         if self.class_weight not in (None, "balanced"):
             raise ValueError(f"class_weight is {self.class_weight!r}; it may be 'balanced' or None")
         weight: ClassWeight = "none" if self.class_weight is None else "balanced"
@@ -140,7 +140,7 @@ class FursureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             if not self.C > 0:
                 raise ValueError(f"C is {self.C!r}; needed is a number above 0, or None")
             head = replace(head, strengths=(1 / (self.C * photos),))
-        return Recipe(head=head, cross_validate_below=10**6, seed=self.random_state)
+        return Recipe(head=head, seed=self.random_state)
 
     def __sklearn_tags__(self) -> Any:
         """Say what `X` is: photos, and no matrix of numbers."""
