@@ -18,10 +18,12 @@ from fursure.connections.limits import ServiceLimits
 from fursure.connections.memory import Memory
 from fursure.connections.problems import Problem
 from fursure.connections.turns import Desk
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Decode, Prediction, Predictor
 from fursure.engine.runtime import BATCH, BULK, Pixels, Session
 from fursure.errors import BadData, EngineFailed
+from fursure.photos.apart import LARGE_PHOTO, ChildDecoder
 from fursure.photos.cost import cost
+from fursure.photos.decode import Decoded, decode
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
 
@@ -61,6 +63,7 @@ class Model:
     ) -> None:
         memory = memory or Memory(limits.memory, limits.memory_share)
         self.name, self.path, self.opening = name, path, opening
+        self._decode_apart = ChildDecoder()
         self.batcher: Batcher[Work, Answer] = Batcher(
             self._answer,
             size=BATCH,
@@ -69,6 +72,7 @@ class Model:
             queued=limits.queued,
             least=limits.least_queue,
             weigh=self._weight,
+            call_heavy=partial(self._answer, decode=self._decode_heavy),
             charge=partial(memory.decoding, wait=limits.deadline),
         )
         self._serve(self._opened())
@@ -110,11 +114,20 @@ class Model:
             return 0
         return cost(item, min_side=self.predictor.network.preprocess.min_side)
 
-    def _answer(self, items: Sequence[Work]) -> list[Answer]:
+    def close(self) -> None:
+        """Stop the workers, once they have answered what waits or their time is over."""
+        self.batcher.close()
+        self._decode_apart.close()
+
+    def _decode_heavy(self, data: bytes, *, name: str, min_side: int) -> Decoded:
+        large = cost(data, min_side=min_side) > LARGE_PHOTO
+        return (self._decode_apart if large else decode)(data, name=name, min_side=min_side)
+
+    def _answer(self, items: Sequence[Work], *, decode: Decode = decode) -> list[Answer]:
         """Answer a batch, all of it by the same predictor, whatever is swapped meanwhile."""
         predictor = self.predictor
         photos = [("", item) for item in items if isinstance(item, bytes)]
-        predictions, outputs = predictor.batch(photos) if photos else ([], {})
+        predictions, outputs = predictor.batch(photos, decode=decode) if photos else ([], {})
         rows, answered = iter(range(len(photos))), []
         for prediction in predictions:
             row = None if prediction.error is not None else next(rows)
@@ -218,7 +231,7 @@ class Models:
         """Stop the workers, once they have answered what waits."""
         self.stopping = True
         for model in self.by_name.values():
-            model.batcher.close()
+            model.close()
 
     def full(self, address: str) -> int | None:
         """Return how many photos wait where no model has room for an address's, else None."""
