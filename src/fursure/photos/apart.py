@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from threading import Lock, Thread, Timer
 from typing import IO, Any, cast
 
@@ -31,7 +32,7 @@ LARGE_PHOTO = 32 * 2**20
 DECODING_SECONDS = 60.0  # 64 megapixels take 4 at most, on a core that has nothing else to do
 _BYTES = (
     2 * 2**30
-)  # of memory, what the process itself maps included; a WebP of 64 megapixels takes 1.1 GiB
+)  # of memory, what the process itself maps included; a WebP of 64 megapixels takes 0.8
 _A_CORE = 16 * 2**20  # bytes more for each core: some decoders start a thread for each
 _SURROUNDINGS = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}  # no memory for many threads
 
@@ -147,6 +148,9 @@ def _received(pipe: IO[bytes], size: tuple[int, int]) -> Image.Image:
 
 
 def _limit(memory: int, seconds: float) -> None:
+    """Bound what this process may take; where the machine's memory ends, it is the first to go."""
+    with suppress(OSError):  # not Linux
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     with suppress(ImportError, ValueError, OSError):  # Windows, or less is allowed already
         import resource
 
