@@ -38,6 +38,12 @@ facts = '{"size": [64, 64], "width": 64, "height": 64, "format": "PNG", "frames"
 print(facts, "half of the pixels", sep=chr(10))
 """
 HANGS = "import time; time.sleep(60)"
+COMPUTES = """
+from fursure.photos import apart
+apart._limit(2**40, 1)
+while True:
+    pass
+"""
 HANGS_OVER_A_PHOTO = """
 import sys, time
 from fursure.photos import apart
@@ -105,8 +111,15 @@ def test_a_child_that_hangs_is_ended_when_its_time_is_over(
     began = time.monotonic()
     # more than a pipe holds: the child does not even read it
     said = refused(bytes(2**20), name="a.webp", seconds=0.2)
-    assert said == "a.webp: not decoded after 0.2 seconds; save it anew, or smaller"
+    assert said == "a.webp: decoding it takes too long; save it anew, or smaller"
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.long
+@pytest.mark.skipif(sys.platform == "win32", reason="there the clock alone ends it")
+def test_a_child_that_computes_without_end_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_child(monkeypatch, COMPUTES)
+    assert "decoding it takes too long" in refused(bytes(2**20))
 
 
 def test_closing_ends_the_children_and_starts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
