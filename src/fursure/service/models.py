@@ -27,6 +27,7 @@ from fursure.photos.decode import Decoded, decode
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
 
+_FEW = 3  # photos of a batch that shows what each more takes
 _LONGER = 0.5  # how much longer than one photo's a batch may take where several clients are about
 
 
@@ -161,8 +162,8 @@ def _beside(predictor: Predictor) -> int:
             f"{predictor.threads} batches of {BATCH} photos at once cannot be run here "
             f"({str(error).splitlines()[0][:100]}); is memory short? --threads 1 takes less."
         ) from error
-    single, whole = (_quickest(session, pixels_NHWC[:count]) for count in (1, BATCH))
-    each = max(1e-9, (whole - single) / (BATCH - 1))
+    single, few = (_quickest(session, pixels_NHWC[:count]) for count in (1, _FEW))
+    each = max(1e-9, (few - single) / (_FEW - 1))
     return min(BATCH, int(1 + _LONGER * single / each))
 
 

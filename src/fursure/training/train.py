@@ -17,6 +17,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.engine.selftest import about_engine
 from fursure.errors import (
     BadBundle,
     BadData,
@@ -30,7 +31,7 @@ from fursure.errors import (
 from fursure.features.collect import Collected, collect
 from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
-from fursure.features.remarks import about_backbone, about_engine, about_photos, warn_of_copies
+from fursure.features.remarks import about_backbone, about_photos, warn_of_copies
 from fursure.files import remove, replacing
 from fursure.heads.assemble import PROOF, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
