@@ -189,5 +189,11 @@ def test_a_served_model_decodes_large_photos_in_a_child_and_answers_the_same(
     assert small.prediction is not None
     assert str(lost.prediction.error).startswith("decoding it ends the process")
     assert small.prediction.error is None
+    replace_child(monkeypatch, HANGS)
+    lane = threading.Thread(target=heavy, args=([webp],))
+    lane.start()
+    assert until(lambda: model._decode_apart._children)
     model.close()
+    lane.join(timeout=5)
+    assert not lane.is_alive()
     assert "shutting down" in str(heavy([webp])[0].prediction)

@@ -116,9 +116,9 @@ class Model:
         return cost(item, min_side=self.predictor.network.preprocess.min_side)
 
     def close(self) -> None:
-        """Stop the workers, once they have answered what waits or their time is over."""
+        """Stop the workers, once they have answered what waits; large photos are given up."""
+        self._decode_apart.close()  # first: the lane would wait for its child
         self.batcher.close()
-        self._decode_apart.close()
 
     def _decode_heavy(self, data: bytes, *, name: str, min_side: int) -> Decoded:
         large = cost(data, min_side=min_side) > LARGE_PHOTO
