@@ -25,6 +25,7 @@ from fursure.parallel import chunked, in_order
 from fursure.photos.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
 from fursure.run import available_threads
+from fursure.stages import stage
 
 _CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
 
@@ -179,7 +180,8 @@ class Predictor:
         """
         errors: dict[int, str] = {}
         outputs = self.network(self._decoded(photos, errors, decode))
-        answers = iter(self._answers(outputs)) if outputs else iter(())
+        with stage("answer", len(photos)):
+            answers = iter(list(self._answers(outputs)) if outputs else [])
         predictions = [
             Prediction(path=name, error=errors[row])
             if row in errors
@@ -205,8 +207,10 @@ class Predictor:
             case np.ndarray():
                 return from_array(photo, name=name)
             case _:
-                data = _bytes(name, photo)
-                return decode(data, name=name, min_side=self.network.preprocess.min_side)
+                with stage("read", 1):
+                    data = _bytes(name, photo)
+                with stage("decode", 1):
+                    return decode(data, name=name, min_side=self.network.preprocess.min_side)
 
     def _answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
         probs_NK = np.asarray(outputs["probs"], np.float64)

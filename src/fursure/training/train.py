@@ -42,6 +42,7 @@ from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.recipes.parse import from_json
 from fursure.run import Run
 from fursure.splitting.split import spare
+from fursure.stages import stage
 from fursure.training.learn import Learned, learn, origin
 from fursure.training.output_lock import held
 from fursure.training.strangers import Listed, encode_strangers, list_strangers
@@ -96,11 +97,15 @@ def train_model(
             return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
         if earlier and not overwrite:
             raise OutputExists(path, "made from another recipe or other photos")
-        learned = learn(source, material.collected, recipe, material.backbone, run)
-        bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run)
-        _write(bundle, material.collected.manifest, learned.curves(), path)
-    if report:
-        more = (*more, _report(bundle, learned, dataset, path))
+        with stage("fit"):
+            learned = learn(source, material.collected, recipe, material.backbone, run)
+        with stage("proof"):
+            bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run)
+        with stage("write"):
+            _write(bundle, material.collected.manifest, learned.curves(), path)
+        if report:
+            with stage("page"):
+                more = (*more, _report(bundle, learned, dataset, source, path))
     for leftover in learned.leftovers:
         remove(leftover)
     return Trained(
@@ -135,7 +140,8 @@ def _material(
     previous: Mapping[str, Split] | None,
 ) -> _Material:
     """Read the photos and divide them, and say what is worth telling of them."""
-    verdicts, listing = dataset.verdicts(), dataset.listed(source)
+    with stage("list"):
+        verdicts, listing = dataset.verdicts(), dataset.listed(source)
     refuse_reserved(listing.labels)
     backbone = origin(recipe)
     collected = collect(
@@ -198,13 +204,13 @@ def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Pat
     Bundle.read(path)  # a disk may keep other bytes than it was given
 
 
-def _report(bundle: Bundle, learned: Learned, dataset: Dataset, path: Path) -> str:
+def _report(bundle: Bundle, learned: Learned, dataset: Dataset, source: Source, path: Path) -> str:
     """Write the page of the photos the figures were measured on, and say where it lies."""
     from fursure.training.report_page import training_report
 
     page = _beside(path, "report.html")
     try:
-        training_report(page, bundle, learned, dataset.path)
+        training_report(page, bundle, learned, dataset.path, source)
     except MissingExtra as error:
         return f"no page: {error}"
     return f"to look at: {page}"
