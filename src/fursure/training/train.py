@@ -28,6 +28,7 @@ from fursure.errors import (
     OutputExists,
     counted,
 )
+from fursure.features.calibration import calibration_on
 from fursure.features.collect import Collected, collect
 from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
@@ -143,7 +144,7 @@ def _material(
     with stage("list"):
         verdicts, listing = dataset.verdicts(), dataset.listed(source)
     refuse_reserved(listing.labels)
-    backbone = origin(recipe)
+    backbone = origin(recipe, calibration_on(source, listing.photos))
     collected = collect(
         source,
         listing,
