@@ -68,7 +68,7 @@ def test_the_quantiser_talks_to_nobody(
 def test_an_encoder_that_would_change_too_much_is_refused(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(int8, "ALIKE", 1.1)
+    monkeypatch.setattr(int8, "LEAST_COSINE", 1.1)
     with pytest.raises(BadBackbone, match=r"resemble themselves by 0\.\d\d only"):
         int8.quantized(ENCODER, drawn)
 

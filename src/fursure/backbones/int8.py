@@ -27,7 +27,7 @@ from fursure.photos.preprocess import Preprocess
 from fursure.run import available_threads
 
 Calibration = Callable[[Preprocess], NDArray[np.uint8]]  # -> prepared photos (N, H, W, C)
-ALIKE = 0.9  # mean cosine of the features to those of the whole numbers; less is refused
+LEAST_COSINE = 0.9  # mean cosine of the features to those of the whole numbers; less is refused
 
 
 def quantized(backbone: Backbone, calibration: Calibration) -> Backbone:
@@ -45,10 +45,10 @@ def quantized(backbone: Backbone, calibration: Calibration) -> Backbone:
         raise BadBackbone(
             f"{backbone.name} cannot be computed in int8 ({error}); --precision fp32 can."
         ) from error
-    if not alike >= ALIKE:
+    if not alike >= LEAST_COSINE:
         raise BadBackbone(
             f"in int8 the features of {backbone.name} resemble themselves by {alike:.2f} only "
-            f"(cosine; {ALIKE} needed); --precision fp32 keeps them."
+            f"(cosine; {LEAST_COSINE} needed); --precision fp32 keeps them."
         )
     return replace(backbone, onnx=onnx)
 
