@@ -119,9 +119,14 @@ def test_what_is_no_labelled_data_is_told(data: Any, error: type[Exception], wor
         data_from(data)
 
 
-def test_a_page_of_photos_in_memory_is_refused_early(drawings: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadData, match="a page needs photos on disk"):
-        fursure.train(table(drawings), tmp_path / "a.fursure", report=True)
+def test_photos_in_memory_have_a_page_too(drawings: Path, tmp_path: Path) -> None:
+    frame = table(drawings)
+    photos = [Path(path).read_bytes() for path in frame["path"]]
+    recipe = Recipe(backbone=network_into(tmp_path / "net"), cross_validate_below=10)
+    fursure.train((photos, frame["label"]), tmp_path / "a.fursure", recipe, report=True)
+    page = (tmp_path / "a.report.html").read_text("utf-8")
+    assert page.count("data:image/jpeg;base64,") > 3
+    assert "the table given" in page
 
 
 def test_recipes_are_named_as_on_the_command_line(drawings: Path, tmp_path: Path) -> None:

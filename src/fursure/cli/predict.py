@@ -11,6 +11,7 @@ import click
 from fursure.cli import options
 from fursure.errors import counted
 from fursure.report.text import percent, printable
+from fursure.stages import stage
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 @options.zip_encoding
 @options.max_error
 @options.working
+@options.verbose
 @click.pass_context
 def predict_command(
     ctx: click.Context,
@@ -103,14 +105,18 @@ def predict_command(
             if not quiet:
                 rows = _counted(rows, stack)
         width = max(8, *(len(label) for label in bundle.meta.labels))
-        for prediction, features_D in rows:
-            tally(prediction)
-            if table is None:
-                click.echo(
-                    options.to_json(prediction.to_json()) if as_json else _row(prediction, width)
-                )
-            else:
-                table(prediction, features_D)
+        with stage("photos"):
+            for prediction, features_D in rows:
+                tally(prediction)
+                if table is None:
+                    as_text = (
+                        options.to_json(prediction.to_json())
+                        if as_json
+                        else _row(prediction, width)
+                    )
+                    click.echo(as_text)
+                else:
+                    table(prediction, features_D)
     if table:
         tally.failed_before = table.failed_before
         table.sign(0 if tally.all_good and inputs.all_good else 3)

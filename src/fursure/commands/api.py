@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from fursure.bundle.named import find_model
 from fursure.engine.predictor import Predictor
-from fursure.errors import BadData
 from fursure.recipe import Engine, Recipe
 from fursure.run import Progress, Run, Say, silent, to_nobody
 
@@ -58,14 +57,11 @@ def train(
             what was found, what is needed and what to try next.
         TypeError: ``data`` is nothing of the kind.
     """
-    from fursure.python.held import HeldDataset, data_from
+    from fursure.python.held import data_from
     from fursure.training.train import train_model
 
-    dataset = data_from(data, label_regex, rename, corrections)
-    if report and isinstance(dataset, HeldDataset):
-        raise BadData("a page needs photos on disk; give their folder, or train without a report.")
     return train_model(
-        dataset,
+        data_from(data, label_regex, rename, corrections),
         output,
         _recipe(recipe),
         Run(engine=engine, threads=threads, progress=progress, say=say),

@@ -22,11 +22,13 @@ from fursure.engine.runtime import BULK, Outputs, Session
 from fursure.engine.session import sessions
 from fursure.errors import BadImage, EngineFailed
 from fursure.parallel import chunked, in_order
-from fursure.photos.handed import opened_photo
+from fursure.photos.decode import decode
+from fursure.photos.handed import Decode, opened_photo
 from fursure.prediction import Prediction
 from fursure.recipe import Engine
 from fursure.report.answers import SHOWN_ANSWERS, Predictions
 from fursure.run import available_threads
+from fursure.stages import stage
 
 _CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
 
@@ -209,14 +211,17 @@ class Predictor:
         workers = self.threads + 1 if self.network.session.bulk else 1
         yield from in_order(work, chunked(photos, size), threads=workers)
 
-    def batch(self, photos: Sequence[Named]) -> tuple[list[Prediction], Outputs]:
+    def batch(
+        self, photos: Sequence[Named], *, decode: Decode = decode
+    ) -> tuple[list[Prediction], Outputs]:
         """Classify a few photos on the calling thread; return the network's outputs as well.
 
         Those have a row for each photo that has no error.
         """
         errors: dict[int, str] = {}
-        outputs = self.network(self._decoded(photos, errors))
-        answers = iter(self._answers(outputs)) if outputs else iter(())
+        outputs = self.network(self._decoded(photos, errors, decode))
+        with stage("answer", len(photos)):
+            answers = iter(list(self._answers(outputs)) if outputs else [])
         predictions = [
             Prediction(path=name, error=errors[row])
             if row in errors
@@ -226,12 +231,13 @@ class Predictor:
         return predictions, outputs
 
     def _decoded(
-        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str]
+        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str], decode: Decode
     ) -> Iterator[Image.Image]:
         """Yield the photos that can be decoded, and note why the others cannot."""
         for row, (name, photo) in enumerate(photos):
             try:
-                yield opened_photo(name, photo, min_side=self.network.preprocess.min_side).image
+                side = self.network.preprocess.min_side
+                yield opened_photo(name, photo, min_side=side, decode=decode).image
             except BadImage as error:
                 errors[row] = error.reason
 

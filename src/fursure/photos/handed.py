@@ -7,16 +7,24 @@ whoever tried to read it.
 from io import BytesIO
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
 from fursure.errors import BadImage
 from fursure.photos.decode import LIMITS, Decoded, decode, from_array, from_pil
+from fursure.stages import stage
 
 
-def opened_photo(name: str, photo: Any, *, min_side: int) -> Decoded:
+class Decode(Protocol):
+    """What turns bytes into a photo: `decode`, or the same done elsewhere."""
+
+    def __call__(self, data: bytes, *, name: str, min_side: int) -> Decoded:
+        """Return the photo, or raise `BadImage`."""
+
+
+def opened_photo(name: str, photo: Any, *, min_side: int, decode: Decode = decode) -> Decoded:
     """Return the photo, no smaller than ``min_side`` pixels needs.
 
     Raises:
@@ -29,7 +37,10 @@ def opened_photo(name: str, photo: Any, *, min_side: int) -> Decoded:
         case np.ndarray():
             return from_array(photo, name=name)
         case _:
-            return decode(_bytes(name, photo), name=name, min_side=min_side)
+            with stage("read", 1):
+                data = _bytes(name, photo)
+            with stage("decode", 1):
+                return decode(data, name=name, min_side=min_side)
 
 
 def photo_bytes(name: str, photo: Any) -> bytes:
