@@ -4,6 +4,7 @@ import importlib.util
 import json
 import re
 import sys
+import time
 import zipfile
 from collections import Counter
 from dataclasses import replace
@@ -108,6 +109,11 @@ def test_a_peer_that_fails_is_a_row_with_its_reason(fake: Peer, photos: Path) ->
     assert line.count("|") == HEADER.splitlines()[0].count("|")
 
 
+def test_notes_after_an_error_do_not_hide_it(fake: Peer, photos: Path) -> None:
+    script = "import sys; sys.exit('ValueError: no photos\\n  at all\\nSet a flag to read more.')"
+    assert row_of(fake, script, photos).reason == "`train` failed: ValueError: no photos"
+
+
 def test_a_peer_that_answers_only_some_photos_is_told(fake: Peer, photos: Path) -> None:
     row = row_of(fake, WORKS.replace('"bulk": {"n": 4}', '"bulk": {"n": 3}'), photos)
     assert row.reason == "`bulk` answered 3 of 4 photos"
@@ -115,7 +121,9 @@ def test_a_peer_that_answers_only_some_photos_is_told(fake: Peer, photos: Path) 
 
 def test_a_peer_that_never_ends_is_ended(fake: Peer, photos: Path) -> None:
     (photos.parent / "peer.py").write_text("import time; time.sleep(60)")
+    began = time.monotonic()
     row = measured(fake, photos.parent, photos, photos.parent / "work", 0.2)
+    assert time.monotonic() - began < 30
     assert row.reason == "`train` took more than 0 minutes"
 
 

@@ -26,6 +26,7 @@ def _embeddings(photos: list[Path], model: Path) -> Any:
             "model.names": ["timm_image"],
             "model.timm_image.checkpoint_name": str(_lay_weights(model)),
             "env.num_workers_inference": job.CORES,
+            "env.per_gpu_batch_size": 32,
             "env.precision": 32,
         },
         path=str(model / "autogluon"),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from fastai.vision.all import (
+    BnFreeze,
     ImageDataLoaders,
     Resize,
     accuracy,
@@ -25,10 +26,12 @@ def train(folder: Path, model: Path) -> tuple[float, int]:
     )
     # fastai takes the name for timm, whose name for a folder of weights this is.
     net = f"local-dir:{job.OPTIONS[0]}"
-    learner = vision_learner(photos, net, metrics=accuracy, train_bn=False, path=model)
+    learner = vision_learner(
+        photos, net, metrics=accuracy, train_bn=False, cbs=BnFreeze, path=model
+    )
     with learner.no_bar(), learner.no_logging():
-        learner.fit_one_cycle(1)
-        _, right = learner.validate()
+        learner.fit_one_cycle(1)  # which judges it on the test photos too
+        _, _, right = learner.final_record
     learner.export(model / "learner.pkl")
     return float(right), len(photos.valid_ds)
 

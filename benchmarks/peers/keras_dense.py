@@ -17,14 +17,13 @@ LOADED = "tf" if keras.backend.backend() == "tensorflow" else "grain"
 
 
 def _photos(folder: Path) -> tuple[Any, list[str], Any]:
-    """Return batches of photos, the names of the classes, and each photo's class."""
+    """Return batches of photos, class by class, the classes' names, and each photo's class."""
     photos = keras.utils.image_dataset_from_directory(
         folder, image_size=SIZE, batch_size=32, shuffle=False, format=LOADED, verbose=False
     )
-    images = photos.map(lambda images, _: images)
     classes = sorted(path.name for path in folder.iterdir())
     counts = [len(list((folder / name).iterdir())) for name in classes]
-    return images, classes, np.repeat(np.arange(len(classes)), counts)
+    return photos, classes, np.repeat(np.arange(len(classes)), counts)
 
 
 def train(folder: Path, model: Path) -> tuple[float, int]:
@@ -35,14 +34,14 @@ def train(folder: Path, model: Path) -> tuple[float, int]:
     net = keras.applications.MobileNetV2((*SIZE, 3), include_top=False, weights=None, pooling="avg")
     net.trainable = False
     base = keras.Model(pixels, net(scaled, training=False))
-    images, classes, labels_N = _photos(folder / "train")
-    features_ND = base.predict(images, verbose=0)
+    photos, classes, labels_N = _photos(folder / "train")
+    features_ND = base.predict(photos, verbose=0)
     head = keras.Sequential([keras.layers.Dense(len(classes), activation="softmax")])
     head.compile("adam", "sparse_categorical_crossentropy")
     head.fit(features_ND, labels_N, epochs=10, verbose=0)
     keras.Model(pixels, head(base.output)).save(model / "model.keras")
-    images, _, labels_N = _photos(folder / "test")
-    answers_N = head.predict(base.predict(images, verbose=0), verbose=0).argmax(1)
+    photos, _, labels_N = _photos(folder / "test")
+    answers_N = head.predict(base.predict(photos, verbose=0), verbose=0).argmax(1)
     return float((answers_N == labels_N).mean()), len(labels_N)
 
 
@@ -55,8 +54,8 @@ def answer(photo: Path, model: Path) -> str:
 
 def bulk(folder: Path, model: Path) -> int:
     """Answer all photos of ``folder``."""
-    images, _, _ = _photos(folder)
-    return len(keras.saving.load_model(model / "model.keras").predict(images, verbose=0))
+    photos, _, _ = _photos(folder)
+    return len(keras.saving.load_model(model / "model.keras").predict(photos, verbose=0))
 
 
 if __name__ == "__main__":

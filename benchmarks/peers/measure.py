@@ -6,6 +6,7 @@ trains, and no weights come from a network. Whatever goes wrong becomes the row.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -90,7 +91,7 @@ def _install(arguments: Sequence[str | Path], limit: float) -> None:
     except subprocess.TimeoutExpired as error:
         raise Failed(f"its installation took more than {limit / 60:.0f} minutes") from error
     if done.returncode != 0:
-        raise Failed(f"it cannot be installed here: {_last_line(done.stderr)}")
+        raise Failed(f"it cannot be installed here: {_last_words(done.stderr)}")
 
 
 def _timed(peer: Peer, venv: Path, photos: Path, work: Path, limit: float) -> Row:
@@ -130,7 +131,7 @@ def _done(
     if timed.wall > limit:
         raise Failed(f"`{task}` took more than {limit / 60:.0f} minutes")
     if timed.code != 0:
-        raise Failed(f"`{task}` failed: {_last_line(log.read_text(errors='replace'))}")
+        raise Failed(f"`{task}` failed: {_last_words(log.read_text(errors='replace'))}")
     return timed, _result(timed.stdout)
 
 
@@ -183,6 +184,8 @@ def _ours(figures: dict[str, Any]) -> dict[str, Any]:
     return {"accuracy": figures["accuracy"]["value"], "n": figures["n"]}
 
 
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1][:300] if lines else "it said nothing"
+def _last_words(text: str) -> str:
+    """Return what a process said last, or the last error it named: notes may follow one."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()] or ["it said nothing"]
+    errors = [line for line in lines if re.match(r"[\w.]+(Error|Exception|NotFound)\b.*: ", line)]
+    return (errors or lines)[-1][:300]
