@@ -134,6 +134,6 @@ PEERS = (
         what="AutoGluon's embeddings of timm's MobileNetV2, scikit-learn",
         environment=Environment("autogluon", ("autogluon.multimodal==1.6.3",)),
         script=f"{_SCRIPTS}.autogluon_multimodal",
-        options=(WEIGHTS,),
+        random=True,
     ),
 )  # fmt: skip
