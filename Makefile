@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-long test-slow test-properties check fuzz format bench bench-sure bench-small lock sbom pets clean
+.PHONY: help install demo test test-long test-slow test-properties check fuzz format bench bench-peers bench-sure bench-small lock sbom pets clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -23,6 +23,7 @@ help:
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make fuzz     ten minutes of hostile inputs at every door (SECONDS=600, DOORS=)"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
+	@echo "make bench-peers  other libraries at the same job, each in its own environment"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "make bench-small  do figures from few photos hold? on the same photos"
 	@echo "make sbom     what the extra all installs, as CycloneDX, into dist/"
@@ -82,6 +83,10 @@ format: .venv/dev-installed
 
 bench: .venv/dev-installed
 	$(BIN)/python -m benchmarks.main_job
+
+# PEERS="timm fastai --photos 1000 --keep .peers" measures those alone.
+bench-peers: .venv/dev-installed
+	$(BIN)/python -m benchmarks.peers $(PEERS)
 
 # BUNDLES="a.fursure b.fursure" measures those; without any, two are trained first.
 bench-sure: .venv/dev-installed
