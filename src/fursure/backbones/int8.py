@@ -57,7 +57,7 @@ def quantized(backbone: Backbone, calibration: Calibration) -> Backbone:
 def _rounded(onnx: bytes, pixels_NHWC: NDArray[np.uint8]) -> bytes:
     tools = quantization()
 
-    class Photos(tools.CalibrationDataReader):  # type: ignore[misc]
+    class Photos(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             self.starts = iter(range(0, len(pixels_NHWC), BATCH))
 
