@@ -94,6 +94,11 @@ def test_without_a_runtime_the_page_has_a_pinned_link_and_its_digest(
     )
 
 
+def test_the_tests_run_what_the_link_is_pinned_to() -> None:
+    makefile = Path(__file__).parents[1] / "Makefile"
+    assert f"NPM_PACKAGES := onnxruntime-web@{PINNED} " in makefile.read_text()
+
+
 @pytest.mark.parametrize("place", ["", "dist", "..", "../.."])
 def test_a_runtime_is_found_in_the_package_and_beside_it(tmp_path: Path, place: str) -> None:
     given = package_in(tmp_path) / place

@@ -76,12 +76,7 @@ async function live() {
 
 async function frame(video) {
   try {
-    const bitmap = await createImageBitmap(video);
-    try {
-      return await (await ready).predict(bitmap);
-    } finally {
-      bitmap.close();
-    }
+    return await (await ready).predict(video);
   } catch (error) {
     return { error: sentence(error) };
   }
@@ -104,7 +99,7 @@ ready.then(
   (opened) => {
     model = opened;
     titled(opened.facts);
-    by("proof").textContent = `This browser gives the model's answers: largest difference ${opened.gap.toFixed(5)}.`;
+    by("proof").textContent = `This browser gives the model's answers: largest difference ${opened.gap < 1e-5 ? "below 0.00001" : opened.gap.toFixed(5)}.`;
     by("proof").className = "proven";
     if (!opened.canvas) said("Only JPEGs are answered: this browser changes pictures that a page reads.", true);
   },
@@ -114,4 +109,5 @@ ready.then(
     by("said").textContent = sentence(error);
   },
 );
-if ("serviceWorker" in navigator) navigator.serviceWorker.register("sw.js").catch(() => {}); // as on http:// pages
+// Once the page stands: it then takes from the browser's cache what was loaded already.
+ready.finally(() => navigator.serviceWorker?.register("sw.js")).catch(() => {}); // there is none on http://

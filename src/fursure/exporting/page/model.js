@@ -44,7 +44,10 @@ async function bytes(path, options) {
 }
 
 async function engine({ module, wasm, integrity }) {
-  const [loaded, binary] = await Promise.all([import(module), bytes(wasm, integrity ? { integrity } : {})]);
+  const missing = (error) => {
+    throw new Refused(`What runs the model could not be loaded (${error.message}); is there a network?`);
+  };
+  const [loaded, binary] = await Promise.all([import(module).catch(missing), bytes(wasm, integrity ? { integrity } : {})]);
   Object.assign(loaded.env.wasm, { wasmBinary: binary.buffer, numThreads: 1, proxy: false });
   return loaded;
 }
@@ -54,18 +57,21 @@ class Model {
     Object.assign(this, { facts, runtime, session, familiar, gap: 0, canvas: true });
   }
 
-  // The answer to a file, a blob, bytes, or what can be drawn: a video, a bitmap, a canvas.
+  // The answer to a file, a blob, bytes, or what can be drawn: an image, a video, a canvas.
   async predict(source) {
-    const photo = await this.photo(source);
-    const row = await this.ask(preprocessed(photo, this.facts.preprocess));
-    return photo.note ? { ...row, note: photo.note } : row;
+    return this.ask(preprocessed(await this.photo(source), this.facts.preprocess));
   }
 
   async photo(source) {
     if (source instanceof Blob) return this.decoded(new Uint8Array(await source.arrayBuffer()));
     if (source instanceof ArrayBuffer || source instanceof Uint8Array) return this.decoded(new Uint8Array(source));
     if (!this.canvas) throw new Refused(CHANGED);
-    return averaged(source, 1);
+    const bitmap = await createImageBitmap(source);
+    try {
+      return averaged(bitmap, 1);
+    } finally {
+      bitmap.close();
+    }
   }
 
   async decoded(data) {

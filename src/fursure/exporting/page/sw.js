@@ -5,7 +5,8 @@ const FILES = {{files}};
 const name = `fursure ${registration.scope} ${VERSION}`;
 
 addEventListener("install", (event) => {
-  event.waitUntil(caches.open(name).then((cache) => cache.addAll(FILES)).then(() => skipWaiting()));
+  const asked = FILES.map((file) => new Request(file, { cache: "no-cache" })); // none of an older version
+  event.waitUntil(caches.open(name).then((cache) => cache.addAll(asked)).then(() => skipWaiting()));
 });
 addEventListener("activate", (event) => {
   const older = (key) => key.startsWith(`fursure ${registration.scope} `) && key !== name;
