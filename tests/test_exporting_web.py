@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 from handmade import PROPHOTO, matrix_profile
-from PIL import Image
+from PIL import Image, features
 from webpage import CAMERA, PATIENT, asked, chromium, npm_package, served, tab
 
 from fursure.bundle.named import find_model
@@ -97,6 +97,8 @@ def kinds(photo: Image.Image, number: int) -> Iterator[tuple[str, bytes]]:
     yield "WebP through glass", coded(glass, "WEBP", lossless=True)
     yield "GIF", coded(photo, "GIF")
     yield "BMP", coded(photo, "BMP")
+    if features.check("avif"):
+        yield "AVIF", coded(photo, "AVIF", quality=80)
 
 
 def differences(
@@ -149,6 +151,7 @@ def test_sixty_real_photos_of_every_kind_are_answered_as_here(
 def test_the_page_proves_itself_and_asks_for_nothing_outside(page: Any, address: str) -> None:
     told = page.locator("#proof").inner_text()
     assert re.match("This browser gives the model's answers: largest difference .*0.0000", told)
+    assert page.evaluate("window.fursure.ready.then((model) => model.canvas)")  # the PNG, too
     assert page.title() == "fursure · pets"
     assert "cat or dog" in page.locator("#model").inner_text()
     assert all(url.startswith((address, "blob:", "data:")) for url in page.asked)

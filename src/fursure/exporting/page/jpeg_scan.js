@@ -182,7 +182,7 @@ export async function scanned(data, header, frame, done) {
   while (at < data.length) {
     if (data[at] !== 0xff) at++;
     else if (data[at + 1] === 0xff) at++;
-    else if (data[at + 1] === 0xd9) break;
+    else if (data[at + 1] === 0xd9) return ended(frame, done);
     else if (data[at + 1] <= 1 || (data[at + 1] >= 0xd0 && data[at + 1] <= 0xd8)) at += 2;
     else {
       const marker = data[at + 1];
@@ -197,6 +197,10 @@ export async function scanned(data, header, frame, done) {
       if (marker === 0xda && !frame.whole) return;
     }
   }
+  throw new Refused(DAMAGED); // its last scans are missing
+}
+
+function ended(frame, done) {
   if (!frame.components.every((component) => component.quants)) throw new Refused(DAMAGED);
   for (const component of frame.components) done(component, 0, component.rows);
 }
