@@ -16,13 +16,17 @@ from fursure.bundle.named import find_model
 from fursure.cli import cli, main
 from fursure.cli.serve import export_command
 from fursure.commands.export import export_model
+from fursure.engine.parity import largest_deviation
 from fursure.engine.predictor import Prediction, Predictor
-from fursure.errors import BadRuntime, OutputExists
+from fursure.engine.runtime import OnnxRuntime
+from fursure.errors import BadRuntime, EngineFailed, OutputExists
+from fursure.exporting import halves
 from fursure.exporting.folder import write_new
 from fursure.exporting.runtime import PINNED, RUNTIME_DIGESTS, web_runtime
-from fursure.exporting.targets import TARGETS
+from fursure.exporting.targets import TARGETS, Wishes
 from fursure.exporting.web import familiar_file
 from fursure.report.table import CsvTable
+from fursure.run import Run
 from fursure.sureness.familiarity import fit_familiar
 from fursure.sureness.readout import Readout
 
@@ -157,6 +161,30 @@ def test_the_golden_answers_of_the_page_are_those_of_python(pets: Bundle, alone:
         assert golden["answer"] == expected.answer
         assert golden["probabilities"] == list(expected.probabilities.values())
     assert [golden["file"] for golden in facts["golden"]] == ["golden.jpg", "golden.png"]
+
+
+@pytest.mark.long
+def test_in_fp16_the_page_is_smaller_and_its_probabilities_hold(pets: Bundle, alone: Path) -> None:
+    """The page still proves itself on the golden answers of fp32."""
+    package_in(alone)
+    said: list[str] = []
+    wishes = Wishes(precision="fp16")
+    made = export_model(pets, "web", alone / "page", Run(say=said.append), wishes=wishes)
+    runtime = sum(path.stat().st_size for path in (alone / "page" / "runtime").iterdir())
+    assert made.bytes - runtime <= 11_000_000
+    assert re.search(r"move by up to 0\.000\d on drawings", said[-1])
+    session = OnnxRuntime((alone / "page" / "model.onnx").read_bytes(), threads=1)
+    assert 0 < largest_deviation(session, pets) <= 1e-3
+
+
+@pytest.mark.long
+def test_where_fp16_moves_answers_it_is_refused(
+    pets: Bundle, alone: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(halves, "SAME", 1e-9)
+    with pytest.raises(EngineFailed, match=r"moves a probability by 0\.0.*--precision fp32"):
+        export_model(pets, "web", alone / "page", wishes=Wishes(precision="fp16"))
+    assert not (alone / "page").exists()
 
 
 def test_a_name_full_of_markup_stays_a_name(pets: Bundle, alone: Path) -> None:

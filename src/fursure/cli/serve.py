@@ -120,6 +120,10 @@ def serve_command(
     help="The folder to make; an empty one will do.",
 )  # fmt: skip
 @click.option(
+    "--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True,
+    help="How weights are stored; fp16 takes those that move no probability by more than 0.001.",
+)  # fmt: skip
+@click.option(
     "--runtime", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
     help="The npm package onnxruntime-web. [default: that of npm here, else a pinned link]",
 )  # fmt: skip
@@ -129,6 +133,7 @@ def export_command(
     model: str,
     target: str,
     output: Path,
+    precision: str,
     runtime: Path | None,
     max_error: float | None,
     quiet: bool,
@@ -148,7 +153,7 @@ def export_command(
         output,
         options.run_from({}, quiet=quiet),
         max_error=max_error,
-        wishes=Wishes(runtime=runtime),
+        wishes=Wishes(precision=precision, runtime=runtime),  # type: ignore[arg-type]
     )
     options.receipt(f"{made.folder}: {made.files} files, {made.bytes / 1e6:.1f} MB")
     if not quiet:

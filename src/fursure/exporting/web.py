@@ -27,8 +27,8 @@ _TEMPLATES = ("index.html", "sw.js")
 _COLOURS = {"background_color": "#faf8f3", "theme_color": "#b85a1e"}  # as style.css has them
 
 
-def web_files(predictor: Predictor, runtime: WebRuntime) -> dict[str, bytes]:
-    """Return the page's files by their paths in its folder."""
+def web_files(predictor: Predictor, runtime: WebRuntime, network: bytes) -> dict[str, bytes]:
+    """Return the files of a page that runs ``network``, by their paths in its folder."""
     bundle = predictor.bundle
     golden = _golden(bundle)
     familiar, facts = familiar_file(bundle.familiar)
@@ -36,7 +36,7 @@ def web_files(predictor: Predictor, runtime: WebRuntime) -> dict[str, bytes]:
         **_page(),
         **runtime.files,
         **golden,
-        "model.onnx": bundle.model,
+        "model.onnx": network,
         "familiar.bin": familiar,
         "model.json": _json(
             {
