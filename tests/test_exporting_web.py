@@ -265,13 +265,18 @@ def test_a_camera_is_watched_live_until_it_is_stopped(browser: Any, address: str
         assert page.said == []
 
 
-def test_once_loaded_the_page_works_without_its_server(folder: Path, browser: Any) -> None:
+def test_once_loaded_the_page_can_be_installed_and_works_without_its_server(
+    folder: Path, browser: Any
+) -> None:
     with served(folder) as address:
         context = browser.new_context()
         page = context.new_page()
         page.goto(address)
         page.evaluate("navigator.serviceWorker.ready.then(() => true)")
         page.locator("#proof.proven").wait_for(timeout=PATIENT)
+        found = context.new_cdp_session(page).send("Page.getInstallabilityErrors")
+        errors = {error["errorId"] for error in found["installabilityErrors"]}
+        assert errors <= {"in-incognito"}  # as every window of a test is
     page.reload()  # its server is gone
     page.locator("#proof.proven").wait_for(timeout=PATIENT)
     assert asked(page, jpeg(draw("cat", 3)))["label"] in {"cat", "dog"}
