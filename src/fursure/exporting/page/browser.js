@@ -5,6 +5,7 @@ const BAND = 2 ** 20; // pixels read at once: a canvas of a phone is small
 const BACKED = { HEIC: "HEIC, which this browser cannot read; save it as JPEG", TIFF: "TIFF, which this browser cannot read; save it as JPEG or PNG" };
 
 export async function browserPixels(data, kind, scaleFor) {
+  // Unmixed: a decoder that mixes transparency in itself rounds it otherwise, by more than the bound.
   const raw = { colorSpaceConversion: kind === "AVIF" || kind === "HEIC" ? "default" : "none", premultiplyAlpha: "none" };
   let bitmap;
   try {
