@@ -19,6 +19,7 @@ from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData
 from fursure.python.held import data_from
 from fursure.recipe import Recipe
+from fursure.training.train import Trained
 
 
 def table(drawings: Path) -> pandas.DataFrame:
@@ -149,11 +150,18 @@ def test_the_commands_stay_functions_once_their_rooms_are_imported(
     assert made.manifest.counts()["cat", "test"] == 2
 
 
+def test_a_model_is_exported_as_by_the_command(trained: Trained, tmp_path: Path) -> None:
+    made = fursure.export(trained.path, tmp_path / "page")
+    assert (made.folder / "index.html").is_file()
+    with pytest.raises(fursure.FursureError, match="nothing is called 'moon'; a model goes to web"):
+        fursure.export(trained.path, tmp_path / "other", to="moon")
+
+
 def test_what_the_package_offers_is_decided() -> None:
     assert fursure.__all__ == [
         "BadImage", "Bundle", "Evaluation", "FursureClassifier", "FursureError", "Manifest",
         "PhotoEncoder", "Prediction", "Predictor", "Recipe", "__version__", "check", "compare",
-        "evaluate", "load", "split", "train",
+        "evaluate", "export", "load", "split", "train",
     ]  # fmt: skip
     assert all(getattr(fursure, name) for name in fursure.__all__)
     assert fursure.__version__.count(".") == 2

@@ -16,7 +16,7 @@ opt_out()  # first of all: what else is imported may bring an engine along
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
-    from fursure.commands.api import check, compare, evaluate, load, split, train
+    from fursure.commands.api import check, compare, evaluate, export, load, split, train
     from fursure.dataset.manifest import Manifest
     from fursure.engine.predictor import Predictor
     from fursure.errors import BadImage, FursureError
@@ -43,6 +43,7 @@ __all__ = [
     "check",
     "compare",
     "evaluate",
+    "export",
     "load",
     "split",
     "train",
@@ -62,6 +63,7 @@ _HOMES = {
     "check": "commands.api",
     "compare": "commands.api",
     "evaluate": "commands.api",
+    "export": "commands.api",
     "load": "commands.api",
     "split": "commands.api",
     "train": "commands.api",

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.backbones.backbone import Backbone
+from fursure.engine.libraries import quantization
 from fursure.engine.network import in_batches
 from fursure.engine.runtime import BATCH, OnnxRuntime
 from fursure.errors import BadBackbone
@@ -54,15 +55,9 @@ def quantized(backbone: Backbone, calibration: Calibration) -> Backbone:
 
 
 def _rounded(onnx: bytes, pixels_NHWC: NDArray[np.uint8]) -> bytes:
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    tools = quantization()
 
-    class Photos(CalibrationDataReader):  # type: ignore[misc]
+    class Photos(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
             self.starts = iter(range(0, len(pixels_NHWC), BATCH))
 
@@ -73,15 +68,17 @@ def _rounded(onnx: bytes, pixels_NHWC: NDArray[np.uint8]) -> bytes:
     with TemporaryDirectory() as folder, _silent():
         whole, joined, rounded = (str(Path(folder) / f"{name}.onnx") for name in "abc")
         Path(whole).write_bytes(onnx)
-        quant_pre_process(whole, joined, skip_symbolic_shape=True)  # normalisation into the layers
-        quantize_static(
+        tools.shape_inference.quant_pre_process(
+            whole, joined, skip_symbolic_shape=True
+        )  # normalisation into the layers
+        tools.quantize_static(
             joined,
             rounded,
             Photos(),
-            quant_format=QuantFormat.QDQ,
+            quant_format=tools.QuantFormat.QDQ,
             per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
+            activation_type=tools.QuantType.QUInt8,
+            weight_type=tools.QuantType.QInt8,
         )
         return tidied(Path(rounded).read_bytes())
 

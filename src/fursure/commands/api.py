@@ -7,19 +7,23 @@ inside the functions: the base install, and a quick start.
 
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fursure.bundle.named import find_model
 from fursure.engine.predictor import Predictor
+from fursure.errors import FursureError
 from fursure.recipe import Engine, Recipe
 from fursure.run import Progress, Run, Say, silent, to_nobody
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked
+    from fursure.commands.export import Exported
     from fursure.commands.split import Divided, Form
     from fursure.compare.compare import Ladder
     from fursure.dataset.manifest import Manifest, Split
     from fursure.evaluation.evaluate import Evaluated
+    from fursure.exporting.targets import StoredAs
     from fursure.splitting.exact_counts import Amount
     from fursure.training.train import Trained
 
@@ -235,6 +239,33 @@ def split(
         seed=seed,
         overwrite=overwrite,
     )
+
+
+def export(
+    model: Location,
+    folder: Location,
+    *,
+    to: str = "web",
+    precision: "StoredAs" = "fp32",
+    runtime: Location | None = None,
+    max_error: float | None = None,
+    say: Say = to_nobody,
+) -> "Exported":
+    """Write what runs ``model`` elsewhere into a new ``folder``: for "web" a page that answers.
+
+    ``precision`` is of the stored weights; ``runtime`` is a folder with onnxruntime-web.
+
+    Raises:
+        FursureError: the model, the folder or something asked for cannot be used.
+    """
+    from fursure.commands.export import export_model
+    from fursure.exporting.targets import TARGETS, Wishes
+
+    if to not in TARGETS:
+        raise FursureError(f"nothing is called {to!r}; a model goes to {', '.join(TARGETS)}.")
+    wishes = Wishes(precision=precision, runtime=None if runtime is None else Path(runtime))
+    bundle, run = find_model(fspath(model)), Run(say=say)
+    return export_model(bundle, to, Path(folder), run, max_error=max_error, wishes=wishes)
 
 
 def _recipe(recipe: Recipe | str) -> Recipe:
