@@ -67,7 +67,8 @@ def decisions() -> str:
 def python() -> str:
     """Return the page of all that ``import fursure`` offers, in its own words."""
     homes = fursure._HOMES
-    names = sorted((name for name in fursure.__all__ if name in homes), key=str.istitle)
+    names = [name for name in fursure.__all__ if name in homes]
+    names.sort(key=lambda name: not name.islower())  # functions first: they are what one calls
     parts = [f"::: fursure.{homes[name]}.{name}\n" for name in names]
     return "\n".join(["# Python\n", "All that is public; the rest may change.\n", *parts])
 
