@@ -22,7 +22,7 @@ def converted() -> Iterator[AtHand]:
         with suppress(
             OSError, ValueError, KeyError, TypeError
         ):  # damaged: converted anew, if asked
-            note = json.loads(path.read_text())
+            note = json.loads(path.read_text("utf-8"))
             if note["name"] in LITE:  # another's weights under that name; a path finds them
                 continue
             yield AtHand(
@@ -62,7 +62,7 @@ def kept(key: str) -> Backbone | None:
 
 def _read_kept(path: Path) -> Backbone | None:
     try:
-        note = json.loads(path.read_text())
+        note = json.loads(path.read_text("utf-8"))
         backbone = Backbone(
             name=note["name"],
             onnx=path.with_suffix(".onnx").read_bytes(),

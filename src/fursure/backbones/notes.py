@@ -22,5 +22,5 @@ def noted_names() -> Iterator[str]:
 
 def _name(path: Path) -> object:
     with suppress(OSError, ValueError, KeyError, TypeError):
-        return json.loads(path.read_text())["name"]
+        return json.loads(path.read_text("utf-8"))["name"]
     return None
