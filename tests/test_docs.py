@@ -8,6 +8,7 @@ that a new one cannot go untried.
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,20 @@ def test_every_command_that_trains_a_network_works_as_printed(desk: Path, tmp_pa
     for line in sorted(TRAINS_A_NETWORK):
         done = run(f"{on_the_desk(line)} -o tuned.fursure --minutes 0.05", desk, tmp_path)
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
+
+
+BLOCKS = [
+    block
+    for path in DOCS
+    for block in re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_python_block_works_as_printed(block: str, desk: Path, tmp_path: Path) -> None:
+    done = run(f"{shlex.quote(sys.executable)} -c {shlex.quote(block)}", desk, tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 FLAGS, *OTHERS = sorted(set(map(on_this_machine, SERVES)))
