@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-long test-slow test-properties check docs fuzz format bench bench-sure bench-small lock sbom pets dist clean
+.PHONY: help install demo test test-long test-slow test-properties test-web try check docs fuzz format bench bench-peers bench-sure bench-small lock sbom pets dist clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -20,10 +20,13 @@ help:
 	@echo "make test     the tests, without those that take seconds each"
 	@echo "make test-long    those; CI runs both"
 	@echo "make test-properties   what holds for any input, on 1,000 of them each (EXAMPLES=100000)"
+	@echo "make test-web the exported page in Chromium; installs two npm packages into .venv/npm"
+	@echo "make try      pets as a page that answers in the browser, into dist/try"
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make docs     the site, into site/"
 	@echo "make fuzz     ten minutes of hostile inputs at every door (SECONDS=600, DOORS=)"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
+	@echo "make bench-peers  other libraries at the same job, each in its own environment"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "make bench-small  do figures from few photos hold? on the same photos"
 	@echo "make sbom     what the extra all installs, as CycloneDX, into dist/"
@@ -64,6 +67,22 @@ PROPERTIES := tests/test_recipes.py tests/test_dataset_manifest.py tests/test_sp
 test-properties: .venv/dev-installed
 	FURSURE_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PROPERTIES) -m "not slow"
 
+# What the exported page runs on, and what checks that everyone can use it; neither is ours to ship.
+NPM_PACKAGES := onnxruntime-web@1.30.0 axe-core@4.14.1
+
+.venv/npm-installed: .venv/dev-installed
+	npm install --prefix .venv/npm --no-save --no-audit --no-fund --ignore-scripts $(NPM_PACKAGES)
+	@touch $@
+
+test-web: .venv/npm-installed
+	FURSURE_NPM=.venv/npm $(BIN)/pytest --numprocesses 0 tests/test_exporting.py \
+	  tests/test_exporting_pixels.py tests/test_exporting_web.py
+
+# `pets` as a page, to look at or to put on a host; nothing of it is committed.
+try: .venv/train-installed
+	rm -rf dist/try
+	$(BIN)/fursure export pets --to web -o dist/try
+
 check: .venv/dev-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -89,6 +108,10 @@ format: .venv/dev-installed
 
 bench: .venv/dev-installed
 	$(BIN)/python -m benchmarks.main_job
+
+# PEERS="timm fastai --photos 1000 --keep .peers" measures those alone.
+bench-peers: .venv/dev-installed
+	$(BIN)/python -m benchmarks.peers $(PEERS)
 
 # BUNDLES="a.fursure b.fursure" measures those; without any, two are trained first.
 bench-sure: .venv/dev-installed

@@ -21,7 +21,8 @@ from typing import Any
 
 from PIL import Image
 
-from benchmarks.machine import Timed, described, fastest_of, run
+from benchmarks.machine import Timed, described, fastest_of, megabytes, run
+from benchmarks.peers.photos import unpack
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("FURSURE_DATA", ROOT.parent / "shared"))
@@ -89,7 +90,7 @@ def _train(table: Table, folder: Path, model: Path, env: dict[str, str], peak: f
         met=cold.wall <= 1.5 * limit,
     )
     if "--no-peer" not in sys.argv:
-        _peer(table, cold)
+        _peer(table, folder, cold)
     warm = [
         _checked(run([*command, "-o", folder / f"again{number}.fursure"], env=env)).wall
         for number in range(5)
@@ -102,12 +103,17 @@ def _train(table: Table, folder: Path, model: Path, env: dict[str, str], peak: f
     )
 
 
-def _peer(table: Table, cold: Timed) -> None:
-    peer = _checked(run([sys.executable, "-m", "benchmarks.peer_timm_sklearn", PHOTOS, WEIGHTS]))
+def _peer(table: Table, folder: Path, cold: Timed) -> None:
+    photos = unpack(PHOTOS, folder / "photos", COUNT)
+    script = [sys.executable, "-m", "benchmarks.peers.timm_sklearn", "train"]
+    peer = _checked(run([*script, photos, folder / "peer", WEIGHTS]))
+    shutil.rmtree(photos)
+    result = json.loads(peer.stdout)
     table.add(
         "the same by timm eager fp32 + scikit-learn",
         "≥ 5 × slower",
-        f"{peer.wall:.0f} s, {peer.wall / cold.wall:.1f} × ({peer.stdout.strip()})",
+        f"{peer.wall:.0f} s, {peer.wall / cold.wall:.1f} × "
+        f"(accuracy {result['accuracy']:.4f}, n = {result['n']})",
         met=peer.wall >= 5 * cold.wall,
     )
 
@@ -230,7 +236,7 @@ def _installed(venv: Path, extras: str) -> tuple[float, float, bool]:
         check=True,
     )  # fmt: skip
     wall = time.perf_counter() - began
-    size = sum(path.stat().st_size for path in venv.rglob("*") if path.is_file()) / 1e6
+    size = megabytes(venv)
     torch = any((venv / "lib").glob("python*/site-packages/torch"))
     shutil.rmtree(venv)
     return wall, size, torch

@@ -38,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_commands_are_proposed_with_their_summaries() -> None:
     assert proposed("") == SUMMARIES
-    assert proposed("e") == {"evaluate": SUMMARIES["evaluate"]}
+    assert proposed("ev") == {"evaluate": SUMMARIES["evaluate"]}
     assert "--version" in proposed("--v")
 
 
@@ -61,7 +61,7 @@ def test_backbones_at_hand_are_proposed(command: str, here: Path) -> None:
     assert "notes.txt" not in names
 
 
-@pytest.mark.parametrize("words", [("predict", "-m"), ("serve",), ("evaluate",)])
+@pytest.mark.parametrize("words", [("predict", "-m"), ("serve",), ("evaluate",), ("export",)])
 def test_models_of_the_package_and_of_the_folder_are_proposed(
     words: tuple[str, ...], here: Path
 ) -> None:

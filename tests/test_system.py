@@ -83,6 +83,7 @@ def test_on_windows_there_are_cores_no_limits_and_one_user(
     limits = ServiceLimits()
     assert available_threads() >= 1
     system.limit_memory(1)  # would end this process where it worked
+    system.limit_computing(0)
     assert within_descriptors(limits, pytest.fail) is limits
     assert system.user() == "user"
     assert system.is_ours_alone(tmp_path)
@@ -134,14 +135,15 @@ def test_threads_wait_for_nobody_where_positions_are_free(tmp_path: Path) -> Non
 def test_where_there_are_limits_they_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[int, tuple[int, int]]] = []
     limits = types.SimpleNamespace(
-        RLIMIT_NOFILE=7, RLIMIT_AS=9, getrlimit=lambda _kind: (256, 1024),
+        RLIMIT_NOFILE=7, RLIMIT_AS=9, RLIMIT_CPU=0, getrlimit=lambda _kind: (256, 1024),
         setrlimit=lambda kind, both: asked.append((kind, both)),
     )  # fmt: skip
     monkeypatch.setattr(system, "RESOURCE", limits)
     assert system.open_files_allowed(4096) == 1024
     assert system.open_files_allowed(100) == 256
     system.limit_memory(2**30)
-    assert asked == [(7, (1024, 1024)), (9, (2**30, 2**30))]
+    system.limit_computing(60)
+    assert asked == [(7, (1024, 1024)), (9, (2**30, 2**30)), (0, (60, 65))]
     assert system.open_files() > 2
 
 

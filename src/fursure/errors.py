@@ -17,6 +17,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── CacheUnusable            a cache file that cannot be read or written
 ├── OutputExists             an output that would have to be overwritten
 ├── OutputBusy               an output that another run is making
+├── BadRuntime               a folder without what an exported page runs on
 ├── EngineFailed             an inference engine that is missing or failed its self-test
 ├── MissingWeights           a network whose weights' package is not installed
 └── MissingExtra             a feature whose optional packages are not installed
@@ -181,6 +182,17 @@ class OutputBusy(FursureError):
         run = f"another run, process {process}" if process else "another run"
         super().__init__(
             f"{path} is being made by {run}; wait until that has ended, or choose another output."
+        )
+
+
+class BadRuntime(FursureError):
+    """A folder without what an exported page runs on, or with another version of it."""
+
+    def __init__(self, folder: Path | str, found: str, needed: str) -> None:
+        super().__init__(
+            f"{folder} holds {found}, and the page needs onnxruntime-web {needed}; run: "
+            f"npm install onnxruntime-web@{needed}, and give node_modules/onnxruntime-web as "
+            "--runtime."
         )
 
 

@@ -23,8 +23,9 @@ from fursure.check.suspects import judge
 from fursure.dataset.corrections import Correction, corrected
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.manifest import Manifest
+from fursure.engine.selftest import about_engine
 from fursure.features.collect import grouped
-from fursure.features.remarks import about_backbone, about_engine, about_photos
+from fursure.features.remarks import about_backbone, about_photos
 from fursure.recipe import Engine
 from fursure.run import Run
 from fursure.splitting.scan import Scanned

@@ -18,6 +18,7 @@ COMMANDS = {  # name -> the module that holds it, imported only when it is asked
     "demo": "fursure.cli.demo",
     "doctor": "fursure.cli.tools",
     "evaluate": "fursure.cli.evaluate",
+    "export": "fursure.cli.serve",
     "predict": "fursure.cli.predict",
     "recipes": "fursure.cli.recipes",
     "serve": "fursure.cli.serve",
@@ -32,6 +33,7 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
     "demo": "Train, evaluate and predict on drawn pictures, offline, in seconds.",
     "doctor": "Check this machine: versions, engines, threads, folders, one test photo.",
     "evaluate": "Measure MODEL on the labelled photos in DATA.",
+    "export": "Write what runs MODEL elsewhere into a new folder.",
     "predict": "Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.",
     "recipes": "List the named recipes, or print one as TOML.",
     "serve": "Serve MODELS as a page to drop photos on, and as an HTTP API.",
@@ -41,7 +43,7 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
 
 GROUPS = {  # as --help lists them; a command stands in one of them
     "Train and judge": ("demo", "train", "evaluate", "compare"),
-    "Answer": ("predict", "serve"),
+    "Answer": ("predict", "serve", "export"),
     "Photos": ("check", "split"),
     "Models and machine": ("recipes", "backbones", "cache", "doctor"),
 }

@@ -68,6 +68,13 @@ class Prediction:
         }
 
 
+class Decode(Protocol):
+    """What turns bytes into a photo: `decode`, or the same done elsewhere."""
+
+    def __call__(self, data: bytes, *, name: str, min_side: int) -> Decoded:
+        """Return the photo, or raise `BadImage`."""
+
+
 Stream = Iterator[Prediction]
 Watch = Callable[[Sequence[Prediction], Outputs], None]
 
@@ -164,13 +171,15 @@ class Predictor:
         for answers in in_order(work, chunked(photos, size), threads=workers):
             yield from answers
 
-    def batch(self, photos: Sequence[tuple[str, Any]]) -> tuple[list[Prediction], Outputs]:
+    def batch(
+        self, photos: Sequence[tuple[str, Any]], *, decode: Decode = decode
+    ) -> tuple[list[Prediction], Outputs]:
         """Classify a few photos on the calling thread; return the network's outputs as well.
 
         Those have a row for each photo that has no error.
         """
         errors: dict[int, str] = {}
-        outputs = self.network(self._decoded(photos, errors))
+        outputs = self.network(self._decoded(photos, errors, decode))
         with stage("answer", len(photos)):
             answers = iter(list(self._answers(outputs)) if outputs else [])
         predictions = [
@@ -182,16 +191,16 @@ class Predictor:
         return predictions, outputs
 
     def _decoded(
-        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str]
+        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str], decode: Decode
     ) -> Iterator[Image.Image]:
         """Yield the photos that can be decoded, and note why the others cannot."""
         for row, (name, photo) in enumerate(photos):
             try:
-                yield self._decode(name, photo).image
+                yield self._decode(name, photo, decode).image
             except BadImage as error:
                 errors[row] = error.reason
 
-    def _decode(self, name: str, photo: Any) -> Decoded:
+    def _decode(self, name: str, photo: Any, decode: Decode) -> Decoded:
         match photo:
             case Image.Image():
                 return from_pil(photo, name=name)

@@ -17,6 +17,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.engine.selftest import about_engine
 from fursure.errors import (
     BadBundle,
     BadData,
@@ -27,10 +28,11 @@ from fursure.errors import (
     OutputExists,
     counted,
 )
+from fursure.features.calibration import calibration_on
 from fursure.features.collect import Collected, collect
 from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
-from fursure.features.remarks import about_backbone, about_engine, about_photos, warn_of_copies
+from fursure.features.remarks import about_backbone, about_photos, warn_of_copies
 from fursure.files import remove, replacing
 from fursure.heads.assemble import PROOF, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
@@ -142,7 +144,7 @@ def _material(
     with stage("list"):
         verdicts, listing = dataset.verdicts(), dataset.listed(source)
     refuse_reserved(listing.labels)
-    backbone = origin(recipe)
+    backbone = origin(recipe, calibration_on(source, listing.photos))
     collected = collect(
         source,
         listing,
