@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-long test-slow test-properties test-web try check fuzz format bench bench-peers bench-sure bench-small lock sbom pets clean
+.PHONY: help install demo test test-long test-slow test-properties test-web try check docs fuzz format bench bench-peers bench-sure bench-small lock sbom pets dist clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -23,12 +23,14 @@ help:
 	@echo "make test-web the exported page in Chromium; installs two npm packages into .venv/npm"
 	@echo "make try      pets as a page that answers in the browser, into dist/try"
 	@echo "make check    format, lint, types, generated docs"
+	@echo "make docs     the site, into site/"
 	@echo "make fuzz     ten minutes of hostile inputs at every door (SECONDS=600, DOORS=)"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
 	@echo "make bench-peers  other libraries at the same job, each in its own environment"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "make bench-small  do figures from few photos hold? on the same photos"
 	@echo "make sbom     what the extra all installs, as CycloneDX, into dist/"
+	@echo "make dist     wheel and sdist, checked, into dist/"
 	@echo "also: install test-slow format lock lite pets clean"
 
 $(UV):
@@ -88,6 +90,11 @@ check: .venv/dev-installed
 	$(BIN)/python scripts/cli_reference.py --check
 	$(BIN)/python -m scripts.licences --check
 
+# Into site/, without a network; any warning is an error.
+docs: .venv/dev-installed
+	$(BIN)/python -m scripts.site_pages site-pages
+	$(BIN)/zensical build --clean --strict
+
 # DOORS="decode-png http" tries those alone; what is found lies in found/, and is a failure.
 SECONDS ?= 600
 fuzz: .venv/dev-installed
@@ -117,7 +124,7 @@ bench-small: .venv/dev-installed
 LOCKED := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
 lock: $(UV)
-	$(UV) pip compile pyproject.toml --all-extras --group build --group sbom --upgrade $(LOCKED) \
+	$(UV) pip compile pyproject.toml --all-extras --group build --group portable --group release --group sbom --upgrade $(LOCKED) \
 	  --output-file requirements.lock
 
 # The same versions and digests, without what only the tests need.
@@ -135,5 +142,11 @@ lite: .venv/dev-installed
 pets: .venv/dev-installed
 	$(BIN)/python -m scripts.build_pets
 
+# Wheel and sdist, byte for byte the same wherever they are built.
+dist: $(UV)
+	rm -f dist/fursure-*.whl dist/fursure-*.tar.gz
+	$(UV) build --quiet --build-constraints requirements.lock --out-dir dist
+	$(UV) tool run --quiet --constraints requirements.lock twine check --strict dist/fursure-*.*
+
 clean:
-	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* demo dist site site-pages .mypy_cache .pytest_cache .ruff_cache

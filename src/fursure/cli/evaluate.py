@@ -5,12 +5,12 @@ from typing import Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.report.text import printable
 
 
 @click.command("evaluate")
-@click.argument("model")
+@click.argument("model", shell_complete=complete.models)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--include-seen", is_flag=True, help="Also count photos the model or its encoder was made from."
@@ -21,8 +21,9 @@ from fursure.report.text import printable
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Print the figures only.")
 @click.option(
-    "--compare", metavar="OTHER", help="Another model, measured on the same photos and compared."
-)
+    "--compare", metavar="OTHER", shell_complete=complete.models,
+    help="Another model, measured on the same photos and compared.",
+)  # fmt: skip
 @options.max_error
 @options.labelled
 @options.working

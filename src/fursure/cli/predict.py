@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.errors import counted
 from fursure.report.text import percent, printable
 from fursure.stages import stage
+from fursure.terminal.colour import Tone
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 @click.command("predict")
 @click.argument("photos", nargs=-1, required=True)
-@click.option("-m", "--model", help="A .fursure file. [default: pets, cats and dogs]")
+@click.option(
+    "-m", "--model", shell_complete=complete.models,
+    help="A .fursure file. [default: pets, cats and dogs]",
+)  # fmt: skip
 @click.option(
     "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False),
     help="Write a table; an interrupted run continues where it stopped.",
@@ -109,12 +113,10 @@ def predict_command(
             for prediction, features_D in rows:
                 tally(prediction)
                 if table is None:
-                    as_text = (
-                        options.to_json(prediction.to_json())
-                        if as_json
-                        else _row(prediction, width)
-                    )
-                    click.echo(as_text)
+                    if as_json:
+                        click.echo(options.to_json(prediction.to_json()))
+                    else:
+                        _show(prediction, width)
                 else:
                     table(prediction, features_D)
     if table:
@@ -201,11 +203,23 @@ def _counted(rows: Iterable["PredictedRow"], stack: ExitStack) -> Iterator["Pred
         advance(1)
 
 
-def _row(prediction: "Prediction", width: int) -> str:
+def _show(prediction: "Prediction", width: int) -> None:
     path = printable(prediction.path)
     if prediction.error is not None:
-        return f"{'error':{width}}  {'':12}  {path}: {printable(prediction.error)}"
-    sure = f"{percent(prediction.confidence)} sure" if prediction.answer == prediction.label else ""
-    if prediction.answer == "unsure":
-        sure = f"{prediction.label} {percent(prediction.confidence)}?"
-    return f"{prediction.answer:{width}}  {sure:{max(12, width + 7)}}  {path}"
+        rest = f"  {'':12}  {path}: {printable(prediction.error)}"
+        options.show(rest, f"{'error':{width}}", "bad")
+        return
+    sure, tone = _how_sure(prediction)
+    rest = f"  {sure:{max(12, width + 7)}}  {path}"
+    options.show(rest, f"{prediction.answer:{width}}", tone)
+
+
+def _how_sure(prediction: "Prediction") -> tuple[str, Tone]:
+    """Return what stands behind an answer, and the tone of it."""
+    confidence = percent(prediction.confidence)
+    match prediction.answer:
+        case "unsure":
+            return f"{prediction.label} {confidence}?", "doubtful"
+        case "stranger":
+            return "", "strange"
+    return f"{confidence} sure", "good"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 
 
 def _seconds(name: str, least: float, most: float, default: float, text: str) -> options.Decorator:
@@ -16,7 +16,7 @@ def _seconds(name: str, least: float, most: float, default: float, text: str) ->
 
 
 @click.command("serve")
-@click.argument("models", nargs=-1)
+@click.argument("models", nargs=-1, shell_complete=complete.models)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
@@ -110,7 +110,7 @@ def serve_command(
 
 
 @click.command("export")
-@click.argument("model")
+@click.argument("model", shell_complete=complete.models)
 @click.option(
     "--to", "target", type=click.Choice(["web"]), required=True,
     help="web: a folder of static files, a page that answers in the browser.",

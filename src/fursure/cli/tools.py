@@ -84,6 +84,10 @@ def doctor_command(ctx: click.Context, as_json: bool) -> None:
         if as_json:
             click.echo(options.to_json(finding.to_json()))
         else:
-            click.echo(f"{mark:8} {finding.what:16} {printable(finding.found)}")
+            options.show(
+                f" {finding.what:16} {printable(finding.found)}",
+                f"{mark:8}",
+                "good" if finding.good else "bad",
+            )
     if not all(finding.good for finding in findings):
         ctx.exit(1)

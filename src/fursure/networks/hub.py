@@ -237,7 +237,7 @@ def _cached(repository: Repository) -> Path | None:
 
 def _object(path: Path) -> dict[str, Any]:
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadBackbone(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict):

@@ -23,6 +23,7 @@ from PIL import Image
 from fursure.errors import BadImage
 from fursure.photos.decode import Decoded, decode
 from fursure.pixels.deep import BAND
+from fursure.system import limit_computing, limit_memory
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
 DECODING_COMMAND = [sys.executable, "-P", "-m", "fursure.photos.apart"]
@@ -151,11 +152,8 @@ def _limit(memory: int, seconds: int) -> None:
     """Bound what this process may take; where the machine's memory ends, it is the first to go."""
     with suppress(OSError):  # not Linux
         Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
-    with suppress(ImportError, ValueError, OSError):  # Windows, or less is allowed already
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    limit_computing(seconds)
+    limit_memory(memory)
 
 
 def _end_with_parent() -> None:
