@@ -47,7 +47,7 @@ GROUPS = {  # as --help lists them; a command stands in one of them
     "Train and judge": ("demo", "train", "evaluate", "compare"),
     "Answer": ("predict", "serve", "export"),
     "Photos": ("check", "split"),
-    "Models and machine": ("recipes", "backbones", "cache", "doctor"),
+    "Models and machine": ("show", "recipes", "backbones", "cache", "doctor"),
 }
 
 

@@ -76,7 +76,7 @@ def evaluate_command(
 
 
 @click.command("show")
-@click.argument("model", default="pets")
+@click.argument("model", default="pets", shell_complete=complete.models)
 @click.option(
     "--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
     help="Draw the table of true classes and answers.",
