@@ -1,5 +1,5 @@
 # `make demo` and `make test` set up all they need in .venv; python3, make and git suffice.
-.PHONY: help install demo test test-long test-slow test-properties check fuzz format bench bench-sure bench-small lock sbom pets clean
+.PHONY: help install demo test test-long test-slow test-properties test-web try check docs fuzz format bench bench-peers bench-sure bench-small lock sbom pets dist clean
 .DEFAULT_GOAL := help
 
 BIN := .venv/bin
@@ -20,12 +20,17 @@ help:
 	@echo "make test     the tests, without those that take seconds each"
 	@echo "make test-long    those; CI runs both"
 	@echo "make test-properties   what holds for any input, on 1,000 of them each (EXAMPLES=100000)"
+	@echo "make test-web the exported page in Chromium; installs two npm packages into .venv/npm"
+	@echo "make try      pets as a page that answers in the browser, into dist/try"
 	@echo "make check    format, lint, types, generated docs"
+	@echo "make docs     the site, into site/"
 	@echo "make fuzz     ten minutes of hostile inputs at every door (SECONDS=600, DOORS=)"
 	@echo "make bench    the table of docs/experiments.md, on real photos (FURSURE_DATA)"
+	@echo "make bench-peers  other libraries at the same job, each in its own environment"
 	@echo "make bench-sure   strangers, risks and answers, on the same photos"
 	@echo "make bench-small  do figures from few photos hold? on the same photos"
 	@echo "make sbom     what the extra all installs, as CycloneDX, into dist/"
+	@echo "make dist     wheel and sdist, checked, into dist/"
 	@echo "also: install test-slow format lock lite pets clean"
 
 $(UV):
@@ -62,12 +67,33 @@ PROPERTIES := tests/test_recipes.py tests/test_dataset_manifest.py tests/test_sp
 test-properties: .venv/dev-installed
 	FURSURE_EXAMPLES=$(EXAMPLES) $(PYTEST) $(PROPERTIES) -m "not slow"
 
+# What the exported page runs on, and what checks that everyone can use it; neither is ours to ship.
+NPM_PACKAGES := onnxruntime-web@1.30.0 axe-core@4.14.1
+
+.venv/npm-installed: .venv/dev-installed
+	npm install --prefix .venv/npm --no-save --no-audit --no-fund --ignore-scripts $(NPM_PACKAGES)
+	@touch $@
+
+test-web: .venv/npm-installed
+	FURSURE_NPM=.venv/npm $(BIN)/pytest --numprocesses 0 tests/test_exporting.py \
+	  tests/test_exporting_pixels.py tests/test_exporting_web.py
+
+# `pets` as a page, to look at or to put on a host; nothing of it is committed.
+try: .venv/train-installed
+	rm -rf dist/try
+	$(BIN)/fursure export pets --to web -o dist/try
+
 check: .venv/dev-installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/cli_reference.py --check
 	$(BIN)/python -m scripts.licences --check
+
+# Into site/, without a network; any warning is an error.
+docs: .venv/dev-installed
+	$(BIN)/python -m scripts.site_pages site-pages
+	$(BIN)/zensical build --clean --strict
 
 # DOORS="decode-png http" tries those alone; what is found lies in found/, and is a failure.
 SECONDS ?= 600
@@ -83,6 +109,10 @@ format: .venv/dev-installed
 bench: .venv/dev-installed
 	$(BIN)/python -m benchmarks.main_job
 
+# PEERS="timm fastai --photos 1000 --keep .peers" measures those alone.
+bench-peers: .venv/dev-installed
+	$(BIN)/python -m benchmarks.peers $(PEERS)
+
 # BUNDLES="a.fursure b.fursure" measures those; without any, two are trained first.
 bench-sure: .venv/dev-installed
 	$(BIN)/python -m benchmarks.strangers $(BUNDLES)
@@ -94,7 +124,7 @@ bench-small: .venv/dev-installed
 LOCKED := --universal --generate-hashes --no-emit-index-url --no-emit-find-links --no-header --quiet
 
 lock: $(UV)
-	$(UV) pip compile pyproject.toml --all-extras --group build --group sbom --upgrade $(LOCKED) \
+	$(UV) pip compile pyproject.toml --all-extras --group build --group portable --group release --group sbom --upgrade $(LOCKED) \
 	  --output-file requirements.lock
 
 # The same versions and digests, without what only the tests need.
@@ -112,5 +142,11 @@ lite: .venv/dev-installed
 pets: .venv/dev-installed
 	$(BIN)/python -m scripts.build_pets
 
+# Wheel and sdist, byte for byte the same wherever they are built.
+dist: $(UV)
+	rm -f dist/fursure-*.whl dist/fursure-*.tar.gz
+	$(UV) build --quiet --build-constraints requirements.lock --out-dir dist
+	$(UV) tool run --quiet --constraints requirements.lock twine check --strict dist/fursure-*.*
+
 clean:
-	rm -rf .venv demo dist .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv* demo dist site site-pages .mypy_cache .pytest_cache .ruff_cache

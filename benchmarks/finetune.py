@@ -20,6 +20,7 @@ from pathlib import Path
 from statistics import median
 
 import fursure
+from benchmarks.peers.photos import TEST, unpack
 from fursure.recipe import FineTune, Stage
 from fursure.recipes.catalogue import FINE_TUNE
 
@@ -31,12 +32,17 @@ ROUNDS = 2
 
 def plain(photos: Path, weights: Path) -> float:
     """Return photos a second of the plain loop."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpack(photos, Path(folder), round(PHOTOS / (1 - TEST)))
+        return _plain_rate(Path(folder) / "train", weights)
+
+
+def _plain_rate(photos: Path, weights: Path) -> float:
     import timm
     import torch
-    from torch.utils.data import DataLoader, Subset
+    from torch.utils.data import DataLoader
+    from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2
-
-    from benchmarks.peer_timm_sklearn import Zipped
 
     torch.set_num_threads(2)
     net = timm.create_model(f"local-dir:{weights}", pretrained=True, num_classes=2).train()
@@ -48,8 +54,7 @@ def plain(photos: Path, weights: Path) -> float:
         v2.ToDtype(torch.float32, scale=True),
         v2.Normalize([0.5] * 3, [0.5] * 3),
     ]
-    data = Subset(Zipped(photos, v2.Compose(steps)), range(PHOTOS))
-    loader = DataLoader(data, BATCH, shuffle=True, num_workers=2)
+    loader = DataLoader(ImageFolder(photos, v2.Compose(steps)), BATCH, shuffle=True, num_workers=2)
     optimizer = torch.optim.AdamW(net.parameters(), 3e-4)
     began = 0.0
     for number, (images, labels) in enumerate(loader):

@@ -20,7 +20,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from fursure.graphs.graph import encoder_of
-from fursure.graphs.splice import PUBLISHED
+from fursure.graphs.published import PUBLISHED
 from fursure.networks.lite import LITE
 from scripts.cutting import Piece, cut
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from fursure.bundle.bundle import Bundle
 from fursure.commands.api import train
 from fursure.files import replacing
-from fursure.graphs.splice import PUBLISHED
+from fursure.graphs.published import PUBLISHED
 from fursure.metrics.classification import Evaluation, format_table
 from fursure.recipe import Recipe
 from scripts.cutting import cut, pieces_of

@@ -17,6 +17,18 @@ line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some inputs failed (the oth
 130 interrupted. Running the same command again continues what was interrupted. `FURSURE_HOME` is
 the folder of caches, `FURSURE_OFFLINE` (or `HF_HUB_OFFLINE`) forbids the network. There is no
 telemetry.
+
+Answers and errors are in colour on a terminal that has it. `NO_COLOR=1` forbids that,
+`FORCE_COLOR=1` asks for it in a pipe too; JSON and tables never have any.
+
+Tab completes commands, options, `--recipe`, `--backbone` and models, once the shell's file of
+settings has one line more:
+
+```sh
+eval "$(_FURSURE_COMPLETE=bash_source fursure)"          # ~/.bashrc; bash 4.4 or newer
+eval "$(_FURSURE_COMPLETE=zsh_source fursure)"           # ~/.zshrc
+_FURSURE_COMPLETE=fish_source fursure | source           # ~/.config/fish/config.fish
+```
 """
 
 

@@ -20,6 +20,8 @@ EXTRAS = (
     "torch",
     "serve",
     "heic",
+    "sklearn",
+    "tables",
     "tensorboard",
     "mlflow",
     "wandb",

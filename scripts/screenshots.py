@@ -4,6 +4,7 @@
 """
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -14,10 +15,13 @@ from typing import Literal
 from PIL import Image
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
-from fursure.check.check import check
+from fursure.bundle.named import find_model
+from fursure.check.check import check_data
 from fursure.commands.api import train
+from fursure.commands.export import export_model
 from fursure.drawings.draw import draw, jpeg
 from fursure.evaluation.assess import assess
+from fursure.exporting.targets import Wishes
 from fursure.recipe import Recipe
 
 Kind = Literal["cat", "dog", "stranger"]
@@ -48,6 +52,7 @@ def main() -> None:
         shoot(browser, page.as_uri(), "report")
         shoot_review(browser, folder)
         shoot_service(browser, model, folder)
+        shoot_web(browser, model, folder)
         browser.close()
 
 
@@ -58,7 +63,7 @@ def shoot_review(browser: Browser, folder: Path) -> None:
         data = jpeg(draw("cat", seed), quality=70)
         (folder / "drawn" / "dog" / f"dog.{seed + 700}.jpg").write_bytes(data)
     page = folder / "review.html"
-    check(folder / "drawn", output=page)
+    check_data(folder / "drawn", output=page)
     tab = browser.new_page(viewport={"width": 1000, "height": 760})
     tab.goto(page.as_uri())
     for key in ("j", "r", "j", "y", "j"):
@@ -69,27 +74,68 @@ def shoot_review(browser: Browser, folder: Path) -> None:
 
 def shoot_service(browser: Browser, model: Path, folder: Path) -> None:
     """Serve the model, drop drawings on its page, and take the picture of their answers."""
-    drawings = []
-    for kind, seed in SHOWN:
-        path = folder / f"{kind} {seed}.jpg"
-        path.write_bytes(jpeg(draw(kind, seed)))
-        drawings.append(str(path))
     command = [sys.executable, "-m", "fursure", "serve", str(model), "--port", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             address = process.stdout.readline().strip()
-            for device, (width, height) in SIZES.items():
-                scheme: Scheme = "dark" if device == "phone" else "light"
-                size: ViewportSize = {"width": width, "height": min(height, 980)}
-                tab = browser.new_page(viewport=size, color_scheme=scheme)
-                tab.goto(address)
-                tab.set_input_files("#files", drawings)
-                tab.locator(".meter").nth(len(drawings) - 1).wait_for()
-                tab.wait_for_timeout(1200)
-                save(tab, f"serve-{device}")
+            for device in SIZES:
+                shoot_answers(browser, address, f"serve-{device}", shown_in(folder))
         finally:
             process.terminate()
+
+
+def shoot_web(browser: Browser, model: Path, folder: Path) -> None:
+    """Export the model as a page, drop drawings on it, and take the picture on a phone.
+
+    onnxruntime-web is taken from npm's folders here (`make test-web` puts it into .venv/npm).
+    """
+    npm = Path(__file__).parents[1] / ".venv" / "npm"
+    runtime = Wishes(runtime=Path(os.environ.get("FURSURE_NPM", npm)))
+    page = export_model(find_model(str(model)), "web", folder / "page", wishes=runtime).folder
+    command = [
+        sys.executable,
+        "-u",
+        "-m",
+        "http.server",
+        "--bind",
+        "127.0.0.1",
+        "0",
+        "-d",
+        str(page),
+    ]
+    quiet = subprocess.DEVNULL
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=quiet, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().split("(")[1].split(")")[0]
+            shoot_answers(browser, address, "web-phone", shown_in(folder)[::-1])
+        finally:
+            process.terminate()
+
+
+def shown_in(folder: Path) -> list[str]:
+    """Return the paths of the drawings that are shown to a page."""
+    drawings = []
+    for kind, seed in SHOWN:
+        path = folder / f"{kind} {seed}.jpg"
+        path.write_bytes(jpeg(draw(kind, seed)))
+        drawings.append(str(path))
+    return drawings
+
+
+def shoot_answers(browser: Browser, address: str, name: str, drawings: list[str]) -> None:
+    """Give drawings to a page, and take the picture of their answers: dark on a phone."""
+    device = name.rpartition("-")[2]
+    width, height = SIZES[device]
+    scheme: Scheme = "dark" if device == "phone" else "light"
+    size: ViewportSize = {"width": width, "height": min(height, 980)}
+    tab = browser.new_page(viewport=size, color_scheme=scheme)
+    tab.goto(address)
+    tab.set_input_files("#files", drawings)
+    tab.locator(".meter").nth(len(drawings) - 1).wait_for()
+    tab.wait_for_timeout(1200)
+    save(tab, name)
 
 
 def drawn_into(folder: Path, seeds: range) -> None:

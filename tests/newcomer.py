@@ -25,7 +25,7 @@ def furnished(desk: Path) -> Path:
         draw_into(desk / name, count=count, first=first)
         shutil.copytree(desk / name, desk / name.lower().replace("_", "-"))
     (desk / "STRANGERS").mkdir()
-    for number in range(12):
+    for number in range(24):
         data = jpeg(draw("stranger", number, size=96))
         (desk / "STRANGERS" / f"{number}.jpg").write_bytes(data)
     shutil.copytree(desk / "PHOTOS" / "cat", desk / "FOLDER")

@@ -181,6 +181,7 @@ def test_prediction_loads_neither_torch_nor_the_training_extra(part: str) -> Non
 MODULE_OF = {  # where a project's module is not its name with underscores
     "mlflow-skinny": "mlflow",
     "pillow": "PIL",
+    "scikit-learn": "sklearn",
     "tensorboardx": "tensorboardX",
 }
 

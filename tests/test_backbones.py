@@ -413,7 +413,7 @@ def test_a_damaged_conversion_is_made_anew(
         asked.append(name)
         return wanted.onnx
 
-    monkeypatch.setattr("fursure.networks.export.export", export)
+    monkeypatch.setattr("fursure.networks.export.export_network", export)
     assert load_backbone(str(weights)) == wanted
     assert asked == ["convnet"]
     assert load_backbone("convnet") == wanted

@@ -9,7 +9,7 @@ from console import Run, fursure
 from PIL import Image
 from samples import draw_into
 
-from fursure.check.check import Checked, check
+from fursure.check.check import Checked, check_data
 from fursure.check.findings import Finding
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
@@ -56,7 +56,7 @@ def mislabelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_flaw_is_found_and_has_its_reason(spoilt: Path) -> None:
-    found = kinds(check(spoilt))
+    found = kinds(check_data(spoilt))
     named = {kind: {path for one in some for path in one.paths} for kind, some in found.items()}
     assert named["unreadable"] == {"cat/broken.jpg", "cat/text.jpg"}
     assert named["conflict"] == {"cat/cat.6.jpg", "dog/both.jpg"}
@@ -72,7 +72,7 @@ def test_a_wrong_label_is_named_with_its_chance_and_what_the_list_is_worth(
     mislabelled: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "review.html"
-    found = check(mislabelled, output=page)
+    found = check_data(mislabelled, output=page)
     [wrong] = [one for one in found.findings if one.paths == ("stranger/wrong.jpg",)]
     assert wrong.kind == "label"
     assert wrong.suggestion == "dog"
@@ -90,7 +90,7 @@ def test_a_wrong_label_is_named_with_its_chance_and_what_the_list_is_worth(
 
 
 def test_right_labels_are_not_called_probably_wrong(tmp_path: Path) -> None:
-    found = check(draw_into(tmp_path / "photos", count=30))
+    found = check_data(draw_into(tmp_path / "photos", count=30))
     assert found.doubts is not None
     assert found.doubts.wrong.low == 0
     assert found.doubts.wrong.value < 2
@@ -98,13 +98,13 @@ def test_right_labels_are_not_called_probably_wrong(tmp_path: Path) -> None:
 
 
 def test_of_a_single_class_no_label_is_judged(tmp_path: Path) -> None:
-    found = check(draw_into(tmp_path / "photos", count=25, kinds=("cat",)))
+    found = check_data(draw_into(tmp_path / "photos", count=25, kinds=("cat",)))
     assert found.doubts is None
     assert not {"label", "doubt"} & found.counts().keys()
 
 
 def test_a_second_check_decodes_nothing(spoilt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = check(spoilt)
+    first = check_data(spoilt)
     decoded: list[str] = []
 
     def counting(data: bytes, *, name: str, min_side: int) -> Decoded:
@@ -112,13 +112,13 @@ def test_a_second_check_decodes_nothing(spoilt: Path, monkeypatch: pytest.Monkey
         return decode(data, name=name, min_side=min_side)
 
     monkeypatch.setattr("fursure.splitting.scan.decode", counting)
-    assert check(spoilt).findings == first.findings
+    assert check_data(spoilt).findings == first.findings
     assert set(decoded) == {"cat/broken.jpg", "cat/text.jpg"}  # what is broken is not remembered
 
 
 def test_the_photos_are_not_touched(spoilt: Path, tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in spoilt.rglob("*") if path.is_file()}
-    check(spoilt, output=tmp_path / "review.html")
+    check_data(spoilt, output=tmp_path / "review.html")
     assert {path: path.read_bytes() for path in spoilt.rglob("*") if path.is_file()} == before
 
 
@@ -130,13 +130,13 @@ def test_copies_in_several_given_splits_are_leaks(drawings: Path, tmp_path: Path
     [source, *_] = sorted((tmp_path / "train" / "cat").iterdir())
     with Image.open(source) as photo:
         photo.save(tmp_path / "test" / "cat" / "leaked.jpg", quality=60)
-    [leak] = kinds(check(tmp_path))["leak"]
+    [leak] = kinds(check_data(tmp_path))["leak"]
     assert set(leak.paths) == {f"train/cat/{source.name}", "test/cat/leaked.jpg"}
     assert "test and train" in leak.reason
 
 
 def test_a_kept_photo_is_doubted_no_more(mislabelled: Path, tmp_path: Path) -> None:
-    before = check(mislabelled)
+    before = check_data(mislabelled)
     [wrong] = [one for one in before.findings if one.paths == ("stranger/wrong.jpg",)]
     digests = {photo.path: photo.sha256 for photo in before.manifest.photos}
     saved = tmp_path / "corrections.csv"
@@ -146,7 +146,7 @@ def test_a_kept_photo_is_doubted_no_more(mislabelled: Path, tmp_path: Path) -> N
         f"stranger/both.jpg,{digests['stranger/both.jpg']},drop,\n"
         f"cat/gone.jpg,{'0' * 64},drop,\n"
     )
-    after = check(Dataset(mislabelled, corrections=saved))
+    after = check_data(Dataset(mislabelled, corrections=saved))
     assert wrong.kind == "label"
     assert before.doubts is not None
     assert after.doubts is not None
@@ -159,7 +159,7 @@ def test_a_kept_photo_is_doubted_no_more(mislabelled: Path, tmp_path: Path) -> N
 @pytest.mark.parametrize("count", [1, 2])
 def test_one_or_two_photos_can_be_checked(tmp_path: Path, count: int) -> None:
     folder = draw_into(tmp_path / "photos", count=count, kinds=("cat",))
-    found = check(folder, output=tmp_path / "review.html")
+    found = check_data(folder, output=tmp_path / "review.html")
     assert len(found.manifest.photos) == count
     assert (tmp_path / "review.html").stat().st_size > 1000
 
@@ -170,7 +170,7 @@ def test_photos_that_are_all_the_same_are_one_finding(tmp_path: Path) -> None:
         (tmp_path / "photos" / label).mkdir(parents=True)
         for number in range(30):
             (tmp_path / "photos" / label / f"{number}.jpg").write_bytes(data)
-    found = kinds(check(tmp_path / "photos", output=tmp_path / "review.html"))
+    found = kinds(check_data(tmp_path / "photos", output=tmp_path / "review.html"))
     assert list(found) == ["conflict"]
     assert len(found["conflict"][0].paths) == 60
 
@@ -217,7 +217,7 @@ def test_the_page_stays_bounded(drawings: Path, tmp_path: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (64, 64), (number, 0, 0)).save(place / f"{number}.png")
     page = tmp_path / "review.html"
-    found = check(tmp_path / "photos", output=page, most=10)
+    found = check_data(tmp_path / "photos", output=page, most=10)
     assert found.counts()["blank"] == 60
     cards = page.read_text("utf-8").count('<li class="card"')
     assert 8 <= cards <= 10  # a photo with two findings has one card
@@ -230,17 +230,17 @@ def test_a_page_that_is_there_is_not_overwritten_by_accident(
     page = tmp_path / "review.html"
     page.write_text("my thesis")
     with pytest.raises(OutputExists, match="--overwrite"):
-        check(drawings, output=page)
+        check_data(drawings, output=page)
     assert page.read_text() == "my thesis"
     with pytest.raises(BadData, match="cannot be written"):
-        check(drawings, output=tmp_path / "nowhere" / "review.html")
+        check_data(drawings, output=tmp_path / "nowhere" / "review.html")
 
 
 def test_an_empty_class_is_named(tmp_path: Path) -> None:
     folder = draw_into(tmp_path / "photos", count=2)
     (folder / "fox").mkdir()
     with pytest.raises(TooFewPhotos, match="'fox'"):
-        check(folder)
+        check_data(folder)
 
 
 def test_the_table_says_how_many_more(spoilt: Path) -> None:
@@ -255,7 +255,7 @@ def test_the_table_says_how_many_more(spoilt: Path) -> None:
 
 @pytest.mark.long
 def test_train_reads_the_corrections_from_the_command_line(spoilt: Path, tmp_path: Path) -> None:
-    digests = {photo.path: photo.sha256 for photo in check(spoilt).manifest.photos}
+    digests = {photo.path: photo.sha256 for photo in check_data(spoilt).manifest.photos}
     saved = tmp_path / "corrections.csv"
     head, digest = "path,sha256,verdict,label\n", digests["dog/wrong.jpg"]
 

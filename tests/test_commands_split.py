@@ -19,7 +19,7 @@ from samples import encoder_graph
 
 from fursure.backbones.backbone import Backbone
 from fursure.commands.api import train
-from fursure.commands.split import Arrays, Folders, split
+from fursure.commands.split import Arrays, Folders, split_data
 from fursure.commands.split_folder import claim_split_folder
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest, Split
@@ -59,7 +59,7 @@ def test_photos_are_linked_into_class_folders_and_none_is_touched(
     photos: Path, tmp_path: Path
 ) -> None:
     before = tree(photos)
-    made = split(photos, tmp_path / "out", WANTED)
+    made = split_data(photos, tmp_path / "out", WANTED)
     assert places(tmp_path / "out") == {
         "train/cat": 20, "train/dog": 20, "val/cat": 5, "val/dog": 5, "test/cat": 5, "test/dog": 5,
     }  # fmt: skip
@@ -71,7 +71,7 @@ def test_photos_are_linked_into_class_folders_and_none_is_touched(
 
 
 def test_the_manifest_says_of_each_photo_where_it_went(drawings: Path, tmp_path: Path) -> None:
-    made = split(drawings, tmp_path / "out", WANTED)
+    made = split_data(drawings, tmp_path / "out", WANTED)
     manifest = Manifest.load(tmp_path / "out" / "split.jsonl")
     assert manifest == made.manifest
     assert Path(manifest.root) == drawings
@@ -81,7 +81,7 @@ def test_the_manifest_says_of_each_photo_where_it_went(drawings: Path, tmp_path:
 
 
 def test_training_takes_the_parts_as_they_are(drawings: Path, tmp_path: Path) -> None:
-    split(drawings, tmp_path / "out", {"train": 20, "val": 10, "test": 10})
+    split_data(drawings, tmp_path / "out", {"train": 20, "val": 10, "test": 10})
     recipe = Recipe(
         head=LogisticRegression(strengths=(0.3,)), cross_validate_below=5, image_size=96
     )
@@ -94,20 +94,20 @@ def test_a_flat_archive_as_kaggle_has_it_is_copied_out(drawings: Path, tmp_path:
     with zipfile.ZipFile(tmp_path / "train.zip", "w") as archive:
         for path in sorted(drawings.rglob("*.jpg")):
             archive.write(path, f"train/{path.name}")
-    made = split(tmp_path / "train.zip", tmp_path / "out", WANTED)
+    made = split_data(tmp_path / "train.zip", tmp_path / "out", WANTED)
     assert places(tmp_path / "out")["train/dog"] == 20
     assert any(note == "60 photos were copied (from an archive)" for note in made.notes)
-    plain = split(drawings, tmp_path / "plain", WANTED)
+    plain = split_data(drawings, tmp_path / "plain", WANTED)
     assert splits(made.manifest) == splits(plain.manifest)
     assert tree(tmp_path / "out") == tree(tmp_path / "plain")
 
 
 def test_the_parts_do_not_depend_on_the_order_of_photos(photos: Path, tmp_path: Path) -> None:
-    ordered = split(photos, tmp_path / "ordered", WANTED)
+    ordered = split_data(photos, tmp_path / "ordered", WANTED)
     rows = [f"{path.relative_to(photos)},{path.parent.name}" for path in photos.rglob("*.jpg")]
     random.Random(3).shuffle(rows)
     (photos / "labels.csv").write_text("path,label\n" + "\n".join(rows))
-    shuffled = split(photos / "labels.csv", tmp_path / "shuffled", WANTED)
+    shuffled = split_data(photos / "labels.csv", tmp_path / "shuffled", WANTED)
     assert splits(shuffled.manifest) == splits(ordered.manifest)
 
 
@@ -115,7 +115,7 @@ def test_copies_of_a_photo_never_cross_the_parts(photos: Path, tmp_path: Path) -
     for number in range(15):
         path = photos / "cat" / f"cat.{number}.jpg"
         Image.open(path).resize((80, 80)).save(photos / "cat" / f"small{number}.jpg", quality=70)
-    made = split(photos, tmp_path / "out")
+    made = split_data(photos, tmp_path / "out")
     found: dict[str, set[str | None]] = {}
     for photo in made.manifest.photos:
         found.setdefault(photo.group, set()).add(photo.split)
@@ -127,7 +127,7 @@ def test_copies_of_a_photo_never_cross_the_parts(photos: Path, tmp_path: Path) -
 def test_bad_photos_are_left_out_and_named(photos: Path, tmp_path: Path) -> None:
     (photos / "cat" / "torn.jpg").write_bytes((photos / "cat" / "cat.0.jpg").read_bytes()[:300])
     (photos / "notes.txt").write_text("junk")
-    made = split(photos, tmp_path / "out")
+    made = split_data(photos, tmp_path / "out")
     assert any(note.startswith("left out cat/torn.jpg: ") for note in made.notes)
     assert "skipped what is no photo: 1 .txt" in made.notes
     [torn] = [one for one in made.manifest.photos if one.path == "cat/torn.jpg"]
@@ -139,23 +139,23 @@ def test_the_same_command_again_is_done_and_another_one_refused(
     photos: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    assert split(photos, out, WANTED).new
+    assert split_data(photos, out, WANTED).new
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")}
-    assert not split(photos, out, WANTED).new
+    assert not split_data(photos, out, WANTED).new
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.jpg")} == before
     with pytest.raises(OutputExists, match=r"another `fursure split`.*--overwrite"):
-        split(photos, out, WANTED, seed=1)
+        split_data(photos, out, WANTED, seed=1)
     (photos / "cat" / "cat.0.jpg").unlink()
     with pytest.raises(OutputExists, match="made from other photos"):
-        split(photos, out, WANTED)
+        split_data(photos, out, WANTED)
 
 
 def test_overwriting_removes_what_was_put_there_and_no_original(
     photos: Path, tmp_path: Path
 ) -> None:
     out, before = tmp_path / "out", tree(photos)
-    split(photos, out, WANTED)
-    made = split(photos, out, {"train": 20}, form=Folders("copy"), seed=1, overwrite=True)
+    split_data(photos, out, WANTED)
+    made = split_data(photos, out, {"train": 20}, form=Folders("copy"), seed=1, overwrite=True)
     assert places(out) == {"train/cat": 10, "train/dog": 10}
     assert sorted(path.name for path in out.iterdir()) == ["split.json", "split.jsonl", "train"]
     assert Manifest.load(out / "split.jsonl") == made.manifest
@@ -166,8 +166,8 @@ def test_what_came_out_of_an_archive_is_removed_too(photos: Path, tmp_path: Path
     with zipfile.ZipFile(tmp_path / "flat.zip", "w") as archive:
         for path in sorted(photos.rglob("*.jpg")):
             archive.write(path, path.name)
-    split(tmp_path / "flat.zip", tmp_path / "out", WANTED)
-    split(photos, tmp_path / "out", {"train": 20}, overwrite=True)
+    split_data(tmp_path / "flat.zip", tmp_path / "out", WANTED)
+    split_data(photos, tmp_path / "out", {"train": 20}, overwrite=True)
     assert places(tmp_path / "out") == {"train/cat": 10, "train/dog": 10}
 
 
@@ -177,15 +177,15 @@ def test_a_folder_with_somebody_elses_files_is_refused(
 ) -> None:
     (tmp_path / "thesis.txt").write_text("all my work")
     with pytest.raises(BadData, match=r"holds 'thesis.txt'.*an empty or a new folder"):
-        split(drawings, tmp_path, WANTED, overwrite=overwrite)
+        split_data(drawings, tmp_path, WANTED, overwrite=overwrite)
     (tmp_path / "thesis.txt").unlink()
-    split(drawings, tmp_path, WANTED)
+    split_data(drawings, tmp_path, WANTED)
     mine = tmp_path / "train" / "cat" / "mine.jpg"
     mine.write_bytes(b"my photo")
     with pytest.raises(BadData, match=r"train/cat/mine\.jpg"):
-        split(drawings, tmp_path, WANTED, seed=1, overwrite=True)
+        split_data(drawings, tmp_path, WANTED, seed=1, overwrite=True)
     assert mine.read_bytes() == b"my photo"
-    assert not split(drawings, tmp_path, WANTED).new  # nothing was removed before it refused
+    assert not split_data(drawings, tmp_path, WANTED).new  # nothing was removed before it refused
 
 
 @pytest.mark.parametrize("link", ["hard", "symbolic", "copy"])
@@ -206,33 +206,33 @@ def test_an_interrupted_run_continues(
     out = tmp_path / "out"
     monkeypatch.setattr(Placer, "__call__", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        split(drawings, out, WANTED, form=Folders(link))
+        split_data(drawings, out, WANTED, form=Folders(link))
     assert len(tree(out)) == 29
     assert not (out / "split.jsonl").exists()
     if link == "copy":  # the power went off in the middle of a file
         next((out / "train" / "cat").iterdir()).write_bytes(b"half")
-    assert split(drawings, out, WANTED, form=Folders(link)).new
-    assert tree(out) == tree(split(drawings, tmp_path / "whole", WANTED).folder)
+    assert split_data(drawings, out, WANTED, form=Folders(link)).new
+    assert tree(out) == tree(split_data(drawings, tmp_path / "whole", WANTED).folder)
     assert (out / "split.jsonl").exists()
 
 
 def test_symbolic_links_lead_to_the_originals(photos: Path, tmp_path: Path) -> None:
-    split(photos, tmp_path / "out", WANTED, form=Folders("symbolic"))
+    split_data(photos, tmp_path / "out", WANTED, form=Folders("symbolic"))
     links = [path for path in (tmp_path / "out").rglob("*.jpg") if path.is_symlink()]
     assert len(links) == 60
     assert all(path.resolve() == photos / path.parent.name / path.name for path in links)
 
 
 def test_a_copy_is_a_file_of_its_own(photos: Path, tmp_path: Path) -> None:
-    split(photos, tmp_path / "out", WANTED, form=Folders("copy"))
+    split_data(photos, tmp_path / "out", WANTED, form=Folders("copy"))
     one = next((tmp_path / "out" / "val" / "cat").iterdir())
     original = (photos / "cat" / one.name).read_bytes()
     one.write_bytes(b"edited")
     assert (photos / "cat" / one.name).read_bytes() == original
-    assert not split(photos, tmp_path / "out", WANTED, form=Folders("copy")).new
+    assert not split_data(photos, tmp_path / "out", WANTED, form=Folders("copy")).new
     assert one.read_bytes() == b"edited"
     one.unlink()
-    assert split(photos, tmp_path / "out", WANTED, form=Folders("copy")).new
+    assert split_data(photos, tmp_path / "out", WANTED, form=Folders("copy")).new
     assert one.read_bytes() == original
 
 
@@ -243,10 +243,10 @@ def test_where_links_cannot_be_photos_are_copied_and_it_is_said(
         raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
 
     monkeypatch.setattr(Path, "hardlink_to", refused)
-    made = split(photos, tmp_path / "out", WANTED)
+    made = split_data(photos, tmp_path / "out", WANTED)
     assert f"60 photos were copied (no hard links there: {os.strerror(errno.EXDEV)})" in made.notes
     assert places(tmp_path / "out")["train/cat"] == 20
-    assert not split(photos, tmp_path / "out", WANTED).new
+    assert not split_data(photos, tmp_path / "out", WANTED).new
 
 
 def test_a_full_disk_names_the_file_and_leaves_the_split_unfinished(
@@ -257,7 +257,7 @@ def test_a_full_disk_names_the_file_and_leaves_the_split_unfinished(
 
     monkeypatch.setattr(Path, "hardlink_to", full)
     with pytest.raises(OSError, match="space") as caught:
-        split(photos, tmp_path / "out", WANTED)
+        split_data(photos, tmp_path / "out", WANTED)
     assert str(caught.value.filename).startswith(str(tmp_path / "out"))
     assert not (tmp_path / "out" / "split.jsonl").exists()
 
@@ -272,7 +272,7 @@ def test_a_photo_that_changes_meanwhile_is_not_copied(
 
     monkeypatch.setattr("fursure.commands.split.claim_split_folder", meanwhile)
     with pytest.raises(BadData, match="changed while it was being read; run the command again"):
-        split(photos, tmp_path / "out", WANTED, form=Folders("copy"))
+        split_data(photos, tmp_path / "out", WANTED, form=Folders("copy"))
 
 
 def test_names_from_many_folders_do_not_collide(photos: Path, tmp_path: Path) -> None:
@@ -280,10 +280,10 @@ def test_names_from_many_folders_do_not_collide(photos: Path, tmp_path: Path) ->
         home = photos / "cat" / f"owner{number}"
         home.mkdir()
         path.rename(home / ("1.jpg" if number % 2 else "1.JPG"))
-    made = split(photos, tmp_path / "out")
+    made = split_data(photos, tmp_path / "out")
     assert len(tree(tmp_path / "out")) == 80
     assert any(note.startswith("40 photos have another name") for note in made.notes)
-    assert not split(photos, tmp_path / "out").new
+    assert not split_data(photos, tmp_path / "out").new
 
 
 def test_a_class_of_any_name_stays_inside(photos: Path, tmp_path: Path) -> None:
@@ -292,26 +292,26 @@ def test_a_class_of_any_name_stays_inside(photos: Path, tmp_path: Path) -> None:
         for path in photos.rglob("*.jpg")
     ]
     (photos / "labels.csv").write_text("path,label\n" + "\n".join(rows))
-    made = split(photos / "labels.csv", tmp_path / "in" / "out", {"train": 20})
+    made = split_data(photos / "labels.csv", tmp_path / "in" / "out", {"train": 20})
     assert places(tmp_path / "in" / "out") == {"train/a_b": 10, "train/__.._up": 10}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in", "photos"]
     assert "class 'a/b' is in the folder 'a_b'" in made.notes
 
 
 def test_a_given_split_is_kept_if_nothing_is_asked_for(drawings: Path, tmp_path: Path) -> None:
-    first = split(drawings, tmp_path / "first", WANTED)
-    second = split(tmp_path / "first", tmp_path / "second")
+    first = split_data(drawings, tmp_path / "first", WANTED)
+    second = split_data(tmp_path / "first", tmp_path / "second")
     assert tree(tmp_path / "second") == tree(tmp_path / "first")
     assert Counter(splits(second.manifest).values()) == WANTED
     assert splits(second.manifest).items() <= splits(first.manifest).items()
     with pytest.raises(BadData, match=r"already split \(40 train, 10 val, 10 test\); leave"):
-        split(tmp_path / "first", tmp_path / "third", WANTED)
+        split_data(tmp_path / "first", tmp_path / "third", WANTED)
 
 
 def test_classes_that_are_not_even_are_said(photos: Path, tmp_path: Path) -> None:
     for path in sorted((photos / "dog").glob("*.jpg"))[10:]:
         path.unlink()
-    made = split(photos, tmp_path / "out", {"train": 32, "val": 8})
+    made = split_data(photos, tmp_path / "out", {"train": 32, "val": 8})
     assert any("of 'dog' there are fewer photos than the 20" in note for note in made.notes)
     assert sum(places(tmp_path / "out").values()) == 40
     assert places(tmp_path / "out")["val/dog"] == 2
@@ -322,7 +322,7 @@ def test_too_few_different_photos_are_said(photos: Path, tmp_path: Path) -> None
         path = photos / "dog" / f"dog.{number}.jpg"
         if number > 1:
             shutil.copyfile(photos / "dog" / f"dog.{number % 2}.jpg", path)
-    made = split(photos, tmp_path / "out", {"train": 40, "val": 10, "test": 10})
+    made = split_data(photos, tmp_path / "out", {"train": 40, "val": 10, "test": 10})
     assert "test has no photo of 'dog'" in made.notes
     assert any(note.startswith("test has 5 photos instead of 10") for note in made.notes)
 
@@ -333,13 +333,13 @@ def test_data_that_cannot_be_split_is_refused_in_a_sentence(drawings: Path, tmp_
     for seed, name in enumerate("abc"):
         (loose / f"{name}.jpg").write_bytes(jpeg(draw("cat", seed)))
     with pytest.raises(NoPhotos, match="one folder of images per class"):
-        split(loose, tmp_path / "out", WANTED)
+        split_data(loose, tmp_path / "out", WANTED)
     with pytest.raises(BadData, match="only one class, 'cat'"):
-        split(Dataset(drawings / "cat", "^(cat)"), tmp_path / "out", {"train": 5})
+        split_data(Dataset(drawings / "cat", "^(cat)"), tmp_path / "out", {"train": 5})
     with pytest.raises(BadData, match="81 train photos are asked for, and 80 can be used"):
-        split(drawings, tmp_path / "out", {"train": 81})
+        split_data(drawings, tmp_path / "out", {"train": 81})
     with pytest.raises(BadData, match=r"lies inside .*; choose a folder outside of it"):
-        split(drawings, drawings / "cat" / "out", WANTED)
+        split_data(drawings, drawings / "cat" / "out", WANTED)
     assert not (tmp_path / "out").exists()
 
 
@@ -348,22 +348,22 @@ def test_a_folder_that_cannot_be_written_is_refused_before_any_work(
 ) -> None:
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(BadData, match="file is no folder that can be written"):
-        split(drawings, tmp_path / "file" / "out", WANTED)
+        split_data(drawings, tmp_path / "file" / "out", WANTED)
     monkeypatch.setattr(os, "access", lambda *_: False)
     with pytest.raises(BadData, match="no folder that can be written; choose another --out"):
-        split(drawings, tmp_path / "out", WANTED)
+        split_data(drawings, tmp_path / "out", WANTED)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", '{"format": "fursure split 99"}', '{"format": 1}'])
 def test_a_note_that_is_not_ours_is_refused(drawings: Path, tmp_path: Path, text: str) -> None:
     (tmp_path / "split.json").write_text(text)
     with pytest.raises(BadData, match=r"split\.json: found .*choose another folder"):
-        split(drawings, tmp_path, WANTED, overwrite=True)
+        split_data(drawings, tmp_path, WANTED, overwrite=True)
 
 
 def test_features_are_written_for_any_tool(drawings: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    made = split(drawings, out, WANTED, form=Arrays())
+    made = split_data(drawings, out, WANTED, form=Arrays())
     features_ND = np.load(out / "train_features.npy", mmap_mode="r")
     labels_N = np.load(out / "train_labels.npy")
     assert features_ND.shape == (40, 1280)
@@ -374,7 +374,7 @@ def test_features_are_written_for_any_tool(drawings: Path, tmp_path: Path) -> No
     assert [path.split("/")[0] for path in paths] == [["cat", "dog"][one] for one in labels_N]
     assert set(paths) == {one.path for one in made.manifest.photos if one.split == "train"}
     assert np.load(out / "test_features.npy").shape == (10, 1280)
-    folders = split(drawings, tmp_path / "folders", WANTED)
+    folders = split_data(drawings, tmp_path / "folders", WANTED)
     assert splits(folders.manifest) == splits(made.manifest)
 
 
@@ -383,7 +383,7 @@ def test_a_row_is_what_training_sees_of_that_photo(drawings: Path, tmp_path: Pat
     from fursure.engine.network import Network
     from fursure.engine.session import open_session
 
-    split(drawings, tmp_path / "out", {"train": 12}, form=Arrays())
+    split_data(drawings, tmp_path / "out", {"train": 12}, form=Arrays())
     backbone = load_backbone("lite0")
     network = Network(open_session(backbone.onnx), backbone.preprocess)
     paths = (tmp_path / "out" / "files_train.txt").read_text().splitlines()
@@ -393,8 +393,8 @@ def test_a_row_is_what_training_sees_of_that_photo(drawings: Path, tmp_path: Pat
 
 
 def test_a_map_has_keras_axes_and_the_features_as_its_mean(drawings: Path, tmp_path: Path) -> None:
-    split(drawings, tmp_path / "maps", {"train": 34}, form=Arrays(maps=True))
-    split(drawings, tmp_path / "features", {"train": 34}, form=Arrays())
+    split_data(drawings, tmp_path / "maps", {"train": 34}, form=Arrays(maps=True))
+    split_data(drawings, tmp_path / "features", {"train": 34}, form=Arrays())
     map_NhwD = np.load(tmp_path / "maps" / "train_features.npy")
     assert map_NhwD.shape == (34, 7, 7, 1280)
     features_ND = np.load(tmp_path / "features" / "train_features.npy")
@@ -402,7 +402,7 @@ def test_a_map_has_keras_axes_and_the_features_as_its_mean(drawings: Path, tmp_p
 
 
 def test_a_class_that_gets_another_name_has_its_folder(drawings: Path, tmp_path: Path) -> None:
-    split(Dataset(drawings, rename={"cat": "puss"}), tmp_path / "out", {"train": 10})
+    split_data(Dataset(drawings, rename={"cat": "puss"}), tmp_path / "out", {"train": 10})
     assert sorted(path.name for path in (tmp_path / "out" / "train").iterdir()) == ["dog", "puss"]
 
 
@@ -421,15 +421,15 @@ def test_arrays_that_are_there_are_not_made_again(
 
     monkeypatch.setattr(Encoder, "rows", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        split(drawings, out, {"train": 40, "val": 10}, form=Arrays(maps=True))
+        split_data(drawings, out, {"train": 40, "val": 10}, form=Arrays(maps=True))
     assert not list(out.glob("val_features*"))
     before = (out / "train_features.npy").stat().st_mtime_ns
     monkeypatch.setattr(Encoder, "rows", rows)
-    assert split(drawings, out, {"train": 40, "val": 10}, form=Arrays(maps=True)).new
+    assert split_data(drawings, out, {"train": 40, "val": 10}, form=Arrays(maps=True)).new
     assert (out / "train_features.npy").stat().st_mtime_ns == before
-    assert not split(drawings, out, {"train": 40, "val": 10}, form=Arrays(maps=True)).new
+    assert not split_data(drawings, out, {"train": 40, "val": 10}, form=Arrays(maps=True)).new
     with pytest.raises(OutputExists):
-        split(drawings, out, {"train": 40, "val": 10}, form=Arrays())
+        split_data(drawings, out, {"train": 40, "val": 10}, form=Arrays())
 
 
 def test_a_network_without_a_map_is_refused_before_photos_are_read(
@@ -442,14 +442,14 @@ def test_a_network_without_a_map_is_refused_before_photos_are_read(
     )
     monkeypatch.setattr("fursure.commands.split.load_backbone", lambda *_, **__: flat)
     with pytest.raises(BadBackbone, match=r"flat has no feature map.*leave --map out"):
-        split(drawings, tmp_path / "out", WANTED, form=Arrays(maps=True))
-    split(drawings, tmp_path / "out", WANTED, form=Arrays())
+        split_data(drawings, tmp_path / "out", WANTED, form=Arrays(maps=True))
+    split_data(drawings, tmp_path / "out", WANTED, form=Arrays())
     assert np.load(tmp_path / "out" / "val_features.npy").shape == (10, 6)
 
 
 def test_paths_of_rows_are_one_a_line_whatever_is_in_them(photos: Path, tmp_path: Path) -> None:
     (photos / "cat" / "cat.0.jpg").rename(photos / "cat" / "two\nlines.jpg")
-    split(photos, tmp_path / "out", {"train": 80}, form=Arrays())
+    split_data(photos, tmp_path / "out", {"train": 80}, form=Arrays())
     lines = (tmp_path / "out" / "files_train.txt").read_text().split("\n")
     assert len(lines) == 81
     assert r"cat/two\nlines.jpg" in lines

@@ -14,8 +14,9 @@ from fursure import load
 from fursure.bundle.bundle import Bundle
 from fursure.cli import cli
 from fursure.commands.api import train
-from fursure.compare.compare import Ladder, compare, on_ground
+from fursure.compare.compare import Ladder, compare_recipes, on_ground
 from fursure.dataset.manifest import Manifest
+from fursure.engine.predictor import Predictor
 from fursure.errors import BadData, BadRecipe, OutputBusy, OutputExists, UnknownRecipe
 from fursure.evaluation.evaluate import evaluate_model
 from fursure.features.division import Shares
@@ -42,7 +43,7 @@ def told() -> list[str]:
 @pytest.fixture(scope="module")
 def ladder(drawings: Path, told: list[str], tmp_path_factory: pytest.TempPathFactory) -> Ladder:
     folder = tmp_path_factory.mktemp("compared") / "ladder"
-    return compare(drawings, folder, [LIGHT, BROKEN, SMALL], Run(say=told.append))
+    return compare_recipes(drawings, folder, [LIGHT, BROKEN, SMALL], Run(say=told.append))
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_a_second_run_with_the_same_folder_is_told(drawings: Path, copied: Path)
         alone(copied / "ladder.json"),
         pytest.raises(OutputBusy, match=r"another run, process \d+; wait"),
     ):
-        compare(drawings, copied, [LIGHT])
+        compare_recipes(drawings, copied, [LIGHT])
 
 
 def test_every_recipe_answers_the_same_photos(ladder: Ladder) -> None:
@@ -141,12 +142,12 @@ def test_a_finished_ladder_is_not_made_again(
         raise AssertionError("a finished rung was made again")
 
     monkeypatch.setattr("fursure.training.learn.fit", never)
-    monkeypatch.setattr("fursure.compare.run_recipe.Predictor.open", never)
+    monkeypatch.setattr(Predictor, "open", never)
     picture = (copied / "ladder.svg").read_bytes()
-    again = compare(drawings, copied, [LIGHT, BROKEN, SMALL])
+    again = compare_recipes(drawings, copied, [LIGHT, BROKEN, SMALL])
     assert again.rows() == ladder.rows()
     assert (copied / "ladder.svg").read_bytes() == picture
-    assert [one["recipe"] for one in compare(drawings, copied, [SMALL]).rows()] == ["small"]
+    assert [one["recipe"] for one in compare_recipes(drawings, copied, [SMALL]).rows()] == ["small"]
 
 
 @pytest.mark.long
@@ -161,16 +162,16 @@ def test_an_interrupted_training_keeps_its_time(
     with monkeypatch.context() as patch:
         patch.setattr("fursure.training.train.assemble", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            compare(drawings, folder, [LIGHT], curve=False)
+            compare_recipes(drawings, folder, [LIGHT], curve=False)
     before = json.loads(note.read_text())
     assert before["seconds"] > 0
     assert not before["trained"]
     note.write_text(json.dumps(before | {"seconds": 1_000.0}))
-    (one,) = rungs(compare(drawings, folder, [LIGHT], curve=False))
+    (one,) = rungs(compare_recipes(drawings, folder, [LIGHT], curve=False))
     assert 1_000 < one.seconds < 1_060
 
     note.write_text("{")  # nobody knows how long it took, so it is trained once more
-    (one,) = rungs(compare(drawings, folder, [LIGHT], curve=False))
+    (one,) = rungs(compare_recipes(drawings, folder, [LIGHT], curve=False))
     assert 0 < one.seconds < 60
 
 
@@ -179,11 +180,11 @@ def test_a_changed_recipe_is_not_taken_for_the_old_one(
     copied: Path, drawings: Path, ladder: Ladder
 ) -> None:
     changed = replace(LIGHT, head=LogisticRegression(strengths=(1.0,)))
-    (refused,) = compare(drawings, copied, [changed]).rungs
+    (refused,) = compare_recipes(drawings, copied, [changed]).rungs
     assert isinstance(refused, Failed)
     assert "already exists (made from another recipe or other photos)" in refused.reason
-    assert compare(drawings, copied, [LIGHT]).rows() == ladder.rows()[:1]
-    (made,) = compare(drawings, copied, [changed], curve=False, overwrite=True).rungs
+    assert compare_recipes(drawings, copied, [LIGHT]).rows() == ladder.rows()[:1]
+    (made,) = compare_recipes(drawings, copied, [changed], curve=False, overwrite=True).rungs
     assert isinstance(made, Rung)
 
 
@@ -191,21 +192,21 @@ def test_another_split_or_other_photos_are_another_ladder(
     copied: Path, drawings: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(OutputExists, match=r"another split: test 0\.2, validation 0\.1, seed 0"):
-        compare(drawings, copied, [LIGHT], shares=Shares(validation=0.1, test=0.2, seed=1))
+        compare_recipes(drawings, copied, [LIGHT], shares=Shares(validation=0.1, test=0.2, seed=1))
     fewer = Path(shutil.copytree(drawings, tmp_path / "fewer"))
     (fewer / "cat" / "cat.0.jpg").unlink()
     with pytest.raises(OutputExists, match="a ladder of other photos"):
-        compare(fewer, copied, [LIGHT])
+        compare_recipes(fewer, copied, [LIGHT])
 
 
 def test_a_folder_with_something_else_is_left_alone(drawings: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(BadData, match=r"holds 'thesis\.txt' and no ladder"):
-        compare(drawings, tmp_path, [LIGHT], overwrite=True)
+        compare_recipes(drawings, tmp_path, [LIGHT], overwrite=True)
     with pytest.raises(BadData, match="lies inside"):
-        compare(drawings, drawings / "ladder", [LIGHT])
+        compare_recipes(drawings, drawings / "ladder", [LIGHT])
     with pytest.raises(BadData, match="no folder that can be written"):
-        compare(drawings, tmp_path / "thesis.txt", [LIGHT])
+        compare_recipes(drawings, tmp_path / "thesis.txt", [LIGHT])
     assert [one.name for one in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -222,14 +223,14 @@ def test_two_recipes_are_two_rungs(
     recipes: list[Recipe], words: str, drawings: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(BadRecipe, match=words):
-        compare(drawings, tmp_path / "ladder", recipes)
+        compare_recipes(drawings, tmp_path / "ladder", recipes)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_class_of_two_photos_cannot_be_compared_on(tmp_path: Path) -> None:
     folder = draw_into(tmp_path / "photos", count=2)
     with pytest.raises(BadData, match=r"'cat' has 2 photos .* comparison needs 3"):
-        compare(folder, tmp_path / "ladder", [LIGHT])
+        compare_recipes(folder, tmp_path / "ladder", [LIGHT])
     assert not (tmp_path / "ladder").exists()
 
 
@@ -307,7 +308,7 @@ def test_recipes_are_asked_about_photos_elsewhere_and_strangers_too(
 ) -> None:
     away = draw_into(tmp_path / "away", count=12, first=900)
     others = draw_into(tmp_path / "others", count=24, kinds=("stranger",))
-    again = compare(drawings, copied, [LIGHT, SMALL], elsewhere=away, strangers=others)
+    again = compare_recipes(drawings, copied, [LIGHT, SMALL], elsewhere=away, strangers=others)
     for row, one in zip(again.rows(), rungs(again), strict=True):
         assert row["elsewhere"]["accuracy"]["n"] == 24
         assert one.strangers is not None
@@ -320,4 +321,4 @@ def test_recipes_are_asked_about_photos_elsewhere_and_strangers_too(
     (away / "fox").mkdir()
     shutil.copy(next((away / "cat").iterdir()), away / "fox" / "a.png")
     with pytest.raises(BadData, match="label 'fox', which the photos to train on do not have"):
-        compare(drawings, copied, [LIGHT, SMALL], elsewhere=away)
+        compare_recipes(drawings, copied, [LIGHT, SMALL], elsewhere=away)

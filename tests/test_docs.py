@@ -8,6 +8,7 @@ that a new one cannot go untried.
 import re
 import shlex
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,7 +34,7 @@ NAMES = {"train", "predict", "evaluate", "check", "split", "serve", "push"}
 NEEDS_VGG16 = "VGG16's weights have to be downloaded; test_seed_recipes.py runs it on random ones"
 NEEDS_PHOTOS = "an hour with 12,000 real photos; docs/experiments.md has what it gave"
 NEEDS_DOCKER = "no Docker where the tests run"
-NEEDS_A_HUB = "the tests are offline; test_commands_push.py runs it against a hub on this machine"
+NEEDS_A_HUB = "the tests are offline; test_push.py runs it against a hub on this machine"
 NEEDS_SYSTEMD = "no systemd where the tests run"
 CANNOT_RUN = {
     "fursure train PHOTOS --recipe vgg16-bottleneck": NEEDS_VGG16,
@@ -138,6 +139,20 @@ def test_every_command_that_trains_a_network_works_as_printed(desk: Path, tmp_pa
         assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
 
 
+BLOCKS = [
+    block
+    for path in DOCS
+    for block in re.findall(r"```python\n(.*?)```", path.read_text("utf-8"), re.DOTALL)
+]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("block", BLOCKS)
+def test_every_python_block_works_as_printed(block: str, desk: Path, tmp_path: Path) -> None:
+    done = run(f"{shlex.quote(sys.executable)} -c {shlex.quote(block)}", desk, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 FLAGS, *OTHERS = sorted(set(map(on_this_machine, SERVES)))
 
 
@@ -145,7 +160,12 @@ FLAGS, *OTHERS = sorted(set(map(on_this_machine, SERVES)))
 @pytest.mark.parametrize(
     "flags", [FLAGS, *(pytest.param(others, marks=pytest.mark.long) for others in OTHERS)]
 )
-def test_every_service_starts_and_is_ready(flags: str, desk: Path, tmp_path: Path) -> None:
+def test_every_service_starts_and_is_ready(
+    flags: str, desk: Path, trained: Trained, tmp_path: Path
+) -> None:
+    for name in re.findall(r"\S+\.fursure", flags):
+        if not (desk / name).exists():  # a tutorial trains it first
+            shutil.copyfile(trained.path, desk / name)
     with serving(tmp_path / "log", *shlex.split(flags), cwd=desk) as service:
         assert service("GET", "/v2/health/ready").status == 200
 

@@ -3,17 +3,23 @@
 import copy
 import io
 import pickle
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import numpy as np
+import pandas
+import polars
+import pyarrow
 import pytest
 
 import fursure
-from fursure.drawings.draw import draw, jpeg
+from fursure.drawings.draw import draw
 from fursure.engine.predictor import Predictor
 
 PICTURE = draw("cat", seed=5, size=120)
@@ -48,13 +54,38 @@ class Series:
         return iter(self.values)
 
 
-class Frame:
-    """As pandas has them: iterating gives the names of the columns."""
+def without_photos() -> pandas.DataFrame:
+    return pandas.DataFrame({"label": [1.0], "x": [2.0]})
 
-    ndim, shape = 2, (2, 2)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(("path", "label"))
+def frame(folder: Path) -> pandas.DataFrame:
+    """Return a table as people have it: an index, paths under some name, and what is beside."""
+    paths = [str(path) for path in folder.iterdir()]
+    return pandas.DataFrame({"label": ["cat", "cat"], "File Name": paths, "id": [1, 2]}, [7, 9])
+
+
+class Image:
+    """The feature of that name."""
+
+
+class HubDataset:
+    """As the library has them: typed columns, rows as dicts."""
+
+    def __init__(self, **columns: list[Any]) -> None:
+        self.columns, self.column_names = columns, list(columns)
+        self.features = {name: Image() if name.startswith("image") else int for name in columns}
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {name: values[row] for name, values in self.columns.items()}
+
+    def __len__(self) -> int:
+        return len(next(iter(self.columns.values())))
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return (self[row] for row in range(len(self)))
+
+    def select_columns(self, names: list[str]) -> "HubDataset":
+        return HubDataset(**{name: self.columns[name] for name in names})
 
 
 ONE: dict[str, Callable[[], Any]] = {
@@ -65,7 +96,6 @@ ONE: dict[str, Callable[[], Any]] = {
     "float16": lambda: (PIXELS / 255).astype(np.float16),
     "floats to 255": lambda: PIXELS.astype(np.float32),
     "int64": lambda: PIXELS.astype(np.int64),
-    "channels first": lambda: PIXELS.transpose(2, 0, 1),
 }
 
 
@@ -95,9 +125,20 @@ SEVERAL: dict[str, Callable[[Path], Any]] = {
     "Series": lambda folder: Series(*map(str, folder.iterdir())),
     "array of paths": lambda folder: np.array([str(path) for path in folder.iterdir()]),
     "array of photos": lambda _folder: np.stack([PIXELS, PIXELS]),
-    "array of floats, channels first": lambda _: (
-        np.stack([PIXELS, PIXELS]).transpose(0, 3, 1, 2) / 255
+    "array of floats": lambda _folder: np.stack([PIXELS, PIXELS]) / 255,
+    "batches of a loader": lambda _: iter([np.stack([PIXELS]), np.stack([PIXELS]) / 255]),
+    "set": lambda folder: set(folder.iterdir()),
+    "values of a dict": lambda folder: dict(enumerate(folder.iterdir())).values(),
+    "pandas Series": lambda folder: pandas.Series(list(map(str, folder.iterdir()))),
+    "pandas DataFrame": frame,
+    "polars Series": lambda folder: polars.Series(list(map(str, folder.iterdir()))),
+    "polars DataFrame": lambda folder: polars.DataFrame(frame(folder).to_dict("list")),
+    "Arrow array": lambda folder: pyarrow.array(list(map(str, folder.iterdir()))),
+    "Arrow table": lambda folder: pyarrow.table(frame(folder).to_dict("list")),
+    "Hugging Face's Parquet": lambda _: pandas.DataFrame(
+        {"image": [{"bytes": png(), "path": None}] * 2, "label": [0, 1]}
     ),
+    "Hugging Face's data set": lambda _: HubDataset(image=[PICTURE, PICTURE], label=[0, 1]),
     "tuple": lambda _folder: (PICTURE, io.BytesIO(png())),
 }
 
@@ -110,6 +151,12 @@ def test_several_photos_in_any_iterable_are_answered_in_order(
         (tmp_path / f"{number}.png").write_bytes(png())
     found = model.predict(SEVERAL[kind](tmp_path))
     assert [one.confidence for one in found] == pytest.approx([expected] * 2, abs=1e-6)
+
+
+def test_columns_may_be_called_what_they_like(model: Predictor, expected: float) -> None:
+    beside = {"features": [[0.1]], "read": [True], "dtype": ["x"], "select_columns": [1]}
+    found = model.predict(pandas.DataFrame({"photo": [png()], **beside}))
+    assert [row.confidence for row in found] == [expected]
 
 
 def test_of_no_photos_there_are_no_answers(model: Predictor) -> None:
@@ -129,51 +176,102 @@ def test_tensors_are_photos(model: Predictor, expected: float) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("photo", "words"),
-    [
-        (42, "found a int; needed is a path"),
-        (None, "found a NoneType"),
-        ({"a": b""}, "found a dict"),
-        (Frame(), r"found Frame of shape \(2, 2\)"),
-        ([b"", 42], "photo 1 is a int"),
-        ([None], "photo 0 is a NoneType"),
-        (iter([3.5]), "photo 0 is a float"),
-        (io.StringIO("text"), "gives str; open it with mode 'rb'"),
-        (np.zeros((4, 4), complex), "an array of complex128"),
-        (np.zeros((4, 4, 4, 4, 4)), r"shape \(4, 4, 4, 4, 4\)"),
-        (np.zeros((9, 8, 7)), r"ndarray of shape \(9, 8, 7\)"),
-        (np.array(3), r"shape \(\)"),
-        (np.full((4, 4, 3), -1.0), "values from -1 to -1"),
-        (np.full((4, 4), np.nan), "values from nan to nan"),
-        (np.full((4, 4), 60_000, np.uint16), "values from 60000 to 60000"),
-        ([[PICTURE]], "photo 0 is a list"),
-    ],
-)
-def test_what_is_no_photo_is_a_type_error(photo: Any, words: str, model: Predictor) -> None:
-    with pytest.raises(TypeError, match=words):
-        model.predict(photo)
+class Colour(Enum):
+    RED = 1
 
 
-def test_a_wrong_kind_at_the_end_of_a_list_is_found_before_anything_is_answered(
-    model: Predictor, monkeypatch: pytest.MonkeyPatch
+async def later() -> AsyncIterator[bytes]:
+    yield png()
+
+
+def closed() -> io.BytesIO:
+    file = io.BytesIO(png())
+    file.close()
+    return file
+
+
+BATCH = np.stack([PIXELS, PIXELS])
+NO_PHOTOS: dict[str, tuple[Callable[[], Any], str]] = {
+    "int": (lambda: 42, "found an int; needed is a path"),
+    "None": (lambda: None, "found a NoneType"),
+    "bool": (lambda: True, "found a bool"),
+    "float": (lambda: 0.5, "found a float"),
+    "complex": (lambda: 1j, "found a complex"),
+    "ellipsis": (lambda: ..., "found an ellipsis"),
+    "object": (object, "found an object"),
+    "dict": (lambda: {"a": b""}, "found a dict"),
+    "a class": (lambda: Path, "found the class Path"),
+    "a class of files": (lambda: io.BytesIO, "found the class BytesIO"),
+    "function": (lambda: png, "found a function"),
+    "module": (lambda: io, "found a module"),
+    "exception": (lambda: ValueError("x"), "found a ValueError"),
+    "member of an enum": (lambda: Colour.RED, "found a Colour"),
+    "an enum": (lambda: Colour, "found the class Colour"),
+    "date": (lambda: date(2026, 1, 1), "found a date"),
+    "fraction": (lambda: Fraction(1, 2), "found a Fraction"),
+    "decimal": (lambda: Decimal(1), "found a Decimal"),
+    "UUID": (lambda: UUID(int=0), "found a UUID"),
+    "async generator": (later, "found an async_generator"),
+    "range": (lambda: range(3), "photo 0 is an int"),
+    "generator of floats": (lambda: iter([3.5]), "photo 0 is a float"),
+    "number at the end": (lambda: [PICTURE, 42], "photo 1 is an int"),
+    "None in a list": (lambda: [None], "photo 0 is a NoneType"),
+    "list in a list": (lambda: [[PICTURE]], "photo 0 is a list"),
+    "pixels as lists": (PIXELS.tolist, "photo 0 is a list"),
+    "dict's items": ({"a": PICTURE}.items, "photo 0 is a tuple"),
+    "enumerate": (lambda: enumerate([PICTURE]), "photo 0 is a tuple"),
+    "a hole in a Series": (lambda: pandas.Series(["a.jpg", None]), "photo 1 is a (float|NoneType)"),
+    "a table without photos": (
+        without_photos,
+        r"columns 'label', 'x', none of which is called path",
+    ),
+    "a table with two": (
+        lambda: pandas.DataFrame({"path": ["a"], "image": ["b"]}),
+        "columns 'path', 'image', any of which may hold photos; give the one",
+    ),
+    "a data set with two": (
+        lambda: HubDataset(image=[PICTURE], image_2=[PICTURE]),
+        "columns 'image', 'image_2', any of which",
+    ),
+    "a loader's pairs": (lambda: [(BATCH, np.zeros(2))], "give the photos alone: model.predict"),
+    "text file": (lambda: io.StringIO("text"), "gives str; open it with mode 'rb'"),
+    "closed file": (closed, "a BytesIO that cannot be read: I/O operation on closed file"),
+    "complex array": (lambda: np.zeros((4, 4), complex), "an array of complex128"),
+    "mask": (lambda: np.zeros((4, 4), bool), "an array of bool"),
+    "objects": (lambda: np.full((4, 4), None), "an array of object"),
+    "no pixels": (lambda: np.zeros((0, 4, 3), np.uint8), r"uint8 of shape \(0, 4, 3\)"),
+    "five dimensions": (lambda: np.zeros((4, 4, 4, 4, 4)), r"shape \(4, 4, 4, 4, 4\)"),
+    "seven channels": (lambda: np.zeros((9, 8, 7)), r"a ndarray of shape \(9, 8, 7\)"),
+    "scalar": (lambda: np.array(3), r"shape \(\)"),
+    "channels first": (lambda: PIXELS.transpose(2, 0, 1), r"channels first; give array.transpose"),
+    "NCHW": (lambda: BATCH.transpose(0, 3, 1, 2), r"of a batch \(N, C, H, W\) array.transpose"),
+    "normalised": (lambda: np.full((4, 4, 3), -1.0), "values from -1 to -1"),
+    "not a number": (lambda: np.full((4, 4), np.nan), "values from nan to nan"),
+    "16 bits": (lambda: np.full((4, 4), 60_000, np.uint16), "values from 60000 to 60000"),
+    "normalised at the end": (lambda: [PICTURE, PIXELS - 300.0], "photo 1 is an array of float64"),
+}
+
+
+def test_forty_kinds_and_more_are_tried() -> None:
+    assert len(NO_PHOTOS) >= 40
+
+
+@pytest.mark.parametrize("kind", NO_PHOTOS)
+def test_what_is_no_photo_is_a_type_error_before_anything_is_answered(
+    kind: str, model: Predictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def never(*_: object) -> None:
-        raise AssertionError("the network ran")
-
-    monkeypatch.setattr(Predictor, "batch", never)
-    with pytest.raises(TypeError, match="photo 1"):
-        model.predict([PICTURE, 42])  # type: ignore[list-item]
+    ran: list[object] = []
+    monkeypatch.setattr(Predictor, "batch", lambda _model, photos: ran.append(photos))
+    make, words = NO_PHOTOS[kind]
+    with pytest.raises(TypeError, match=words):
+        model.predict(make())
+    assert ran == []
 
 
 def test_a_file_that_is_no_photo_stays_a_row(model: Predictor, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("not a photo, surely")
     rows = model.predict([tmp_path / "a.txt", tmp_path / "none.jpg", io.BytesIO(b"")])
     assert all(row.error for row in rows)
-
-
-def confidence(model: Predictor, data: bytes) -> float:
-    return model.predict(data).confidence
 
 
 def test_a_pickled_model_opens_its_own_session(model: Predictor) -> None:
@@ -184,14 +282,6 @@ def test_a_pickled_model_opens_its_own_session(model: Predictor) -> None:
         assert one.network.session.engine == strict.network.session.engine
         assert (one.threshold, one.threads) == (strict.threshold, strict.threads)
         assert one.predict(PICTURE) == strict.predict(PICTURE)
-
-
-@pytest.mark.slow
-def test_a_model_goes_to_other_processes(model: Predictor) -> None:
-    data = jpeg(draw("dog", seed=2))
-    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        found = pool.submit(confidence, model, data).result()
-    assert found == model.predict(data).confidence
 
 
 def test_a_model_says_what_it_is_on_one_line(model: Predictor) -> None:

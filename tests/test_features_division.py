@@ -7,8 +7,8 @@ from click.testing import CliRunner
 
 from fursure.cli import cli
 from fursure.commands.api import train
-from fursure.commands.split import split
-from fursure.compare.compare import compare
+from fursure.commands.split import split_data
+from fursure.compare.compare import compare_recipes
 from fursure.dataset.manifest import Manifest
 from fursure.features.division import Shares
 from fursure.recipe import LogisticRegression, Recipe
@@ -29,8 +29,8 @@ def test_train_split_and_compare_divide_alike_by_the_same_shares_and_seed(
 ) -> None:
     told: list[str] = []
     shares = {"train": 1 - validation - test, "val": validation, "test": test}
-    by_split = split(drawings, tmp_path / "parts", shares, seed=seed)  # type: ignore[arg-type]
-    by_compare = compare(
+    by_split = split_data(drawings, tmp_path / "parts", shares, seed=seed)  # type: ignore[arg-type]
+    by_compare = compare_recipes(
         drawings,
         tmp_path / "ladder",
         [QUICK],
@@ -51,7 +51,7 @@ def test_train_split_and_compare_divide_alike_by_the_same_shares_and_seed(
 def test_a_split_without_a_wish_is_what_train_would_hold_out(
     drawings: Path, tmp_path: Path
 ) -> None:
-    made = split(drawings, tmp_path / "parts")
+    made = split_data(drawings, tmp_path / "parts")
     train(
         drawings,
         tmp_path / "m.fursure",
@@ -64,8 +64,8 @@ def test_a_split_without_a_wish_is_what_train_would_hold_out(
 def test_a_larger_share_for_test_holds_the_photos_of_a_smaller_one(
     drawings: Path, tmp_path: Path
 ) -> None:
-    small = split(drawings, tmp_path / "small", {"train": 0.8, "val": 0.1, "test": 0.1})
-    large = split(drawings, tmp_path / "large", {"train": 0.5, "val": 0.2, "test": 0.3})
+    small = split_data(drawings, tmp_path / "small", {"train": 0.8, "val": 0.1, "test": 0.1})
+    large = split_data(drawings, tmp_path / "large", {"train": 0.5, "val": 0.2, "test": 0.3})
     for one in large.manifest.usable:
         assert (one.split == "test") == (ticket(0, one.group) < 0.3)
     tested = {path for path, part in parts(small.manifest).items() if part == "test"}

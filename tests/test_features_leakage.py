@@ -14,7 +14,7 @@ from fursure.backbones.kinds import load_backbone
 from fursure.bundle.bundle import Bundle, short_digest, short_digests
 from fursure.cli import cli
 from fursure.commands.api import train
-from fursure.compare.compare import compare
+from fursure.compare.compare import compare_recipes
 from fursure.dataset.manifest import SPLITS, Manifest, Photo, Split
 from fursure.errors import BadData
 from fursure.features.division import Shares
@@ -176,11 +176,11 @@ def test_a_ladder_measures_all_recipes_on_what_no_encoder_has_seen(
     plain: Trained, folder: Path, tmp_path: Path
 ) -> None:
     own, shares = Recipe(name="tiny"), Shares(validation=0.2, test=0.3)
-    first = compare(folder, tmp_path / "first", [own], shares=shares, curve=False)
+    first = compare_recipes(folder, tmp_path / "first", [own], shares=shares, curve=False)
     known = [one for one in first.division.usable if one.split == "test"][:3]
     mine = Recipe(name="mine", backbone=that_has_seen(plain, tmp_path / "mine.fursure", known))
     said: list[str] = []
-    both = compare(
+    both = compare_recipes(
         folder,
         tmp_path / "both",
         [own, mine],

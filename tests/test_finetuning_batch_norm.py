@@ -19,7 +19,7 @@ from fursure.finetuning.batch_norm import (  # noqa: E402
     hurry,
     unhurry,
 )
-from fursure.networks.export import export  # noqa: E402
+from fursure.networks.export import export_network  # noqa: E402
 from fursure.photos.preprocess import Preprocess  # noqa: E402
 
 
@@ -212,4 +212,4 @@ def test_a_network_that_is_not_hurried_any_more_can_be_exported() -> None:
     hurry(net)
     assert type(net.second) is StridedDepthwise
     unhurry(net.eval())
-    assert export(net, Preprocess(size=32), "hurried")  # it compares the graph with torch
+    assert export_network(net, Preprocess(size=32), "hurried")  # it compares the graph with torch

@@ -4,6 +4,8 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -71,6 +73,21 @@ def test_the_base_install_answers_a_photo(bare: Path, drawing: Path) -> None:
     assert row["engine"].startswith("onnxruntime")
 
 
+def test_the_base_install_answers_from_python(bare: Path, drawing: Path) -> None:
+    code = (
+        "import fursure; model = fursure.load(); print(len(model.predict(['drawing.jpg'])))\n"
+        "try:\n    fursure.train('.', 'a.fursure')\nexcept fursure.FursureError as error:\n"
+        "    print(error)\ntry:\n    fursure.PhotoEncoder\n"
+        "except fursure.FursureError as error:\n    print(error)"
+    )
+    made = run(bare / "python", "-c", code, cwd=drawing.parent)
+    assert made.stdout.splitlines() == [
+        "1",
+        "training a model needs the extra 'train'; run: pip install 'fursure[train]'",
+        "an estimator needs the extra 'sklearn'; run: pip install 'fursure[sklearn]'",
+    ], made.stderr
+
+
 def test_the_base_install_holds_nothing_heavy(bare: Path, drawing: Path) -> None:
     heavy = ["torch", "timm", "onnx", "scipy", "sklearn", "openvino", "cv2", "pandas"]
     code = f"import importlib.util as u; print([n for n in {heavy} if u.find_spec(n)])"
@@ -95,6 +112,51 @@ def test_the_tools_work_in_the_base_install(bare: Path, drawing: Path) -> None:
     doctor = run(bare / "fursure", "doctor", cwd=drawing.parent)
     assert doctor.returncode == 0
     assert "not installed (extra train)" in doctor.stdout
+
+
+def built(folder: Path) -> tuple[Path, Path]:
+    """Return the wheel and the sdist, built and checked as `make dist` does; or skip."""
+    uv = Path(sys.executable).with_name("uv")
+    if not uv.is_file():
+        pytest.skip(f"no {uv} to build with")
+    locked = ("--constraints", ROOT / "requirements.lock")
+    build = ("build", "--build-constraints", ROOT / "requirements.lock", "--out-dir", folder, ROOT)
+    for command in (build, ("tool", "run", *locked, "twine", "check", "--strict")):
+        files = sorted(folder.glob("fursure-*")) if command[0] == "tool" else ()
+        made = run(uv, *command, *files)
+        if made.returncode and any(word in made.stderr for word in ("offline", "network")):
+            pytest.skip(" ".join(made.stderr.split())[-300:])
+        assert made.returncode == 0, made.stdout + made.stderr
+    (wheel,), (sdist,) = folder.glob("*.whl"), folder.glob("*.tar.gz")
+    return wheel, sdist
+
+
+@pytest.mark.slow
+def test_what_is_published_is_valid_and_its_wheel_does_the_main_job(
+    tmp_path: Path, drawing: Path
+) -> None:
+    wheel, sdist = built(tmp_path / "dist")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {"fursure/py.typed", "fursure/models/pets.fursure"} <= names
+    assert {name.split("/")[0] for name in names} == {
+        "fursure",
+        "-".join(wheel.stem.split("-")[:2]) + ".dist-info",
+    }
+    with tarfile.open(sdist) as archive:
+        kept = {name.split("/")[1] for name in archive.getnames()}
+    assert {"src", "tests", "docs", "pyproject.toml", "README.md", "LICENSE"} <= kept
+    folder, home = tmp_path / "venv", {"FURSURE_HOME": str(tmp_path / "home")}
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    options = ("--python", scripts / "python", "--constraint", ROOT / "requirements.lock")
+    uv = Path(sys.executable).with_name("uv")
+    installed = run(uv, "pip", "install", *options, f"{wheel}[train]")
+    assert installed.returncode == 0, installed.stderr
+    for words in (["demo", "--into", "demo"], ["predict", "--json", drawing]):
+        made = run(scripts / "fursure", *words, cwd=tmp_path, **home)
+        assert made.returncode == 0, made.stderr
+    assert json.loads(made.stdout)["answer"] in {"cat", "dog", "unsure", "stranger"}
+    assert (tmp_path / "demo" / "drawn-pets.fursure").is_file()
 
 
 @pytest.mark.slow

@@ -507,7 +507,7 @@ def test_timms_own_weights_come_from_its_repository_and_are_kept(
     files |= {"config.json": json.dumps(config).encode(), "pytorch_model.bin": b"\x80\x04."}
     hub.repos["timm/test_resnet.r160_in1k"] = Repo(files)
     graph = encoder_of(shipped("pets").model)
-    monkeypatch.setattr("fursure.networks.export.export", lambda *_: graph)
+    monkeypatch.setattr("fursure.networks.export.export_network", lambda *_: graph)
     found = load_backbone("timm:test_resnet")
     assert (found.name, found.licence) == ("timm:test_resnet", "apache-2.0")
     assert (found.preprocess.size, found.onnx) == (64, graph)

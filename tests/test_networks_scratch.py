@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from fursure.finetuning import tuning
 from fursure.finetuning.classifier import Classifier, random_head
-from fursure.networks.export import TorchEncoder, export
+from fursure.networks.export import TorchEncoder, export_network
 from fursure.networks.scratch import SmallCnn, scratch_network
 
 NAMES = ["cnn", "resnet", "test_efficientnet"]
@@ -99,7 +99,7 @@ def test_photos_too_small_for_the_small_network_are_a_sentence() -> None:
 def test_the_small_network_exports_and_agrees_with_torch() -> None:
     config, net = scratch_network("cnn", size=64, seed=1)
     preprocess = preprocess_of(config, 64)
-    graph = export(net, preprocess, "small")
+    graph = export_network(net, preprocess, "small")
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
     x_NHWC = (pixels_NHWC / 255 - np.array(preprocess.mean)) / np.array(preprocess.std)
     x_NCHW = torch.from_numpy(x_NHWC.transpose(0, 3, 1, 2).astype(np.float32))

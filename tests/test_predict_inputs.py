@@ -227,7 +227,7 @@ ODD = [
 
 def continued(path: Path, names: list[str]) -> list[str]:
     """Write the rows an interrupted run lacks, and return the table's names."""
-    from fursure.engine.predictor import Prediction
+    from fursure.prediction import Prediction
 
     table = CsvTable(path, ["cat", "dog"], made_by=MADE_BY, overwrite=False)
     with table:
@@ -241,18 +241,18 @@ def continued(path: Path, names: list[str]) -> list[str]:
 def test_a_table_continues_with_each_photo_as_often_as_it_was_named(
     kept: int, tmp_path: Path
 ) -> None:
-    from fursure.engine.predictor import Prediction
+    from fursure.prediction import Prediction
 
     whole = continued(tmp_path / "whole.csv", ODD)
     table = CsvTable(tmp_path / "t.csv", ["cat", "dog"], made_by=MADE_BY, overwrite=False)
     for name in ODD[:kept]:
-        table(Prediction(path=name, error="=none"), flush=True)
+        table(Prediction(path=name, error="=none"))
     table._file.close()  # as a kill does
     assert continued(tmp_path / "t.csv", ODD) == whole
 
 
 def test_labels_and_errors_in_a_table_are_no_formulas(tmp_path: Path) -> None:
-    from fursure.engine.predictor import Prediction
+    from fursure.prediction import Prediction
 
     label = '=HYPERLINK("x")'
     table = CsvTable(tmp_path / "t.csv", [label, "dog"], made_by=MADE_BY, overwrite=False)

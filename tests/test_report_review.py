@@ -9,7 +9,7 @@ import pytest
 from browser import opened
 from PIL import Image
 
-from fursure.check.check import check
+from fursure.check.check import check_data
 from fursure.commands.api import train
 from fursure.dataset.corrections import read_corrections
 from fursure.dataset.labelled import Dataset
@@ -40,7 +40,7 @@ def test_verdicts_by_keyboard_are_saved_applied_and_shown_again(
     photos: Path, tmp_path: Path
 ) -> None:
     page, saved = tmp_path / "review.html", tmp_path / "corrections.csv"
-    check(photos, output=page)
+    check_data(photos, output=page)
     with opened(page) as tab:
         cards = tab.locator(".card").count()
         assert cards >= 3
@@ -66,7 +66,7 @@ def test_verdicts_by_keyboard_are_saved_applied_and_shown_again(
             assert photo.label == one.label != one.path.partition("/")[0]
     assert not [note for note in trained.notes if "not applied" in note]
 
-    check(Dataset(photos, corrections=saved), output=page, overwrite=True)
+    check_data(Dataset(photos, corrections=saved), output=page, overwrite=True)
     elsewhere = tmp_path / "other" / "name.html"  # the browser knows nothing of this page
     elsewhere.parent.mkdir()
     elsewhere.write_bytes(page.read_bytes())
@@ -77,7 +77,7 @@ def test_verdicts_by_keyboard_are_saved_applied_and_shown_again(
 
 @pytest.mark.long
 def test_the_page_fits_a_phone_and_a_desk(photos: Path, tmp_path: Path) -> None:
-    check(photos, output=tmp_path / "review.html")
+    check_data(photos, output=tmp_path / "review.html")
     with opened(tmp_path / "review.html") as tab:
         for width in (390, 1280):
             tab.set_viewport_size({"width": width, "height": 800})
@@ -144,7 +144,7 @@ def test_a_page_without_cards_says_that_nothing_was_found() -> None:
 @pytest.mark.slow
 def test_the_saved_table_is_safe_in_a_spreadsheet(photos: Path, tmp_path: Path) -> None:
     page, saved = tmp_path / "review.html", tmp_path / "corrections.csv"
-    check(photos, output=page)
+    check_data(photos, output=page)
     with opened(page) as tab:
         for _ in range(tab.locator(".card").count()):
             tab.keyboard.press("j")

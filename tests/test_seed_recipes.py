@@ -13,7 +13,7 @@ import pytest
 
 import fursure
 from fursure.commands.api import train
-from fursure.commands.split import Arrays, split
+from fursure.commands.split import Arrays, split_data
 from fursure.recipe import FineTune, Recipe, Stage
 from fursure.recipes.catalogue import RECIPES
 
@@ -89,7 +89,7 @@ def test_bottleneck_maps_are_what_the_tutorial_saved(
     size: int, cells: int, vgg16: Path, drawings: Path, tmp_path: Path
 ) -> None:
     form = Arrays(backbone=str(vgg16), image_size=size, maps=True)
-    split(drawings, tmp_path / "npy", form=form)
+    split_data(drawings, tmp_path / "npy", form=form)
     map_NhwD = np.load(tmp_path / "npy" / "train_features.npy")
     labels_N = np.load(tmp_path / "npy" / "train_labels.npy")
     assert map_NhwD.shape == (len(labels_N), cells, cells, 512)  # VGG halves the side five times

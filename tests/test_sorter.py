@@ -9,7 +9,7 @@ import pytest
 
 from fursure.cli.tally import Tally
 from fursure.commands.sorter import Sorter
-from fursure.engine.predictor import Prediction
+from fursure.prediction import Prediction
 
 
 def refusing(number: int) -> Callable[..., None]:

@@ -15,7 +15,8 @@ from fursure.backbones.kinds import load_backbone
 from fursure.bundle.bundle import Bundle
 from fursure.errors import BadBundle, MissingWeights
 from fursure.graphs import splice
-from fursure.graphs.splice import PUBLISHED, Weights, spliced
+from fursure.graphs.published import PUBLISHED, Weights
+from fursure.graphs.splice import spliced
 from fursure.networks.build import trainable
 from fursure.networks.lite import LITE, encoder
 

@@ -17,7 +17,7 @@ from disks import on_a_small_disk
 from figures import at_figure
 from samples import draw_into, network_into
 
-from fursure.check.check import check
+from fursure.check.check import check_data
 from fursure.cli import _run
 from fursure.commands.api import train
 from fursure.drawings.draw import draw, jpeg
@@ -306,7 +306,7 @@ def test_where_three_labels_in_ten_are_wrong_the_check_names_them(tmp_path: Path
             for here, there in (("dog", "stranger"), ("stranger", "dog")):
                 photo = folder / here / f"{here}.{number + step}.jpg"
                 photo.rename(folder / there / f"wrong.{here}.{number + step}.jpg")
-    found = check(folder)
+    found = check_data(folder)
     assert found.doubts is not None
     listed = {
         path for one in found.findings if one.kind in {"label", "doubt"} for path in one.paths

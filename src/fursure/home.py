@@ -2,13 +2,13 @@
 
 import logging
 import os
-import stat
-import sys
 import tempfile
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
+
+from fursure.system import PLATFORM, is_ours_alone, user
 
 Kept = Literal[
     "features",
@@ -22,8 +22,6 @@ Kept = Literal[
     "models",  # of the hub
 ]
 KEPT: tuple[Kept, ...] = get_args(Kept)  # `fursure cache` lists and clears all of them
-
-PLATFORM = sys.platform  # by a name that a test can change
 
 
 def folder_for(kind: Kept) -> Path:
@@ -92,20 +90,12 @@ def _can_be_written(folder: Path) -> bool:
 @lru_cache
 def _temporary_home(why: str) -> Path:
     """Return a folder of this user's alone, the same one for each run where that is safe."""
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    folder = Path(tempfile.gettempdir()) / f"fursure-{user}"
+    folder = Path(tempfile.gettempdir()) / f"fursure-{user()}"
     with suppress(OSError):
         folder.mkdir(mode=0o700)
-    if not _is_mine(folder):  # somebody else made it: what lies in it is not to be trusted
+    if not is_ours_alone(folder):  # somebody else made it: what lies in it is not to be trusted
         folder = Path(tempfile.mkdtemp(prefix="fursure-"))
     logging.getLogger("fursure").warning(
         "%s, so caches go to %s; FURSURE_HOME names a better place", why, folder
     )
     return folder
-
-
-def _is_mine(folder: Path) -> bool:
-    state = folder.lstat()
-    if not stat.S_ISDIR(state.st_mode):
-        return False
-    return os.name == "nt" or (state.st_uid == os.getuid() and not state.st_mode & 0o022)

@@ -1,12 +1,12 @@
 """How a piece of work is done: by which engine, on how many cores, and who hears how it goes."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
 from fursure.recipe import Engine
+from fursure.system import cores_allowed
 
 Advance = Callable[[int], None]  # hears how many more photos are done
 Say = Callable[[str], None]  # hears a sentence that is worth telling
@@ -46,8 +46,7 @@ class Run:
 
 def available_threads() -> int:
     """Return how many threads this process may keep busy: affinity and cgroup quota respected."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(cores or 1, _cgroup_cores()))
+    return max(1, min(cores_allowed(), _cgroup_cores()))
 
 
 def _cgroup_cores() -> int:

@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from fursure.backbones.backbone import AtHand, Backbone
+from fursure.backbones.notes import notes
 from fursure.files import replacing
 from fursure.home import folder_for, homes
 from fursure.networks.lite import LITE
@@ -17,11 +18,11 @@ CONVERSION = 1  # raised when the same weights would convert to another graph
 
 def converted() -> Iterator[AtHand]:
     """Yield those converted earlier."""
-    for path in _notes():
+    for path in notes():
         with suppress(
             OSError, ValueError, KeyError, TypeError
         ):  # damaged: converted anew, if asked
-            note = json.loads(path.read_text())
+            note = json.loads(path.read_text("utf-8"))
             if note["name"] in LITE:  # another's weights under that name; a path finds them
                 continue
             yield AtHand(
@@ -30,12 +31,6 @@ def converted() -> Iterator[AtHand]:
                 licence=note["licence"],
                 megabytes=path.with_suffix(".onnx").stat().st_size / 1e6,
             )
-
-
-def _notes() -> list[Path]:
-    """Return the notes on the backbones converted earlier."""
-    folders = [folder / "backbones" for folder in homes()]
-    return sorted((path for folder in folders for path in folder.glob("*.json")), key=str)
 
 
 def conversion_key(*parts: str) -> str:
@@ -67,7 +62,7 @@ def kept(key: str) -> Backbone | None:
 
 def _read_kept(path: Path) -> Backbone | None:
     try:
-        note = json.loads(path.read_text())
+        note = json.loads(path.read_text("utf-8"))
         backbone = Backbone(
             name=note["name"],
             onnx=path.with_suffix(".onnx").read_bytes(),
@@ -81,7 +76,7 @@ def _read_kept(path: Path) -> Backbone | None:
 
 def kept_under(name: str, image_size: int | None) -> Backbone | None:
     """Return a backbone converted earlier from a folder of this name, for photos of this size."""
-    for path in _notes():
+    for path in notes():
         backbone = _read_kept(path)
         if backbone and backbone.name == name and image_size in {None, backbone.preprocess.size}:
             return backbone

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from fursure.backbones.backbone import AtHand, Backbone, BackboneSpec
-from fursure.graphs.splice import PUBLISHED
+from fursure.graphs.published import PUBLISHED
 from fursure.networks import lite
 from fursure.networks.lite import LITE
 

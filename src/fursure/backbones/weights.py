@@ -38,11 +38,11 @@ def convert(name: str, path: Path, key: str, spec: BackboneSpec) -> Backbone:
     """Convert weights with torch, verify the result against torch, and keep it."""
     from fursure.graphs.graph import half_precision
     from fursure.networks.build import network
-    from fursure.networks.export import export
+    from fursure.networks.export import export_network
 
     config, net = network(name, path, image_size=spec.image_size)
     preprocess = preprocess_of(config, spec.image_size)
-    graph = export(net, preprocess, name)
+    graph = export_network(net, preprocess, name)
     backbone = Backbone(
         name=name,
         onnx=half_precision(graph) if spec.precision == "fp16" else graph,

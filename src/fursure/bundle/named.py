@@ -1,18 +1,18 @@
-"""A path, a name in the package or one on the hub → the model it stands for."""
+"""A path, a name here or on the hub → the model; names alone cost a shell's Tab nothing."""
 
 from dataclasses import replace
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fursure.bundle.bundle import Bundle
-from fursure.errors import BadBundle, HubFailed
-from fursure.home import folder_for
+if TYPE_CHECKING:
+    from fursure.bundle.bundle import Bundle
 
 ON_THE_HUB = "hub:"  # begins the names of models there: hub:ORG/NAME or hub:ORG/NAME@REVISION
 
 
-def find_model(name: str | None) -> Bundle:
+def find_model(name: str | None) -> "Bundle":
     """Return the bundle of that path, of that name in the package or on the hub; None is `pets`.
 
     What comes from the hub is kept, and read as any stranger's model is.
@@ -21,6 +21,8 @@ def find_model(name: str | None) -> Bundle:
         BadBundle: there is none, it is damaged, or it cannot be had from here.
         MissingExtra: it is on the hub, and the extra for that is not installed.
     """
+    from fursure.bundle.bundle import Bundle
+
     if name is None:
         return shipped("pets")
     if name in shipped_names() and not Path(name).exists():
@@ -38,6 +40,8 @@ def short_name(name: str) -> str:
 
 
 def _of_the_hub(name: str) -> Path:
+    from fursure.errors import BadBundle, HubFailed
+    from fursure.home import folder_for
     from fursure.hub.models import model_file
 
     try:
@@ -47,8 +51,10 @@ def _of_the_hub(name: str) -> Path:
 
 
 @lru_cache
-def shipped(name: str) -> Bundle:
+def shipped(name: str) -> "Bundle":
     """Return a bundle that ships in the package."""
+    from fursure.bundle.bundle import Bundle
+
     bundle = Bundle.read(Path(str(files("fursure") / "models" / f"{name}.fursure")))
     return replace(bundle, shipped=True)
 

@@ -23,8 +23,9 @@ from fursure.check.suspects import judge
 from fursure.dataset.corrections import Correction, corrected
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.manifest import Manifest
+from fursure.engine.selftest import about_engine
 from fursure.features.collect import grouped
-from fursure.features.remarks import about_backbone, about_engine, about_photos
+from fursure.features.remarks import about_backbone, about_photos
 from fursure.recipe import Engine
 from fursure.run import Run
 from fursure.splitting.scan import Scanned
@@ -36,7 +37,7 @@ _FEW = 20  # photos; among fewer, nothing can be said to be unusual
 _TELLING = 0.05  # share of the photos that a cue has to add to saying always the same
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Checked:
     """What a check found."""
 
@@ -51,6 +52,10 @@ class Checked:
     seconds: float  # wall time
     engine: str
 
+    def __repr__(self) -> str:
+        """Return how many findings there are of each kind, on one line."""
+        return f"Checked({self.manifest!r}, {self.counts()})"
+
     @property
     def unreadable(self) -> int:
         """How many photos cannot be used."""
@@ -61,7 +66,7 @@ class Checked:
         return dict(Counter(finding.kind for finding in self.findings))
 
 
-def check(
+def check_data(
     data: Data,
     run: Run = Run(),
     *,

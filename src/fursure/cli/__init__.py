@@ -3,9 +3,12 @@
 import errno
 import importlib
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 COMMANDS = {  # name -> the module that holds it, imported only when it is asked for
     "backbones": "fursure.cli.tools",
@@ -15,10 +18,12 @@ COMMANDS = {  # name -> the module that holds it, imported only when it is asked
     "demo": "fursure.cli.demo",
     "doctor": "fursure.cli.tools",
     "evaluate": "fursure.cli.evaluate",
+    "export": "fursure.cli.serve",
     "predict": "fursure.cli.predict",
     "push": "fursure.cli.tools",
     "recipes": "fursure.cli.recipes",
     "serve": "fursure.cli.serve",
+    "show": "fursure.cli.evaluate",
     "split": "fursure.cli.split",
     "train": "fursure.cli.train",
 }
@@ -30,12 +35,21 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
     "demo": "Train, evaluate and predict on drawn pictures, offline, in seconds.",
     "doctor": "Check this machine: versions, engines, threads, folders, one test photo.",
     "evaluate": "Measure MODEL on the labelled photos in DATA.",
+    "export": "Write what runs MODEL elsewhere into a new folder.",
     "predict": "Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.",
     "push": "Publish MODEL on the Hugging Face Hub as ORG/NAME.",
     "recipes": "List the named recipes, or print one as TOML.",
     "serve": "Serve MODELS as a page to drop photos on, and as an HTTP API.",
+    "show": "Say what MODEL is: classes, figures, layers, what it was trained on.",
     "split": "Divide the labelled photos in DATA into train, val and test.",
     "train": "Train a classifier on the labelled photos in DATA.",
+}
+
+GROUPS = {  # as --help lists them; a command stands in one of them
+    "Train and judge": ("demo", "train", "evaluate", "compare"),
+    "Answer": ("predict", "serve", "export"),
+    "Photos": ("check", "split"),
+    "Models and machine": ("show", "push", "recipes", "backbones", "cache", "doctor"),
 }
 
 
@@ -55,9 +69,22 @@ class Lazy(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands without importing any."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, SUMMARIES[name]) for name in self.list_commands(ctx)])
+        """Write the commands, group by group, without importing any."""
+        widest = max(map(len, COMMANDS))
+        for title, names in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(widest), SUMMARIES[name]) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem[str]]":
+        """Propose the commands without importing any, and the options of the group."""
+        from click.shell_completion import CompletionItem
+
+        commands = [
+            CompletionItem(name, help=SUMMARIES[name])
+            for name in self.list_commands(ctx)
+            if name.startswith(incomplete)
+        ]
+        return commands + click.Command.shell_complete(self, ctx, incomplete)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -102,8 +129,8 @@ def main(args: list[str] | None = None) -> None:
     SIGPIPE stays ignored, as Python has it: by default it ends a process that writes to anything
     whose reader is gone, a service with one impatient client among them.
     """
-    from fursure.cli import streams
-    from fursure.cli.options import say
+    from fursure.cli.options import complain
+    from fursure.terminal import streams
 
     streams.prepare()
     args = sys.argv[1:] if args is None else args
@@ -111,7 +138,7 @@ def main(args: list[str] | None = None) -> None:
         code = _run(args)
         sys.stdout.flush()
         if streams.results_were_lost():
-            say("fursure: standard output is closed: what was to be printed there is lost.")
+            complain("standard output is closed: what was to be printed there is lost.")
             code = 1
     except BrokenPipeError:  # `| head` has seen enough: no fault, but not all was written
         streams.leave_pipe()
@@ -119,7 +146,7 @@ def main(args: list[str] | None = None) -> None:
     except OSError as error:  # the disk behind standard output is full, for one
         if "--debug" in args:
             raise
-        say(f"fursure: {error.filename or 'input or output'}: {_explained(error)}.")
+        complain(f"{error.filename or 'input or output'}: {_explained(error)}.")
         code = 1
     sys.exit(code)
 
@@ -139,7 +166,7 @@ def _explained(error: OSError) -> str:
 
 def _run(args: list[str]) -> int:
     """Run one command and return its exit code; what goes wrong is one sentence."""
-    from fursure.cli.options import say
+    from fursure.cli.options import complain
     from fursure.errors import FursureError
 
     stream = sys.stdout
@@ -158,11 +185,11 @@ def _run(args: list[str]) -> int:
     except FursureError as error:
         if "--debug" in args:
             raise
-        say(f"fursure: {error}")
+        complain(str(error))
         code = 1
     except MemoryError:
         if "--debug" in args:
             raise
-        click.echo("fursure: out of memory; try --threads 1, or fewer or smaller photos.", err=True)
+        complain("out of memory; try --threads 1, or fewer or smaller photos.")
         code = 1
     return code if isinstance(code, int) else 0

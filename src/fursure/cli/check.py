@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.errors import counted, some
 from fursure.report.text import printable
 
@@ -27,7 +27,7 @@ _LONGEST = 40  # characters of a path in the table
     help="Findings shown as pictures on the page.",
 )  # fmt: skip
 @click.option(
-    "--backbone", default="lite0", show_default=True,
+    "--backbone", default="lite0", show_default=True, shell_complete=complete.backbones,
     help="Whose features tell what photos show; as for train.",
 )  # fmt: skip
 @options.corrections
@@ -59,10 +59,10 @@ def check_command(
     The page of --output works offline. It asks for a verdict on each photo and saves them as
     corrections.csv, which train and check take with --corrections.
     """
-    from fursure.check.check import check
+    from fursure.check.check import check_data
 
     run = options.run_from(knobs, quiet=quiet)
-    checked = check(
+    checked = check_data(
         options.dataset_from(data, knobs),
         run,
         backbone=backbone,

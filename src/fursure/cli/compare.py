@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.cli.overrides import typed
 from fursure.recipe import FineTune, Recipe
 from fursure.report.text import printable
@@ -24,15 +24,15 @@ def _knob(name: str, default: float, text: str) -> options.Decorator:
 
 @click.command("compare")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.argument("recipes", metavar="[RECIPE]...", nargs=-1)
+@click.argument("recipes", metavar="[RECIPE]...", nargs=-1, shell_complete=complete.recipes)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
     metavar="DIR", help="The folder to fill; a new or an empty one.",
 )  # fmt: skip
 @click.option(
-    "--backbone",
+    "--backbone", shell_complete=complete.backbones,
     help="Instead of the one that each recipe names, as for train. [default: the recipe's]",
-)
+)  # fmt: skip
 @click.option(
     "--minutes", type=typed(FineTune, "minutes"),
     help="At most for each recipe that trains the network itself. [default: the recipe's]",
@@ -74,12 +74,12 @@ def compare_command(
     worse elsewhere, or labels more strangers, beyond chance, is not worth its time. A recipe that
     fails is a row with its reason, and the exit code is 3.
     """
-    from fursure.compare.compare import compare
+    from fursure.compare.compare import compare_recipes
     from fursure.features.division import Shares
     from fursure.metrics.ladder import Failed
 
     run = options.run_from(knobs, quiet=quiet)
-    ladder = compare(
+    ladder = compare_recipes(
         options.dataset_from(data, knobs),
         output,
         _named(recipes, knobs["backbone"], knobs["minutes"], run.say),

@@ -1,16 +1,16 @@
-"""``fursure evaluate``: model + labelled photos → figures, and a page of them."""
+"""``fursure evaluate`` and ``show``: what a model is worth on labelled photos, and what it is."""
 
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.report.text import printable
 
 
 @click.command("evaluate")
-@click.argument("model")
+@click.argument("model", shell_complete=complete.models)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--include-seen", is_flag=True, help="Also count photos the model or its encoder was made from."
@@ -21,8 +21,9 @@ from fursure.report.text import printable
 )  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Print the figures only.")
 @click.option(
-    "--compare", metavar="OTHER", help="Another model, measured on the same photos and compared."
-)
+    "--compare", metavar="OTHER", shell_complete=complete.models,
+    help="Another model, measured on the same photos and compared.",
+)  # fmt: skip
 @options.max_error
 @options.labelled
 @options.working
@@ -72,6 +73,35 @@ def evaluate_command(
         run.say("no page: --report FILE.html says where it goes")
     if judged.evaluated.failed:
         ctx.exit(3)
+
+
+@click.command("show")
+@click.argument("model", default="pets", shell_complete=complete.models)
+@click.option(
+    "--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.png",
+    help="Draw the table of true classes and answers.",
+)  # fmt: skip
+@options.overwrite
+@options.as_json
+def show_command(model: str, png: Path | None, overwrite: bool, as_json: bool) -> None:
+    """Say what MODEL is: classes, figures, layers, what it was trained on.
+
+    MODEL is a .fursure file, or pets, the one in the package. --json has every layer with the
+    shapes of its weights, and all that the model says of itself.
+    """
+    from fursure.bundle.named import find_model
+    from fursure.commands.show import Described, write_confusion
+
+    described = Described.of(find_model(model))
+    if png is not None:
+        write_confusion(described, png, overwrite=overwrite)
+    if as_json:
+        click.echo(options.to_json(described.to_json()))
+        return
+    for line in described.lines():
+        click.echo(printable(line))
+    if png is not None:
+        options.say(f"to look at: {png}")
 
 
 def _beside(model: str, data: Path) -> Path | None:

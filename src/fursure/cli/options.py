@@ -13,6 +13,7 @@ import click
 from fursure.report.text import printable
 from fursure.run import Run, silent, to_nobody
 from fursure.stages import recorded
+from fursure.terminal.colour import Tone, coloured, has_colour
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
@@ -149,9 +150,22 @@ def say(text: str) -> None:
         click.echo(printable(text), err=True)
 
 
+def complain(sentence: str) -> None:
+    """Print what went wrong to standard error, behind the name of the program."""
+    with suppress(OSError):
+        name = coloured("fursure:", "bad", sys.stderr)
+        click.echo(f"{name} {printable(sentence)}", err=True, color=has_colour(sys.stderr))
+
+
+def show(text: str, begin: str = "", tone: Tone | None = None) -> None:
+    """Print a result for people to standard output, its first word, ``begin``, in colour."""
+    begin = coloured(begin, tone, sys.stdout) if tone else begin
+    click.echo(begin + text, color=has_colour(sys.stdout))
+
+
 def receipt(line: str) -> None:
     """Print what was made, and where; unlike a result, it is not lost where nobody can read it."""
-    from fursure.cli.streams import Closed
+    from fursure.terminal.streams import Closed
 
     if not isinstance(sys.stdout, Closed):
         click.echo(line)

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from fursure.cli import complete
 from fursure.cli.options import Decorator
 from fursure.errors import counted
 from fursure.ranges import Choice, Number, Several, Switch, Text, Whole
@@ -48,6 +49,7 @@ def _option(flag: Flag) -> Decorator:
         type=typed(cls, flag.key),
         multiple=isinstance(knob, Several),
         metavar=flag.metavar,
+        shell_complete=complete.backbones if flag.key == "backbone" else None,
         help=about,
     )
 
@@ -59,6 +61,7 @@ def flags(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--recipe",
         metavar="NAME|FILE.toml",
+        shell_complete=complete.recipes,
         help="What to begin with, as `fursure recipes` lists it. [default: linear-probe]",
     )(command)
 

@@ -8,28 +8,45 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.errors import counted
 from fursure.report.text import percent, printable
 from fursure.stages import stage
+from fursure.terminal.colour import Tone
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
-    from fursure.engine.predictor import Prediction
+    from fursure.commands.predict import PredictedRow
+    from fursure.commands.submission import Submission
+    from fursure.prediction import Prediction
+    from fursure.report.parquet import ParquetTable
     from fursure.report.table import CsvTable
-
-FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 
 
 @click.command("predict")
 @click.argument("photos", nargs=-1, required=True)
 @click.option(
-    "-m", "--model", metavar="MODEL",
+    "-m", "--model", metavar="MODEL", shell_complete=complete.models,
     help="A .fursure file, or hub:ORG/NAME[@REVISION]. [default: pets, cats and dogs]",
 )  # fmt: skip
 @click.option(
     "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False),
     help="Write a table; an interrupted run continues where it stopped.",
+)  # fmt: skip
+@click.option(
+    "--parquet", "parquet_path", type=click.Path(path_type=Path, dir_okay=False),
+    help="The same as a Parquet file; needs the extra tables.",
+)  # fmt: skip
+@click.option(
+    "--features", is_flag=True, help="Also what the encoder sees in each photo, with --parquet."
+)
+@click.option(
+    "--submission", type=click.Path(path_type=Path, dir_okay=False), metavar="SAMPLE.csv",
+    help="Write --csv as a competition asks, e.g. id,label: each id's clipped probability.",
+)  # fmt: skip
+@click.option(
+    "--of", metavar="CLASS",
+    help="The class whose probability --submission wants. [default: the column's; of two the last]",
 )  # fmt: skip
 @click.option(
     "--sort-into", type=click.Path(path_type=Path, file_okay=False),
@@ -46,6 +63,10 @@ def predict_command(
     photos: tuple[str, ...],
     model: str | None,
     csv_path: Path | None,
+    parquet_path: Path | None,
+    features: bool,
+    submission: Path | None,
+    of: str | None,
     sort_into: Path | None,
     as_json: bool,
     overwrite: bool,
@@ -63,16 +84,18 @@ def predict_command(
     from fursure.commands.predict import predict
     from fursure.commands.sorter import Sorter
 
+    form = _form(csv_path, parquet_path, submission, {"features": features, "of": of})
+    path = csv_path or parquet_path
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
-    made_by = _made_by(bundle, photos, sort_into, knobs) if csv_path else {}
-    if csv_path and not overwrite and (code := _done_before(csv_path, made_by)) is not None:
+    made_by = _made_by(bundle, photos, sort_into, knobs) | form if path else {}
+    if path and not overwrite and (code := _done_before(path, made_by)) is not None:
         ctx.exit(code)
     tally = Tally(Sorter(sort_into) if sort_into else None)
     with ExitStack() as stack:
-        table = _table(csv_path, bundle, made_by, overwrite)
+        table = _table(path, bundle, made_by, overwrite)
         skip = table.has if table else lambda _name: False
-        predictions: Iterable[Prediction] = predict(
+        rows: Iterable[PredictedRow] = predict(
             bundle,
             inputs,
             options.run_from(knobs, quiet=quiet),
@@ -84,31 +107,49 @@ def predict_command(
             if table.rows_before and not quiet:
                 options.say(f"continuing after {counted(table.rows_before, 'row')}")
             if not quiet:
-                predictions = _counted(predictions, stack)
+                rows = _counted(rows, stack)
         width = max(8, *(len(label) for label in bundle.meta.labels))
         with stage("photos"):
-            for number, prediction in enumerate(predictions, 1):
+            for prediction, features_D in rows:
                 tally(prediction)
                 if table is None:
-                    as_text = (
-                        options.to_json(prediction.to_json())
-                        if as_json
-                        else _row(prediction, width)
-                    )
-                    click.echo(as_text)
+                    if as_json:
+                        click.echo(options.to_json(prediction.to_json()))
+                    else:
+                        _show(prediction, width)
                 else:
-                    table(prediction, flush=number % FLUSH_EVERY == 0)
+                    table(prediction, features_D)
     if table:
         tally.failed_before = table.failed_before
         table.sign(0 if tally.all_good and inputs.all_good else 3)
-        options.receipt(str(csv_path))
-    for sentence in [] if quiet else [*tally.sentences(), *about_inputs(inputs)]:
+        options.receipt(str(path))
+    notes = table.sentences() if table else ()
+    for sentence in [] if quiet else [*tally.sentences(), *notes, *about_inputs(inputs)]:
         options.say(sentence)
     ctx.exit(0 if tally.all_good and inputs.all_good else 3)
 
 
+def _form(
+    csv_path: Path | None, parquet_path: Path | None, submission: Path | None, more: dict[str, Any]
+) -> dict[str, Any]:
+    """Return what the table's form depends on; flags that say nothing together are a mistake."""
+    if csv_path and parquet_path:
+        raise click.UsageError("--csv and --parquet write a table each; run it twice for both.")
+    if more["features"] and not parquet_path:
+        raise click.UsageError("--features go into the table of --parquet.")
+    if submission and not csv_path:
+        raise click.UsageError("--submission is the form; name the file to write: --csv FILE.")
+    if more["of"] and not submission:
+        raise click.UsageError("--of says nothing without --submission.")
+    form = {"parquet": parquet_path is not None, "submission": submission and str(submission)}
+    return {name: value for name, value in (form | more).items() if value}
+
+
 def _made_by(
-    bundle: "Bundle", photos: tuple[str, ...], sort_into: Path | None, knobs: dict[str, Any]
+    bundle: "Bundle",
+    photos: tuple[str, ...],
+    sort_into: Path | None,
+    knobs: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what a table depends on, and the links that are made along with it."""
     asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
@@ -135,26 +176,50 @@ def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
 
 def _table(
     path: Path | None, bundle: "Bundle", made_by: dict[str, Any], overwrite: bool
-) -> "CsvTable | None":
+) -> "CsvTable | ParquetTable | Submission | None":
+    """Return the table that is asked for, with what an interrupted run has left."""
     if path is None:
         return None
+    labels = bundle.meta.labels
+    if made_by.get("parquet"):
+        from fursure.report.parquet import ParquetTable
+
+        features = bundle.meta.features if made_by.get("features") else None
+        return ParquetTable(path, labels, made_by=made_by, overwrite=overwrite, features=features)
+    if made_by.get("submission"):
+        from fursure.commands.submission import Sample, Submission
+
+        sample = Sample.read(Path(made_by["submission"]), labels, made_by.get("of"))
+        return Submission(path, sample, bundle, made_by=made_by, overwrite=overwrite)
     from fursure.report.table import CsvTable
 
-    return CsvTable(path, bundle.meta.labels, made_by=made_by, overwrite=overwrite)
+    return CsvTable(path, labels, made_by=made_by, overwrite=overwrite)
 
 
-def _counted(predictions: Iterable["Prediction"], stack: ExitStack) -> Iterator["Prediction"]:
+def _counted(rows: Iterable["PredictedRow"], stack: ExitStack) -> Iterator["PredictedRow"]:
     advance = stack.enter_context(options.bar("predicting", None))
-    for prediction in predictions:
-        yield prediction
+    for row in rows:
+        yield row
         advance(1)
 
 
-def _row(prediction: "Prediction", width: int) -> str:
+def _show(prediction: "Prediction", width: int) -> None:
     path = printable(prediction.path)
     if prediction.error is not None:
-        return f"{'error':{width}}  {'':12}  {path}: {printable(prediction.error)}"
-    sure = f"{percent(prediction.confidence)} sure" if prediction.answer == prediction.label else ""
-    if prediction.answer == "unsure":
-        sure = f"{prediction.label} {percent(prediction.confidence)}?"
-    return f"{prediction.answer:{width}}  {sure:{max(12, width + 7)}}  {path}"
+        rest = f"  {'':12}  {path}: {printable(prediction.error)}"
+        options.show(rest, f"{'error':{width}}", "bad")
+        return
+    sure, tone = _how_sure(prediction)
+    rest = f"  {sure:{max(12, width + 7)}}  {path}"
+    options.show(rest, f"{prediction.answer:{width}}", tone)
+
+
+def _how_sure(prediction: "Prediction") -> tuple[str, Tone]:
+    """Return what stands behind an answer, and the tone of it."""
+    confidence = percent(prediction.confidence)
+    match prediction.answer:
+        case "unsure":
+            return f"{prediction.label} {confidence}?", "doubtful"
+        case "stranger":
+            return "", "strange"
+    return f"{confidence} sure", "good"

@@ -2,11 +2,11 @@
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 
 
 @click.command("recipes")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=complete.recipes)
 @options.as_json
 def recipes_command(name: str | None, as_json: bool) -> None:
     """List the named recipes, or print one as TOML.

@@ -1,11 +1,11 @@
-"""``fursure serve``: models → a page and an API."""
+"""``fursure serve`` and ``fursure export``: models → a page with an API, or a page alone."""
 
 import sys
 from pathlib import Path
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 
 
 def _seconds(name: str, least: float, most: float, default: float, text: str) -> options.Decorator:
@@ -16,7 +16,7 @@ def _seconds(name: str, least: float, most: float, default: float, text: str) ->
 
 
 @click.command("serve")
-@click.argument("models", nargs=-1)
+@click.argument("models", nargs=-1, shell_complete=complete.models)
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option(
     "--port", type=click.IntRange(0, 65535), default=8000, show_default=True,
@@ -107,3 +107,54 @@ def serve_command(
         sys.stdout.flush()
 
     serve_models(wanted, say=options.say, ready=ready)
+
+
+@click.command("export")
+@click.argument("model", shell_complete=complete.models)
+@click.option(
+    "--to", "target", type=click.Choice(["web"]), required=True,
+    help="web: a folder of static files, a page that answers in the browser.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR",
+    help="The folder to make; an empty one will do.",
+)  # fmt: skip
+@click.option(
+    "--precision", type=click.Choice(["fp32", "fp16"]), default="fp32", show_default=True,
+    help="How weights are stored; fp16 takes those that move no probability by more than 0.001.",
+)  # fmt: skip
+@click.option(
+    "--runtime", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
+    help="The npm package onnxruntime-web. [default: that of npm here, else a pinned link]",
+)  # fmt: skip
+@options.max_error
+@options.quiet
+def export_command(
+    model: str,
+    target: str,
+    output: Path,
+    precision: str,
+    runtime: Path | None,
+    max_error: float | None,
+    quiet: bool,
+) -> None:
+    """Write what runs MODEL elsewhere into a new folder.
+
+    MODEL is a .fursure file, or pets, the one in the package. Nothing is written unless the model
+    gives its golden answers here.
+    """
+    from fursure.bundle.named import find_model
+    from fursure.commands.export import export_model
+    from fursure.exporting.targets import Wishes
+
+    made = export_model(
+        find_model(model),
+        target,
+        output,
+        options.run_from({}, quiet=quiet),
+        max_error=max_error,
+        wishes=Wishes(precision=precision, runtime=runtime),  # type: ignore[arg-type]
+    )
+    options.receipt(f"{made.folder}: {made.files} files, {made.bytes / 1e6:.1f} MB")
+    if not quiet:
+        options.say(f"look at it: python -m http.server --bind 127.0.0.1 -d {made.folder} 8001")

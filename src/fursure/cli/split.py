@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.report.text import printable
 
 if TYPE_CHECKING:
@@ -63,7 +63,10 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
     "--link", type=click.Choice(["hard", "symbolic", "copy"]),
     help="How the photos get there; copied where a link cannot be. [default: hard]",
 )  # fmt: skip
-@click.option("--backbone", help="For npy, as for train. [default: lite0]")
+@click.option(
+    "--backbone", shell_complete=complete.backbones,
+    help="For npy, as for train. [default: lite0]",
+)  # fmt: skip
 @click.option(
     "--image-size", type=click.IntRange(32, 1024),
     help="For npy: pixels, side of the network's input. [default: the backbone's]",
@@ -97,11 +100,11 @@ def split_command(
     --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths
     of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
     """
-    from fursure.commands.split import split
+    from fursure.commands.split import split_data
 
     given: dict[Split, Amount | None] = {"train": train, "val": val, "test": test}
     run = options.run_from(knobs, quiet=quiet)
-    divided = split(
+    divided = split_data(
         options.dataset_from(data, knobs),
         out,
         {part: amount for part, amount in given.items() if amount is not None},

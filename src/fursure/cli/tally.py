@@ -10,7 +10,7 @@ from fursure.errors import counted
 if TYPE_CHECKING:
     from fursure.commands.inputs import Photos
     from fursure.commands.sorter import Sorter
-    from fursure.engine.predictor import Prediction
+    from fursure.prediction import Prediction
 
 _SHOWN = 6  # of a kind named one by one
 

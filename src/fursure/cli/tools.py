@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from fursure.cli import options
+from fursure.cli import complete, options
 from fursure.recipe import BACKBONE_KINDS
 from fursure.report.text import printable
 
@@ -87,13 +87,17 @@ def doctor_command(ctx: click.Context, as_json: bool) -> None:
         if as_json:
             click.echo(options.to_json(finding.to_json()))
         else:
-            click.echo(f"{mark:8} {finding.what:16} {printable(finding.found)}")
+            options.show(
+                f" {finding.what:16} {printable(finding.found)}",
+                f"{mark:8}",
+                "good" if finding.good else "bad",
+            )
     if not all(finding.good for finding in findings):
         ctx.exit(1)
 
 
 @click.command("push")
-@click.argument("model")
+@click.argument("model", shell_complete=complete.models)
 @click.argument("name", metavar="ORG/NAME")
 @click.option("--public", is_flag=True, help="Let everyone see it; else it is yours alone.")
 @click.option(
@@ -131,8 +135,8 @@ def push_command(
     HF_TOKEN or of `hf auth login`. `fursure predict -m hub:ORG/NAME` then answers anywhere.
     """
     from fursure.bundle.named import find_model
-    from fursure.commands.push import hub_files, push, write_into
     from fursure.hub.upload import Destination
+    from fursure.push.push import hub_files, push, write_into
 
     bundle = find_model(model)
     to = Destination(

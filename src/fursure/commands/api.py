@@ -1,57 +1,75 @@
-"""What `import fursure` offers: training, models by path, and their figures.
+"""What `import fursure` offers: each command as a function, and models by path.
 
 Each keyword is a value of its own here, so that a call reads like the command line; within the
-package they travel as a `Dataset` and a `Run`.
+package they travel as a `Dataset` and a `Run`. What a model does not need to answer is imported
+inside the functions: the base install, and a quick start.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fursure.bundle.named import find_model
-from fursure.dataset.labelled import Dataset
-from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor
-from fursure.evaluation.evaluate import Evaluated, evaluate_model
+from fursure.errors import FursureError
 from fursure.recipe import Engine, Recipe
-from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.run import Progress, Run, Say, silent, to_nobody
-from fursure.training.train import Trained, train_model
+
+if TYPE_CHECKING:
+    from fursure.check.check import Checked
+    from fursure.commands.export import Exported
+    from fursure.commands.split import Divided, Form
+    from fursure.compare.compare import Ladder
+    from fursure.dataset.manifest import Manifest, Split
+    from fursure.evaluation.evaluate import Evaluated
+    from fursure.exporting.targets import StoredAs
+    from fursure.splitting.exact_counts import Amount
+    from fursure.training.train import Trained
 
 Location = str | PathLike[str]
 
 
 def train(
-    data: Location,
+    data: Any,
     output: Location,
-    recipe: Recipe = LINEAR_PROBE,
+    recipe: Recipe | str = "linear-probe",
     *,
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
     rename: Mapping[str, str] | None = None,
     corrections: Location | None = None,
-    division: Manifest | None = None,
+    head: Any = None,
+    division: "Manifest | None" = None,
     strangers: Location | None = None,
     overwrite: bool = False,
     report: bool = False,
     progress: Progress = silent,
     say: Say = to_nobody,
-) -> Trained:
+) -> "Trained":
     """Train a classifier on the labelled photos in ``data`` and write it to ``output``.
 
-    Labels are found in file names by ``label_regex``, and those in ``rename`` become others. The
-    file ``corrections`` holds verdicts on photos, as a review writes them. The other keywords are
-    those of `fursure.training.train.train_model`.
+    ``data`` is a folder, an archive or a table by its path; a DataFrame or a data set with photos
+    and labels; or a pair (photos, labels). Labels are found in file names by ``label_regex``, and
+    those in ``rename`` become others. The file ``corrections`` holds verdicts on photos, as a
+    review writes them. ``recipe`` may be named. The other keywords are those of
+    `fursure.training.train.train_model`.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
             what was found, what is needed and what to try next.
+        TypeError: ``data`` is nothing of the kind.
     """
+    from fursure.python.held import data_from
+    from fursure.training.train import train_model
+
     return train_model(
-        Dataset(data, label_regex, rename or {}, corrections),
+        data_from(data, label_regex, rename, corrections),
         output,
-        recipe,
+        _recipe(recipe),
         Run(engine=engine, threads=threads, progress=progress, say=say),
+        head=head,
         division=division,
         strangers=strangers,
         overwrite=overwrite,
@@ -79,7 +97,7 @@ def load(
 
 def evaluate(
     model: Location,
-    data: Location,
+    data: Any,
     *,
     include_seen: bool = False,
     engine: Engine = "auto",
@@ -88,18 +106,170 @@ def evaluate(
     label_regex: str | None = None,
     rename: Mapping[str, str] | None = None,
     progress: Progress = silent,
-) -> Evaluated:
-    """Return the figures of ``model`` on the labelled photos in ``data``.
+) -> "Evaluated":
+    """Return the figures of ``model`` on the labelled photos in ``data``, which is as for `train`.
 
     Photos it was made from are left out and counted, unless ``include_seen``.
 
     Raises:
         FursureError: the model or the data cannot be used.
     """
+    from fursure.evaluation.evaluate import evaluate_model
+    from fursure.python.held import data_from
+
     return evaluate_model(
         find_model(fspath(model)),
-        Dataset(data, label_regex, rename or {}),
+        data_from(data, label_regex, rename),
         Run(engine=engine, threads=threads, progress=progress),
         include_seen=include_seen,
         max_error=max_error,
     )
+
+
+def check(
+    data: Any,
+    output: Location | None = None,
+    *,
+    backbone: str = "lite0",
+    most: int = 400,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    corrections: Location | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    say: Say = to_nobody,
+) -> "Checked":
+    """Look for what is wrong with the labelled photos in ``data``, which is as for `train`.
+
+    ``output`` gets a page that shows at most ``most`` findings as pictures, to be decided on.
+
+    Raises:
+        FursureError: the photos, the corrections or the page cannot be used as asked.
+    """
+    from fursure.check.check import check_data
+    from fursure.python.held import data_from
+
+    return check_data(
+        data_from(data, label_regex, rename, corrections),
+        Run(engine=engine, threads=threads, progress=progress, say=say),
+        backbone=backbone,
+        output=output,
+        most=most,
+        overwrite=overwrite,
+    )
+
+
+def compare(
+    data: Any,
+    folder: Location,
+    recipes: Sequence[Recipe | str] = ("linear-probe", "mlp-probe"),
+    *,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    curve: bool = True,
+    elsewhere: Location | None = None,
+    strangers: Location | None = None,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    say: Say = to_nobody,
+) -> "Ladder":
+    """Train every recipe on one split of ``data``, which is as for `train`, and compare them.
+
+    ``folder`` gets a model for each, the split, and the ladder as JSON and as a picture.
+
+    Raises:
+        FursureError: the photos, the folder or the list of recipes cannot be used.
+    """
+    from fursure.compare.compare import compare_recipes
+    from fursure.features.division import Shares
+    from fursure.python.held import data_from
+
+    return compare_recipes(
+        data_from(data, label_regex, rename),
+        folder,
+        list(map(_recipe, recipes)),
+        Run(engine=engine, threads=threads, progress=progress, say=say),
+        shares=Shares(validation=validation, test=test, seed=seed),
+        curve=curve,
+        elsewhere=elsewhere,
+        strangers=strangers,
+        overwrite=overwrite,
+    )
+
+
+def split(
+    data: Location,
+    out: Location,
+    wanted: "Mapping[Split, Amount] | None" = None,
+    *,
+    form: "Form | None" = None,
+    seed: int = 0,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    label_regex: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    overwrite: bool = False,
+    progress: Progress = silent,
+    say: Say = to_nobody,
+) -> "Divided":
+    """Divide the labelled photos on disk at ``data`` into parts, and write these into ``out``.
+
+    ``wanted`` are counts (int) or shares (float) of train, val and test; ``form`` is
+    `fursure.commands.split.Folders` or `Arrays`.
+
+    Raises:
+        FursureError: the photos or the folder cannot be used as asked.
+    """
+    from fursure.commands.split import Folders, split_data
+    from fursure.dataset.labelled import Dataset
+
+    return split_data(
+        Dataset(data, label_regex, rename or {}),
+        out,
+        wanted,
+        Run(engine=engine, threads=threads, progress=progress, say=say),
+        form=form or Folders(),
+        seed=seed,
+        overwrite=overwrite,
+    )
+
+
+def export(
+    model: Location,
+    folder: Location,
+    *,
+    to: str = "web",
+    precision: "StoredAs" = "fp32",
+    runtime: Location | None = None,
+    max_error: float | None = None,
+    say: Say = to_nobody,
+) -> "Exported":
+    """Write what runs ``model`` elsewhere into a new ``folder``: for "web" a page that answers.
+
+    ``precision`` is of the stored weights; ``runtime`` is a folder with onnxruntime-web.
+
+    Raises:
+        FursureError: the model, the folder or something asked for cannot be used.
+    """
+    from fursure.commands.export import export_model
+    from fursure.exporting.targets import TARGETS, Wishes
+
+    if to not in TARGETS:
+        raise FursureError(f"nothing is called {to!r}; a model goes to {', '.join(TARGETS)}.")
+    wishes = Wishes(precision=precision, runtime=None if runtime is None else Path(runtime))
+    bundle, run = find_model(fspath(model)), Run(say=say)
+    return export_model(bundle, to, Path(folder), run, max_error=max_error, wishes=wishes)
+
+
+def _recipe(recipe: Recipe | str) -> Recipe:
+    """Return a recipe, by its name or that of a `.toml` file."""
+    from fursure.recipes.toml import open_recipe
+
+    return open_recipe(recipe) if isinstance(recipe, str) else recipe

@@ -8,9 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from fursure.drawings.draw import Kind, draw, jpeg
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Predictor
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
 from fursure.files import naming
+from fursure.prediction import Prediction
 from fursure.recipe import Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.report.picture import contact_sheet

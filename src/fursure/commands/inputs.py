@@ -12,16 +12,16 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from fursure.dataset.layout import iter_photos
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import is_system_folder
 from fursure.dataset.sources import holds_photos, is_camera_raw, open_source
+from fursure.engine.predictor import Named
 from fursure.errors import BadImage, FursureError
 from fursure.photos.decode import LIMITS
 
-Named = tuple[str, Any]  # what a photo is called, and what `Predictor.stream` takes
 LOST = ("unreadable folder", "broken link")  # passed over although there may have been photos
 
 

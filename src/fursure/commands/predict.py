@@ -4,12 +4,18 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fursure.bundle.bundle import Bundle
 from fursure.commands.inputs import Photos
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BULK
 from fursure.errors import NoPhotos, some
+from fursure.prediction import Prediction
 from fursure.run import Run
+
+PredictedRow = tuple[Prediction, NDArray[np.float32] | None]  # of a bad photo there are no features
 
 
 def predict(
@@ -19,8 +25,8 @@ def predict(
     *,
     max_error: float | None = None,
     skip: Callable[[str], bool] = lambda _name: False,
-) -> Iterator[Prediction]:
-    """Yield a prediction for each photo, in order, in flat memory.
+) -> Iterator[PredictedRow]:
+    """Yield a prediction and the features of each photo, in order, in flat memory.
 
     ``skip`` says which names an interrupted run has already answered; ``run`` hears what runs the
     network, where there are many photos. A photo, a folder or an archive that cannot be read is a
@@ -46,12 +52,15 @@ def predict(
             max_error=max_error,
         )
         if len(head) >= BULK:
-            from fursure.features.remarks import about_engine  # one photo starts without it
+            from fursure.engine.selftest import about_engine  # one photo starts without it
 
             name = predictor.network.session.engine
             for sentence in about_engine(name, bundle.model, asked=run.engine, photos=len(head)):
                 run.say(sentence)
-        yield from predictor.stream(chain(head, named))
+        for predictions, outputs in predictor.worked(chain(head, named)):
+            features = iter(outputs.get("features", ()))
+            for prediction in predictions:
+                yield prediction, None if prediction.error is not None else next(features)
 
 
 def _nothing_in(photos: Photos) -> NoPhotos:

@@ -5,9 +5,9 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
-from fursure.engine.predictor import Prediction
 from fursure.errors import counted
 from fursure.files import replacing
+from fursure.prediction import Prediction
 from fursure.splitting.destinations import safe_name
 from fursure.splitting.linking import link_to
 

@@ -72,7 +72,7 @@ class Divided:
     new: bool  # False: an earlier run had made all of it
 
 
-def split(
+def split_data(
     data: Data,
     out: str | PathLike[str],
     wanted: Mapping[Split, Amount] | None = None,

@@ -92,7 +92,7 @@ class Ladder:
         }
 
 
-def compare(
+def compare_recipes(
     data: Data,
     folder: str | PathLike[str],
     recipes: Sequence[Recipe] = WITHOUT_TORCH,

@@ -6,15 +6,13 @@ asyncio's own way, where there is none left, is to try again 512 times, to log e
 
 import asyncio
 import errno
-import os
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 from fursure.connections.admission import SPARE
 from fursure.connections.limits import ServiceLimits
+from fursure.system import open_files, open_files_allowed
 
 _KEPT = SPARE + 16  # descriptors for connections that are turned away, models, reports, threads
 USED_UP = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -24,24 +22,14 @@ _WANTED = 4_096  # descriptors, where the system lets us have them
 
 def within_descriptors(limits: ServiceLimits, say: Callable[[str], None]) -> ServiceLimits:
     """Return limits with no more connections than this process may open; say so if it is fewer."""
-    if sys.platform == "win32":  # no such limit there
+    allowed = open_files_allowed(_WANTED)
+    if allowed is None:
         return limits
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < min(hard, _WANTED):
-        soft = min(hard, _WANTED)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    room = max(1, soft - _open_now() - _KEPT)
+    room = max(1, allowed - open_files() - _KEPT)
     if room >= limits.connections:
         return limits
-    say(f"no more than {room} connections at once: {soft} open files are allowed (ulimit -n)")
+    say(f"no more than {room} connections at once: {allowed} open files are allowed (ulimit -n)")
     return replace(limits, connections=room)
-
-
-def _open_now() -> int:
-    folder = Path("/proc/self/fd" if sys.platform == "linux" else "/dev/fd")
-    return len(os.listdir(folder)) if folder.is_dir() else 16  # noqa: PTH208
 
 
 async def accept(

@@ -4,7 +4,6 @@ Where each member lies is found out once; a read after that is one or two positi
 threads do side by side. Names are only ever compared with each other, so none can lead anywhere.
 """
 
-import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -15,6 +14,7 @@ from typing import BinaryIO, Protocol, final
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import tidy
 from fursure.errors import BadImage
+from fursure.system import read_at
 
 ReadAt = Callable[[int, int], bytes]  # (offset, size) -> as many of these bytes as there are
 
@@ -91,8 +91,4 @@ class Archive(Source):
         self._file.close()
 
     def _read_at(self, offset: int, size: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._file.fileno(), size, offset)
-        with self._lock:  # Windows has one position a file
-            self._file.seek(offset)
-            return self._file.read(size)
+        return read_at(self._file, offset, size, self._lock)

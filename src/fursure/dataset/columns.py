@@ -1,7 +1,7 @@
 """The first line of a table → which columns mean what, and its cells → label and split."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,10 +10,11 @@ from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
 
 # The first of these that a table has is taken.
-_PATHS = (
+_PHOTOS = (
     *("path", "file_path", "filepath", "file_name", "filename", "file", "image_path", "img_path"),
-    *("image_name", "image_file", "image", "img", "photo", "image_id", "name", "id"),
+    *("image_name", "image_file", "image", "img", "photo"),
 )
+_PATHS = (*_PHOTOS, "image_id", "name", "id")
 _LABELS = ("label", "labels", "class", "class_name", "category", "target", "species", "breed", "y")
 _SPLITS = ("split", "subset", "partition", "set")
 _FLAGS: Mapping[str, Split] = {  # columns of yes and no, as fastai has them
@@ -85,7 +86,7 @@ def columns_of(cells: Cells, table: Path, *, labelled: bool) -> Columns:
     Raises:
         BadData: there is no column of paths or, if ``labelled``, of labels.
     """
-    names = {re.sub(r"[\s-]", "_", name.strip().lower()): name for name in reversed(list(cells))}
+    names = {_plain(name): name for name in reversed(list(cells))}
     path, label, split = (
         next((names[name] for name in known if name in names), None)
         for known in (_PATHS, _LABELS, _SPLITS)
@@ -102,6 +103,15 @@ def columns_of(cells: Cells, table: Path, *, labelled: bool) -> Columns:
     if split is not None:
         flags, folds = {}, (*folds, *flags)
     return Columns(path=path, label=label, split=split, flags=flags, ignored=folds)
+
+
+def photo_columns(names: Iterable[str]) -> list[str]:
+    """Return those of a table's columns whose names say that they hold photos, or their paths."""
+    return [name for name in names if _plain(str(name)) in _PHOTOS]
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s-]", "_", name.strip().lower())
 
 
 def label_of(cell: object) -> str | None:

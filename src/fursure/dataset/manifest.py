@@ -34,7 +34,7 @@ class Photo:
     reason: str | None = None  # why this photo cannot be used
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Manifest:
     """All photos of a data set, usable or not, and what else lay there."""
 
@@ -42,6 +42,10 @@ class Manifest:
     photos: tuple[Photo, ...]
     skipped: Mapping[str, int]  # files that are no photos, by kind: {".txt": 3, "Thumbs.db": 1}
     notes: tuple[str, ...] = field(default=(), compare=False)  # of how it was read; not saved
+
+    def __repr__(self) -> str:
+        """Return what it is, on one line and without its photos."""
+        return f"Manifest({self.root!r}: {len(self.photos):,} photos; {some(self.labels)})"
 
     @property
     def labels(self) -> tuple[str, ...]:

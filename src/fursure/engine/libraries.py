@@ -35,6 +35,15 @@ def onnxruntime() -> Any:
     return onnxruntime
 
 
+def quantization() -> Any:
+    """Import what ONNX Runtime rounds networks with."""
+    opt_out()
+    import onnxruntime.quantization
+    import onnxruntime.quantization.shape_inference
+
+    return onnxruntime.quantization
+
+
 def openvino() -> Any:
     """Import OpenVINO."""
     with _importing, _hidden(REPORTER):

@@ -73,6 +73,12 @@ def _reused(rows: int, size: int) -> Pixels:
     return pixels_BHWC
 
 
+def in_batches(session: Session, pixels_NHWC: Pixels) -> Outputs:
+    """Return every output for prepared photos, in the memory of one batch."""
+    starts = range(0, len(pixels_NHWC), BATCH)
+    return _joined(session(pixels_NHWC[start : start + BATCH]) for start in starts)
+
+
 def _joined(parts: Iterable[Outputs]) -> Outputs:
     listed = list(parts)
     if not listed:

@@ -3,6 +3,7 @@
 Dimension key: N photos, B photos of a batch, H W height and width (pixels), C colour (RGB).
 """
 
+import os
 import threading
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,13 @@ import numpy as np
 
 from fursure.engine.libraries import openvino
 from fursure.engine.runtime import BATCH, Outputs, Pixels
+from fursure.errors import EngineFailed
 
 Precision = Literal["bf16", "f32"]
 _NAMES = {"bf16": "bf16", "f32": "fp32"}  # OpenVINO's word -> the one in every answer
 
 _making = threading.Lock()
-_cores: list[Any] = []  # one, once it is made
+_cores: dict[int, Any] = {}  # the process that made it -> the one that is used
 
 
 def installed_version() -> str | None:
@@ -35,11 +37,28 @@ def core() -> Any:
     Its CPU plugin gives the thread that makes the first one a stack for signal handlers, and frees
     it with the last one. Where another thread drops that, the next signal that is handled writes
     into freed memory (openvinotoolkit/openvino#11894): a service died of its second reload.
+
+    Raises:
+        EngineFailed: this process was forked from one that had made its own.
     """
     with _making:
         if not _cores:
-            _cores.append(openvino().Core())
-        return _cores[0]
+            _cores[os.getpid()] = openvino().Core()
+        check_not_forked()
+        return _cores[os.getpid()]
+
+
+def check_not_forked() -> None:
+    """Refuse to wait for ever for threads that stayed in the process this one was forked from.
+
+    Raises:
+        EngineFailed: OpenVINO runs there.
+    """
+    if _cores and os.getpid() not in _cores:
+        raise EngineFailed(
+            "OpenVINO does not work in a process that was forked from one that uses it: start "
+            "processes by 'spawn' or 'forkserver', or load the model with engine='onnxruntime'."
+        )
 
 
 def has_bf16() -> bool:
@@ -93,6 +112,7 @@ class OpenVino:
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
     def _batch(self, pixels_BHWC: Pixels) -> Outputs:
+        check_not_forked()
         slot = self._slot()
         count = len(pixels_BHWC)
         slot.pixels_BHWC[:count] = pixels_BHWC

@@ -4,9 +4,8 @@ Dimension key: N photos, K classes, h w cells of a class activation map.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -14,16 +13,20 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.bundle.bundle import Bundle
+from fursure.engine.batches import is_several, named_photos
 from fursure.engine.first_run import check_first_run
 from fursure.engine.network import Network
 from fursure.engine.parity import check_answers, check_pixels
-from fursure.engine.pictures import is_several, named_photo, named_photos
+from fursure.engine.pictures import named_photo
 from fursure.engine.runtime import BULK, Outputs, Session
 from fursure.engine.session import sessions
 from fursure.errors import BadImage, EngineFailed
 from fursure.parallel import chunked, in_order
-from fursure.photos.decode import LIMITS, Decoded, decode, from_array, from_pil
+from fursure.photos.decode import decode
+from fursure.photos.handed import Decode, opened_photo
+from fursure.prediction import Prediction
 from fursure.recipe import Engine
+from fursure.report.answers import SHOWN_ANSWERS, Predictions
 from fursure.run import available_threads
 from fursure.stages import stage
 
@@ -40,34 +43,7 @@ class SupportsRead(Protocol):
 PhotoLike = str | PathLike[str] | bytes | SupportsRead | Image.Image | NDArray[Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prediction:
-    """What the model says about one photo; of a bad photo, only ``path`` and ``error``."""
-
-    path: str
-    answer: str = ""  # a label, "unsure" or "stranger"
-    label: str = ""  # the most probable class, whatever the answer
-    confidence: float = float("nan")  # calibrated probability of ``label``, in [0, 1]
-    probabilities: dict[str, float] = field(default_factory=dict)  # of every label
-    familiarity: float = float("nan")  # share of known photos that are at most as familiar
-    engine: str = ""
-    error: str | None = None  # why there is no answer
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values: of a bad photo only path and error."""
-        if self.error is not None:
-            return {"path": self.path, "error": self.error}
-        return {
-            "path": self.path,
-            "answer": self.answer,
-            "label": self.label,
-            "confidence": self.confidence,
-            "probabilities": self.probabilities,
-            "familiarity": self.familiarity,
-            "engine": self.engine,
-        }
-
-
+Named = tuple[str, Any]  # what a photo is called, and a path, bytes, an image or an array
 Stream = Iterator[Prediction]
 Watch = Callable[[Sequence[Prediction], Outputs], None]
 
@@ -121,6 +97,12 @@ class Predictor:
         """Return what it is, on one line."""
         return f"Predictor({self.bundle!r}, {self.network.session.engine})"
 
+    def _repr_html_(self) -> str:
+        """Return its card, as a notebook shows it."""
+        from fursure.report.notebook import model_html
+
+        return model_html(self.bundle.meta, {"engine": self.network.session.engine})
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how a copy is made: a session cannot be pickled, what opens one can."""
         session = self.network.session
@@ -130,47 +112,114 @@ class Predictor:
     @overload
     def predict(self, photos: PhotoLike) -> Prediction: ...  # type: ignore[overload-overlap]
     @overload
-    def predict(self, photos: Iterable[PhotoLike]) -> list[Prediction]: ...
-    def predict(self, photos: PhotoLike | Iterable[PhotoLike]) -> Prediction | list[Prediction]:
+    def predict(self, photos: Iterable[Any]) -> Predictions: ...
+    def predict(self, photos: PhotoLike | Iterable[Any]) -> Prediction | Predictions:
         """Classify one photo, or any iterable of them in order.
 
         A photo is a path, bytes, an open binary file, a Pillow image, an array or a tensor of
-        uint8 or of floats in [0, 1]. An array of four dimensions is several. A photo that cannot
-        be used comes back with its ``error``.
+        uint8 or of floats in [0, 1]. An array of four dimensions is several, and so is a table
+        with one column of photos. A photo that cannot be used comes back with its ``error``.
 
         Raises:
             TypeError: something is no photo at all.
         """
-        if is_several(photos):
-            return list(self.stream(named_photos(photos)))  # type: ignore[arg-type]
-        return self.batch([named_photo(photos)])[0][0]
+        if not is_several(photos):
+            return self.batch([named_photo(photos)])[0][0]
+        first: list[Any] = []
 
-    def stream(self, photos: Iterable[tuple[str, Any]], *, watch: Watch = _nobody) -> Stream:
+        def noted() -> Iterator[Named]:
+            for name, photo in named_photos(photos):
+                if len(first) < SHOWN_ANSWERS:
+                    first.append(photo)
+                yield name, photo
+
+        return Predictions(self.stream(noted()), first)
+
+    def predict_proba(self, photos: PhotoLike | Iterable[Any]) -> NDArray[np.float64]:
+        """Return the calibrated probabilities (N, K) of ``classes_``, a row a photo.
+
+        Raises:
+            BadImage: a photo cannot be used; `predict` would give it a row with its error.
+            TypeError: something is no photo at all.
+        """
+        return self._rows("probs", (len(self.classes_),), photos).astype(np.float64)
+
+    def features(self, photos: PhotoLike | Iterable[Any]) -> NDArray[np.float32]:
+        """Return what the encoder sees (N, D), a row a photo.
+
+        Raises:
+            BadImage, TypeError: as `predict_proba`.
+        """
+        return self._rows("features", (self.bundle.meta.features,), photos)
+
+    def heat(self, photos: PhotoLike | Iterable[Any]) -> NDArray[np.float32]:
+        """Return the class activation maps (N, h, w): what spoke for each photo's first class.
+
+        The mean of one is that class's logit above the average class's, less the bias.
+
+        Raises:
+            EngineFailed: the model has none: its head or its encoder is of another kind.
+            BadImage, TypeError: as `predict_proba`.
+        """
+        return self._rows("heat", (0, 0), photos)
+
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """The labels (K,), in the order of the probabilities."""
+        return np.array(self.bundle.meta.labels)
+
+    def _rows(
+        self, output: str, shape: tuple[int, ...], photos: PhotoLike | Iterable[Any]
+    ) -> NDArray[np.float32]:
+        """Return one of the network's outputs, a row a photo; ``shape`` is that of none."""
+        named = named_photos(photos) if is_several(photos) else iter([named_photo(photos)])
+        parts: list[NDArray[np.float32]] = []
+        for predictions, outputs in self.worked(named):
+            for prediction in predictions:
+                if prediction.error is not None:
+                    raise BadImage(prediction.path, prediction.error)
+            if output not in outputs:
+                raise EngineFailed(
+                    f"the model {self.bundle.meta.name!r} has no output {output!r}: only a linear "
+                    "head on a convolutional encoder has a class activation map."
+                )
+            parts.append(outputs[output])
+        return np.concatenate(parts) if parts else np.zeros((0, *shape), np.float32)
+
+    def stream(self, photos: Iterable[Named], *, watch: Watch = _nobody) -> Stream:
         """Yield a prediction for each (name, photo), in order, in flat memory.
 
         A photo may also be a function that returns its bytes; it is called on a worker thread.
         There ``watch`` is called too, with the predictions of each chunk and what the network put
         out for those without an error, a row each.
         """
+        for predictions, _ in self.worked(photos, watch):
+            yield from predictions
 
-        def work(some: Sequence[tuple[str, Any]]) -> list[Prediction]:
+    def worked(
+        self, photos: Iterable[Named], watch: Watch = _nobody
+    ) -> Iterator[tuple[list[Prediction], Outputs]]:
+        """Yield the predictions and the outputs of each chunk, in order."""
+
+        def work(some: Sequence[Named]) -> tuple[list[Prediction], Outputs]:
             predictions, outputs = self.batch(some)
             if outputs:
                 watch(predictions, outputs)
-            return predictions
+            return predictions, outputs
 
         size = _CHUNK if self.network.session.bulk else 1
         workers = self.threads + 1 if self.network.session.bulk else 1
-        for answers in in_order(work, chunked(photos, size), threads=workers):
-            yield from answers
+        yield from in_order(work, chunked(photos, size), threads=workers)
 
-    def batch(self, photos: Sequence[tuple[str, Any]]) -> tuple[list[Prediction], Outputs]:
+    def batch(
+        self, photos: Sequence[Named], *, decode: Decode = decode
+    ) -> tuple[list[Prediction], Outputs]:
         """Classify a few photos on the calling thread; return the network's outputs as well.
 
         Those have a row for each photo that has no error.
         """
         errors: dict[int, str] = {}
-        outputs = self.network(self._decoded(photos, errors))
+        outputs = self.network(self._decoded(photos, errors, decode))
         with stage("answer", len(photos)):
             answers = iter(list(self._answers(outputs)) if outputs else [])
         predictions = [
@@ -182,26 +231,15 @@ class Predictor:
         return predictions, outputs
 
     def _decoded(
-        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str]
+        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str], decode: Decode
     ) -> Iterator[Image.Image]:
         """Yield the photos that can be decoded, and note why the others cannot."""
         for row, (name, photo) in enumerate(photos):
             try:
-                yield self._decode(name, photo).image
+                side = self.network.preprocess.min_side
+                yield opened_photo(name, photo, min_side=side, decode=decode).image
             except BadImage as error:
                 errors[row] = error.reason
-
-    def _decode(self, name: str, photo: Any) -> Decoded:
-        match photo:
-            case Image.Image():
-                return from_pil(photo, name=name)
-            case np.ndarray():
-                return from_array(photo, name=name)
-            case _:
-                with stage("read", 1):
-                    data = _bytes(name, photo)
-                with stage("decode", 1):
-                    return decode(data, name=name, min_side=self.network.preprocess.min_side)
 
     def _answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
         probs_NK = np.asarray(outputs["probs"], np.float64)
@@ -244,36 +282,3 @@ def _reopened(
     """Return a predictor as it was when it was pickled."""
     predictor = Predictor.open(bundle, engine=engine, photos=photos, threads=threads)
     return replace(predictor, threshold=threshold)
-
-
-def _bytes(name: str, photo: Any) -> bytes:
-    match photo:
-        case BadImage():  # its reader has failed already
-            raise photo
-        case bytes():
-            return photo
-        case str() | PathLike():
-            return _read(Path(photo))
-        case _ if callable(photo):
-            return bytes(photo())
-    raise TypeError(f"{name} is a {type(photo).__name__}, no path, bytes, image or array")
-
-
-def _read(path: Path) -> bytes:
-    """Return the bytes of a file, refusing what is none or is too large to be a photo."""
-    try:
-        if not path.is_file():
-            raise BadImage(str(path), _why_no_file(path))
-        if path.stat().st_size > LIMITS.bytes:
-            raise BadImage(str(path), f"larger than {LIMITS.bytes // 2**20} MiB")
-        return path.read_bytes()
-    except (OSError, ValueError) as error:
-        raise BadImage(str(path), f"cannot be read: {error}") from None
-
-
-def _why_no_file(path: Path) -> str:
-    if path.is_dir():
-        return "a folder, not a photo"
-    if path.is_symlink():
-        return "a broken link: the file it leads to is gone"
-    return "a device or a pipe, not a photo" if path.exists() else "no such file"

@@ -16,13 +16,14 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import Outputs
+from fursure.engine.selftest import about_engine
 from fursure.errors import BadData, BadImage, some
-from fursure.features.remarks import about_engine
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.photos.decode import LIMITS
+from fursure.prediction import Prediction
 from fursure.run import Run
 
 MAPPED = 600  # photos, at most twice as many, whose features are kept for a map
@@ -51,7 +52,7 @@ class AnswerRows:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Evaluated:
     """What a model is worth on one data set."""
 
@@ -65,6 +66,11 @@ class Evaluated:
     seen: int = 0  # photos left out: the model or its encoder was made from them
     skipped: Mapping[str, int] = field(default_factory=dict)  # junk by kind
     notes: tuple[str, ...] = ()  # what ran it, where there were many photos
+
+    def __repr__(self) -> str:
+        """Return the main figures on one line, without a row for each photo."""
+        accuracy = self.evaluation.accuracy
+        return f"Evaluated(accuracy {accuracy}, n = {accuracy.n:,}; answered {self.answered})"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

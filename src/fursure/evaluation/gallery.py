@@ -15,6 +15,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo
 from fursure.dataset.sources import open_source
+from fursure.engine.network import in_batches
 from fursure.engine.session import open_session
 from fursure.errors import FursureError, counted
 from fursure.evaluation.evaluate import AnswerRows
@@ -29,6 +30,7 @@ from fursure.sureness.principal import principal_directions
 
 _SHOWN = 12  # photos of a gallery
 _NEAREST = 3  # photos of training beside each
+_BLOCK = 1024  # photos of training compared at once, to bound the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,17 +38,19 @@ class TrainedPhotos:
     """The photos a model learned from, where they can still be read."""
 
     source: Source
-    photos: Sequence[Photo]
-    features_MD: NDArray[np.float32]
+    photos: Sequence[Photo]  # (M,)
+    features_ND: NDArray[np.float32]
+    rows_M: NDArray[np.intp]  # theirs
 
-    def nearest(self, features_ND: NDArray[np.floating]) -> list[list[Photo]]:
+    def nearest(self, asked_ND: NDArray[np.floating]) -> list[list[Photo]]:
         """Return for each photo the few of training whose features point most nearly its way."""
-        asked_ND, known_MD = (
-            unit(np.asarray(rows, np.float32)) for rows in (features_ND, self.features_MD)
-        )
-        cosine_NM = asked_ND @ known_MD.T
-        order_NM = np.argsort(-cosine_NM, axis=1)[:, :_NEAREST]
-        return [[self.photos[int(photo)] for photo in row] for row in order_NM]
+        asked_ND = unit(np.asarray(asked_ND, np.float32))
+        parts = [
+            asked_ND @ unit(self.features_ND[self.rows_M[start : start + _BLOCK]]).T
+            for start in range(0, len(self.rows_M), _BLOCK)
+        ]
+        order_NM = np.argsort(-np.concatenate(parts, axis=1), axis=1, kind="stable")
+        return [[self.photos[int(photo)] for photo in row[:_NEAREST]] for row in order_NM]
 
 
 def galleries(
@@ -126,7 +130,7 @@ def _pictures(
     if not good:
         return [None] * len(pixels)
     session = open_session(bundle.model)
-    outputs = session(np.stack([square for square in pixels if square is not None]))
+    outputs = in_batches(session, np.stack([square for square in pixels if square is not None]))
     near = _nearest(trained, outputs["features"], preprocess)
     made: list[Picture | None] = [None] * len(pixels)
     labels = bundle.meta.labels
@@ -204,8 +208,10 @@ def trained_on(bundle: Bundle, manifest_path: Path) -> "TrainedPhotos | str":
         source = open_source(_root(manifest, photos[0]))
     except (FursureError, OSError, ValueError):
         return "the training photos can no longer be read"
-    features_MD = np.stack([known[photo.sha256] for photo in photos])
-    return TrainedPhotos(source=source, photos=photos, features_MD=features_MD)
+    features_ND = np.stack([known[photo.sha256] for photo in photos])
+    return TrainedPhotos(
+        source=source, photos=photos, features_ND=features_ND, rows_M=np.arange(len(photos))
+    )
 
 
 def _caches(bundle: Bundle) -> Sequence[str]:

@@ -32,7 +32,7 @@ from fursure.graphs.layers import Layers
 from fursure.home import folder_for
 from fursure.networks.build import trainable
 from fursure.networks.configuration import preprocess_of
-from fursure.networks.export import export
+from fursure.networks.export import export_network
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import Mlp, Recipe
 from fursure.splitting.split import half
@@ -213,7 +213,7 @@ def _exported(
     unhurry(net)
     for parameter in net.parameters():
         parameter.requires_grad = False
-    graph = export(net, preprocess, origin.name)
+    graph = export_network(net, preprocess, origin.name)
     if recipe.precision == "fp16":
         graph = half_precision(graph)
     return replace(origin, onnx=graph, preprocess=preprocess)

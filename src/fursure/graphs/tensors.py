@@ -50,13 +50,13 @@ def _walked(model: bytes) -> Iterator[tuple[str, int, int | memoryview]]:
     waiting = [("model", memoryview(model))]
     while waiting:
         kind, message = waiting.pop()
-        for number, value in _fields(message):
+        for number, value in fields_of(message):
             yield kind, number, value
             if isinstance(value, memoryview) and (inner := MESSAGES[kind].get(number)):
                 waiting.append((inner, value))
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def fields_of(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Yield the number and the value of each field; of fixed-size ones the bytes."""
     at = 0
     while at < len(message):

@@ -29,6 +29,7 @@ from fursure.features.leakage import seen_among, unmeasured
 from fursure.graphs.graph import attach_head
 from fursure.heads.card import card
 from fursure.heads.fit import Fit
+from fursure.heads.own import head_kind
 from fursure.heads.strangers import Strangers, Worth, direction, set_aside
 from fursure.photos.decode import decode
 from fursure.photos.preprocess import Preprocess
@@ -63,12 +64,14 @@ def assemble(
     *,
     origin: Backbone,
     strangers: Strangers | None = None,
+    own: Any = None,
 ) -> Bundle:
     """Return the finished bundle.
 
     ``photos`` are a few of the data set, decoded; ``rows`` say which of the collected ones.
     ``origin`` is the backbone before any training of it, by which a repeated run knows its own.
-    ``strangers`` teach what is not familiar, and what that is worth is kept with the data.
+    ``strangers`` teach what is not familiar, and what that is worth is kept with the data. The
+    head came from the user's ``own`` object instead of the recipe.
 
     Raises:
         BadBackbone: the whole graph does not answer like the features it was trained on.
@@ -112,7 +115,8 @@ def assemble(
         engine_gap=gap,
         backbone=backbone.name,
         licence=backbone.licence,
-        recipe=replace(recipe, backbone=origin.name).to_json(),  # its name, not its path
+        recipe=replace(recipe, backbone=origin.name).to_json()  # its name, not its path
+        | ({} if own is None else {"head": {"kind": head_kind(own)}}),
         data=_described(collected, origin) | {"encoder": backbone.digest} | worth,
         figures={"basis": found.basis, **found.evaluation.to_json()},
         versions={

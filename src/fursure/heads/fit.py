@@ -9,7 +9,7 @@ Dimension key: N photos, D features, K classes, S candidates (strengths or epoch
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,8 @@ from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
 from fursure.features.leakage import check_measurable, seen_among
 from fursure.graphs.layers import Layers
-from fursure.heads.heads import Candidate, candidates
+from fursure.heads.heads import Candidate, candidates, class_weights
+from fursure.heads.own import fitted_layers
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.figures import log_losses
 from fursure.recipe import Recipe
@@ -54,6 +55,7 @@ def fit(
     recipe: Recipe,
     *,
     head: Layers | None = None,
+    own: Any = None,
     out_of_fold_NK: NDArray[np.floating] | None = None,
     seen: Container[int] = frozenset(),
 ) -> Fit:
@@ -62,13 +64,13 @@ def fit(
     ``photos`` are usable and labelled, one a row of ``features_ND``; order changes nothing. A
     ``head`` that was trained with its network is only calibrated and measured; where figures come
     from cross-validation, on the logits ``out_of_fold_NK`` of networks that had not seen the photo
-    (`fold_numbers`). Photos that the encoder has ``seen`` may train, but nothing is measured on
-    them.
+    (`fold_numbers`). A head of the user's ``own`` is fitted in place of the recipe's. Photos that
+    the encoder has ``seen`` may train, but nothing is measured on them.
 
     Raises:
         TooFewPhotos: a class is too small to hold anything out.
     """
-    task = _Task.of(photos, features_ND, labels, recipe, head=head, seen=seen)
+    task = _Task.of(photos, features_ND, labels, recipe, head=head, own=own, seen=seen)
     if has_splits(photos):
         fitted = task.by_splits()
     else:
@@ -114,6 +116,7 @@ class _Task:
     labels: tuple[str, ...]
     recipe: Recipe
     head: Layers | None  # trained already
+    own: Any  # a head of the user's own, to be fitted
     seen: Container[int]  # by the encoder, as short digests
 
     @classmethod
@@ -125,6 +128,7 @@ class _Task:
         recipe: Recipe,
         *,
         head: Layers | None = None,
+        own: Any = None,
         seen: Container[int] = frozenset(),
     ) -> "_Task":
         """Put the photos into an order that does not depend on the caller's."""
@@ -133,7 +137,7 @@ class _Task:
         index = {label: number for number, label in enumerate(labels)}
         labels_N = np.array([index[photo.label or ""] for photo in photos])
         order_N = np.array(order, np.intp)
-        return cls(photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, seen)
+        return cls(photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, own, seen)
 
     def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
         return self.given_ND[self.order_N[chosen_N]]
@@ -264,6 +268,11 @@ class _Task:
             return iter([Candidate(0.0, self.head)])
         head, seed = self.recipe.head, self.recipe.seed
         x_ND, labels_N = self._features(train_N), self.labels_N[train_N]
+        if self.own is not None:
+            balanced = head.class_weight == "balanced"
+            weight_K = class_weights(labels_N, len(self.labels), balanced=balanced)
+            layers = fitted_layers(self.own, x_ND, labels_N, weight_K[labels_N], len(self.labels))
+            return iter([Candidate(0.0, layers)])
         return candidates(head, x_ND, labels_N, len(self.labels), seed=seed)
 
     def _trained_to(self, train_N: NDArray[np.bool_], knob: float) -> Layers:

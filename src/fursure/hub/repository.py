@@ -87,7 +87,7 @@ def files_announced(repo: Repository) -> tuple[str, dict[str, RepoSibling]]:
 def note(repo: Repository, commit: str) -> None:
     """Remember what a branch or tag stands for, which is how it is found offline."""
     ref = repo.folder / "refs" / repo.revision
-    if repo.revision != commit and not (ref.is_file() and ref.read_text() == commit):
+    if repo.revision != commit and not (ref.is_file() and ref.read_text("utf-8") == commit):
         ref.parent.mkdir(parents=True, exist_ok=True)
         with replacing(ref) as file:
             file.write(commit.encode())
@@ -96,7 +96,7 @@ def note(repo: Repository, commit: str) -> None:
 def snapshot(repo: Repository) -> Path:
     """Return the folder of what was fetched of the revision, which may not be there."""
     ref = repo.folder / "refs" / repo.revision
-    commit = ref.read_text() if ref.is_file() else repo.revision
+    commit = ref.read_text("utf-8") if ref.is_file() else repo.revision
     return repo.folder / "snapshots" / commit
 
 

@@ -5,13 +5,22 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants, get_token
-from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
-
-from fursure.errors import FursureError, HubFailed, some
+from fursure.errors import FursureError, HubFailed, MissingExtra, some
 from fursure.files import FORBIDDEN, offline
 from fursure.hub.models import SUFFIX
 from fursure.hub.repository import NAME, REVISION, reason
+
+try:
+    from huggingface_hub import (
+        CommitOperationAdd,
+        CommitOperationDelete,
+        HfApi,
+        constants,
+        get_token,
+    )
+    from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+except ImportError as error:
+    raise MissingExtra("the Hugging Face Hub", "hub") from error
 
 HARMLESS = {"README.md", ".gitattributes", "LICENSE"}  # beside which anything may be put
 OFFLINE = "--dry-run --folder DIR writes what would go there without one"

@@ -33,7 +33,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         raise BadBackbone(
             f"{folder} has no config.json; it needs one in the timm layout (architecture, "
@@ -53,7 +53,7 @@ def json_object(path: Path) -> dict[str, Any]:
         BadBackbone: it holds none.
     """
     try:
-        config = json.loads(path.read_text())
+        config = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BadBackbone(f"{path} cannot be read: {error}") from None
     if not isinstance(config, dict):

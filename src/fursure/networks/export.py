@@ -46,7 +46,7 @@ class TorchEncoder(nn.Module):
         return (features_ND,) if map_NDhw is None else (features_ND, map_NDhw)
 
 
-def export(net: nn.Module, preprocess: Preprocess, name: str) -> bytes:
+def export_network(net: nn.Module, preprocess: Preprocess, name: str) -> bytes:
     """Return the encoder graph of a network, its normalisation inside.
 
     Raises:

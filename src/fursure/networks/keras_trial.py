@@ -6,10 +6,10 @@ that opened it can stop it. What a child has read to its end, this process may o
 
 import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from fursure.errors import BadBackbone
+from fursure.system import limit_memory
 
 _SECONDS = 60.0  # and another for each 20 MB; VGG19's 80 MB take half a second
 BYTES = 2 * 2**30  # of memory, and four times the file
@@ -41,15 +41,8 @@ def check_readable(path: Path, *, seconds: float = _SECONDS) -> None:
         )
 
 
-def _limit_memory(most: int) -> None:
-    with suppress(ImportError, ValueError, OSError):  # Windows, or less is allowed already
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
-
-
 def _read(path: Path) -> int:
-    _limit_memory(BYTES + 4 * path.stat().st_size)
+    limit_memory(BYTES + 4 * path.stat().st_size)
     from fursure.networks.keras_files import layers_of, opened_keras
 
     try:

@@ -4,19 +4,20 @@ import csv
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any, Self
 
 from fursure.dataset.corrections import safe_cell
-from fursure.engine.predictor import Prediction
 from fursure.errors import OutputExists
 from fursure.files import naming
+from fursure.prediction import Prediction
 from fursure.report.receipt import Names, keep
 
 FIRST = ("path", "answer", "label", "confidence", "familiarity")
 _LAST = ("engine", "error")
+FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 
 
 class CsvTable:
@@ -35,7 +36,7 @@ class CsvTable:
         self._part = path.with_name(f"{path.name}.part")
         self._note = path.with_name(f"{path.name}.part.json")
         self._labels = list(labels)
-        self._made_by, self._names = made_by, Names()
+        self._made_by, self._names, self._added = made_by, Names(), 0
         self.failed_before = 0  # rows with an error that the interrupted run has written
         self._written = self._whole_rows(made_by)
         self.rows_before = self._written.total()
@@ -78,11 +79,15 @@ class CsvTable:
         self._written[written] -= 1
         return True
 
-    def __call__(self, prediction: Prediction, *, flush: bool = False) -> None:
-        """Add one row; ``flush`` hands all to the operating system, so that it survives a kill."""
+    def __call__(self, prediction: Prediction, features_D: object = None) -> None:  # noqa: ARG002
+        """Add one row; features have no place in it.
+
+        Now and then all are handed to the operating system, so that they survive a kill.
+        """
+        self._added += 1
         with naming(self.path):
             self._rows.writerow(self._cells(prediction))
-            if flush:
+            if self._added % FLUSH_EVERY == 0:
                 self._file.flush()
 
     def _cells(self, prediction: Prediction) -> list[str]:
@@ -107,6 +112,10 @@ class CsvTable:
         if kind is None:
             self._part.replace(self.path)
             self._note.unlink(missing_ok=True)
+
+    def sentences(self) -> Iterator[str]:
+        """Yield nothing: all there is to tell stands in the rows."""
+        return iter(())
 
     def sign(self, code: int) -> None:
         """Note what made the table, now that it is whole, and the exit code of that run."""

@@ -267,9 +267,7 @@ def _referring(
     count = min(len(train_ND), REFERENCES_KEPT, (room - 2 * features * rank) // max(rank, 1))
     if rank < 1 or count < 2:
         raise ValueError(f"{budget_bytes} bytes cannot hold references of {features} features.")
-    nowhere_D = np.zeros(features, np.float32)
-    mean_D = _directions(train_ND, nowhere_D).mean(axis=0, dtype=np.float64)
-    centre_D = (SHIFT * mean_D).astype(np.float32)
+    centre_D = (SHIFT * _mean_direction(train_ND)).astype(np.float32)
     rows_ND = _directions(train_ND, centre_D)
     # The references' best approximation of that rank; a photo keeps its full length, so what it
     # has outside of them makes it less familiar.
@@ -314,6 +312,14 @@ def _validate(
         )
     if not (np.isfinite(train_ND).all() and np.isfinite(held_out).all()):
         raise ValueError("features contain NaN or infinity.")
+
+
+def _mean_direction(features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the mean (D,) of the features' unit vectors, block by block to save memory."""
+    nowhere_D = np.zeros(features_ND.shape[1], np.float32)
+    blocks = range(0, len(features_ND), _BLOCK)
+    sums = [_seen_from(nowhere_D, features_ND[row : row + _BLOCK]).sum(axis=0) for row in blocks]
+    return np.asarray(np.sum(sums, axis=0) / len(features_ND))
 
 
 def _directions(

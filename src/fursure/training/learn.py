@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from fursure.backbones.backbone import Backbone
 from fursure.backbones.combine import beside_for, encoder_for, with_flips
 from fursure.backbones.ensemble import Member, together
+from fursure.backbones.int8 import Calibration
 from fursure.dataset.listing import Source
+from fursure.errors import BadRecipe
 from fursure.features.collect import Collected, encoded
 from fursure.graphs.layers import Layers
 from fursure.heads.fit import Fit, first_head, fit, fold_numbers, has_splits
@@ -52,13 +54,19 @@ class Learned:
         return {"curve": curve, "epochs": epochs}
 
 
-def origin(recipe: Recipe) -> Backbone:
+def origin(recipe: Recipe, calibration: Calibration) -> Backbone:
     """Return the encoder that collects the photos: the recipe's own before any training.
 
     A network of random weights has no features worth comparing photos by, so `lite0` lends its.
+
+    Raises:
+        BadRecipe: a network that trains is asked for in int8.
     """
     if recipe.tune is None:
-        return encoder_for(recipe)
+        return encoder_for(recipe, calibration)
+    if recipe.precision == "int8":
+        reason = "a network that trains cannot be in int8; --precision fp32, or a frozen one, can"
+        raise BadRecipe(recipe.name, reason)
     if not recipe.from_scratch:
         return encoder_for(replace(recipe, flips=False))
     lent = encoder_for(Recipe(backbone="lite0"))
@@ -67,11 +75,18 @@ def origin(recipe: Recipe) -> Backbone:
 
 
 def learn(
-    source: Source, collected: Collected, recipe: Recipe, backbone: Backbone, run: Run
+    source: Source,
+    collected: Collected,
+    recipe: Recipe,
+    backbone: Backbone,
+    run: Run,
+    *,
+    own: Any = None,
 ) -> Learned:
     """Fit the head on the features of ``backbone``, or train the network where asked to.
 
-    ``run`` hears of each pass of the network's training.
+    A head of the user's ``own`` is fitted in place of the recipe's. ``run`` hears of each pass of
+    the network's training.
 
     Raises:
         FursureError: the photos or the network cannot be used so.
@@ -80,7 +95,7 @@ def learn(
     if recipe.tune is not None:
         return work.split(collected) if has_splits(collected.usable) else work.crossed(collected)
     photos, labels = collected.usable, collected.manifest.labels
-    fitted = fit(photos, collected.features_ND, labels, recipe, seen=backbone.seen)
+    fitted = fit(photos, collected.features_ND, labels, recipe, own=own, seen=backbone.seen)
     return Learned(encoder=backbone, collected=collected, found=fitted)
 
 

@@ -64,7 +64,8 @@ def training_report(
         trained = TrainedPhotos(
             source=source,
             photos=[photos[row] for row in split],
-            features_MD=features_ND[split],
+            features_ND=features_ND,
+            rows_M=np.array(split),
         )
     write_report(page, bundle, evaluated, source, about, trained=trained, overwrite=True)
 

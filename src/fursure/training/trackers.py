@@ -50,7 +50,7 @@ class Tracked:
         """Return what there is to tell, the curves as they lie beside the model."""
         meta, path = trained.bundle.meta, trained.path
         metrics = path.with_name(f"{path.stem}.metrics.json")
-        curves = json.loads(metrics.read_text()) if metrics.is_file() else {}
+        curves = json.loads(metrics.read_text("utf-8")) if metrics.is_file() else {}
         page = path.with_name(f"{path.stem}.report.html")
         knobs = dict(_flat("", meta.recipe)) | {"photos digest": meta.data["digest"][:16]}
         return cls(
@@ -169,7 +169,7 @@ def _into_wandb(tracked: Tracked) -> str:
     for step, values in tracked.passes:
         run.log({"pass": step, **values})
     if tracked.page:
-        run.log({"report": wandb.Html(tracked.page.read_text(), inject=False)})
+        run.log({"report": wandb.Html(tracked.page.read_text("utf-8"), inject=False)})
     run.summary.update(dict(tracked.figures))
     folder = Path(run.dir).parent
     run.finish()

@@ -17,6 +17,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.engine.selftest import about_engine
 from fursure.errors import (
     BadBundle,
     BadData,
@@ -27,13 +28,15 @@ from fursure.errors import (
     OutputExists,
     counted,
 )
+from fursure.features.calibration import calibration_on
 from fursure.features.collect import Collected, collect
 from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
-from fursure.features.remarks import about_backbone, about_engine, about_photos, warn_of_copies
+from fursure.features.remarks import about_backbone, about_photos, warn_of_copies
 from fursure.files import remove, replacing
 from fursure.heads.assemble import PROOF, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
+from fursure.heads.own import check_own
 from fursure.heads.strangers import Strangers, told
 from fursure.photos.decode import LIMITS, decode
 from fursure.recipe import Engine, Recipe
@@ -47,7 +50,7 @@ from fursure.training.output_lock import held
 from fursure.training.strangers import Listed, encode_strangers, list_strangers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Trained:
     """A finished training: the bundle, where it lies, and what is worth telling."""
 
@@ -57,6 +60,19 @@ class Trained:
     seconds: float  # wall time
     new: bool  # False: an earlier run had made it from the same recipe and photos
 
+    def __repr__(self) -> str:
+        """Return what it is, on one line."""
+        return f"Trained({str(self.path)!r}, {self.bundle!r}, {self.seconds:.1f} s)"
+
+    def _repr_html_(self) -> str:
+        """Return the model's card, as a notebook shows it."""
+        from fursure.report.notebook import model_html
+
+        beside = {"file": str(self.path), "took": f"{self.seconds:.1f} s"}
+        return model_html(
+            self.bundle.meta, beside | ({"notes": "; ".join(self.notes)} if self.notes else {})
+        )
+
 
 def train_model(
     data: Data,
@@ -64,6 +80,7 @@ def train_model(
     recipe: Recipe = LINEAR_PROBE,
     run: Run = Run(),
     *,
+    head: Any = None,
     division: Manifest | None = None,
     strangers: str | PathLike[str] | None = None,
     overwrite: bool = False,
@@ -73,6 +90,7 @@ def train_model(
 
     Beside the bundle lie its manifest (every photo with its split) and its figures as JSON. What
     an interrupted run had computed is not computed again, and nothing of ``data`` is changed. A
+    ``head`` of the user's own (`fursure.heads.own`) takes the place of the recipe's. A
     ``division`` says which photo is for what; without one the recipe's shares do. Where the network
     itself trains, ``run`` hears of each pass. Photos of ``strangers``, of none of the classes,
     sharpen what counts as one: half of them teach, the others measure. A ``report`` is a page
@@ -84,6 +102,8 @@ def train_model(
     """
     began, path, dataset = time.monotonic(), Path(output), dataset_of(data)
     _check_folder(path.parent)
+    if head is not None:
+        check_own(head, recipe)
     with held(path), dataset.open() as source:
         earlier = _earlier(path, overwrite)
         material = _material(
@@ -91,15 +111,17 @@ def train_model(
         )
         listed = None if strangers is None else list_strangers(strangers, material.known)
         notes = (*material.notes, *(listed.notes if listed else ()))
-        if earlier and _same(earlier, recipe, material, listed):
+        if earlier and head is None and _same(earlier, recipe, material, listed):
             seconds = time.monotonic() - began
             return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
         if earlier and not overwrite:
             raise OutputExists(path, "made from another recipe or other photos")
         with stage("fit"):
-            learned = learn(source, material.collected, recipe, material.backbone, run)
+            learned = learn(source, material.collected, recipe, material.backbone, run, own=head)
         with stage("proof"):
-            bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run)
+            bundle, more = _assembled(
+                path.stem, source, material, learned, recipe, listed, run, head
+            )
         with stage("write"):
             _write(bundle, material.collected.manifest, learned.curves(), path)
         if report:
@@ -142,7 +164,7 @@ def _material(
     with stage("list"):
         verdicts, listing = dataset.verdicts(), dataset.listed(source)
     refuse_reserved(listing.labels)
-    backbone = origin(recipe)
+    backbone = origin(recipe, calibration_on(source, listing.photos))
     collected = collect(
         source,
         listing,
@@ -170,6 +192,7 @@ def _assembled(
     recipe: Recipe,
     listed: Listed | None,
     run: Run,
+    own: Any,
 ) -> tuple[Bundle, tuple[str, ...]]:
     """Return the bundle, proven on some of the photos, and what is worth telling of strangers."""
     rows = _proof_rows(learned.collected)
@@ -188,6 +211,7 @@ def _assembled(
         rows,
         origin=material.backbone,
         strangers=others,
+        own=own,
     )
     if others is not None:
         notes += (told(bundle.meta.data["strangers"]),)

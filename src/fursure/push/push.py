@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
-from fursure.commands.hub_card import hub_card, licence_for
 from fursure.errors import BadData, MissingExtra
 from fursure.files import replacing
 from fursure.hub.upload import Destination, Pushed, check_destination, upload
 from fursure.photos.preprocess import Preprocess
+from fursure.push.hub_card import hub_card, licence_for
 
 try:
     import onnx

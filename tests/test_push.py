@@ -24,8 +24,8 @@ from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBundle, HubFailed, LicenceUnclear
 from fursure.hub.upload import Destination
 
-push = pytest.importorskip("fursure.commands.push")
-from fursure.commands.hub_card import hub_card, licence_for  # noqa: E402
+push = pytest.importorskip("fursure.push.push")
+from fursure.push.hub_card import hub_card, licence_for  # noqa: E402
 
 safetensors = pytest.importorskip("safetensors.numpy")
 

@@ -1,0 +1,1 @@
+"""The main job, photos → model → answer, by other libraries: each in an environment of its own."""

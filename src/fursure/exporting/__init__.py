@@ -1,0 +1,1 @@
+"""A model → what runs it elsewhere; a module for each target, listed in `targets`."""

@@ -1,0 +1,1 @@
+"""A model → its repository on the Hugging Face Hub."""
