@@ -17,6 +17,7 @@ from fursure.connections.pacing import Reading
 from fursure.connections.problems import Problem
 from fursure.connections.turns import Desk, Turns
 from fursure.drawings.draw import draw, jpeg
+from fursure.engine.runtime import BATCH
 from fursure.formats.heif import HEIF
 from fursure.photos.cost import cost
 from fursure.service.batching import BATCH_BESIDE, HEAVY, HEAVY_BESIDE, NICER, Batcher
@@ -183,12 +184,17 @@ def test_where_several_owners_are_about_batches_are_short_and_less_is_heavy() ->
 def test_a_batch_beside_others_takes_half_as_long_again_as_one_photo(
     fixed: float, each: float, most: int
 ) -> None:
+    batches: list[int] = []
+
     def session(pixels_NHWC: Any) -> dict[str, Any]:
+        batches.append(len(pixels_NHWC))
         time.sleep(fixed + each * len(pixels_NHWC))
         return {}
 
     network = SimpleNamespace(session=session, preprocess=SimpleNamespace(size=4))
     assert _beside(cast("Any", SimpleNamespace(network=network, threads=2))) == most
+    assert batches[:2] == [BATCH] * 2  # what full batches take is taken before it is ready
+    assert sum(batches[2:]) <= 20  # photos; a start waits for them
 
 
 def test_the_heavy_lane_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:

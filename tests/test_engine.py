@@ -20,9 +20,9 @@ from fursure.engine.openvino import OpenVino, installed_version
 from fursure.engine.parity import check_answers, check_pixels, largest_deviation
 from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BATCH, BULK, OnnxRuntime
+from fursure.engine.selftest import about_engine
 from fursure.engine.session import open_session
 from fursure.errors import EngineFailed
-from fursure.features.remarks import about_engine
 from fursure.parallel import chunked, in_order
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import Engine
@@ -337,7 +337,7 @@ def test_a_model_whose_golden_answers_fail_in_bf16_runs_in_f32_and_says_so(
     engine = opened.network.session.engine
     assert engine.startswith("openvino")
     assert engine.endswith("fp32")
-    told = selftest.about(engine, bundle.model)
+    (told,) = about_engine(engine, bundle.model, asked="auto", photos=BULK)
     assert told == f"engine: {engine} (bf16: its golden answers come out otherwise)"
     selftest.vouch(bundle.model, "bf16")
 

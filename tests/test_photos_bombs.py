@@ -321,8 +321,9 @@ def page_at_600_dpi() -> bytes:
         (lambda: flat_tiff(6_500, 6_400, 16, 1, 3), 330),
         (lambda: flat_tiff(8_000, 8_000, 8, 1), 120),
         (page_at_600_dpi, 400),
+        (lambda: encoded("WEBP", Image.new("RGB", (8_000, 8_000))), 800),
     ],
-    ids=["float", "deep", "grey", "page"],
+    ids=["float", "deep", "grey", "page", "webp"],
 )
 def test_the_largest_photos_take_so_many_megabytes(data: Any, limit: int, tmp_path: Path) -> None:
     assert memory_to_decode(data(), tmp_path) < limit * MEGABYTE

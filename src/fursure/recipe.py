@@ -129,7 +129,8 @@ class Recipe:
     # pixels; None is what the backbone was trained with
     resize: Literal["crop", "squash", "pad"] | None = None  # None is the backbone's own way
     flips: bool = False  # every answer is the mean of a photo's and its mirror image's features
-    precision: Literal["fp32", "fp16"] = "fp32"  # storage of a converted backbone's weights
+    precision: Literal["fp32", "fp16", "int8"] = "fp32"
+    # of a frozen backbone's weights; int8 computes so too, calibrated on some of the photos
     photos: Annotated[int | None, Whole(2, 10**9)] = None
     # of the training photos so many at most, evenly by class
     validation: Annotated[float, Number(0.01, 0.5)] = 0.1  # share of the photos

@@ -22,6 +22,7 @@ from onnx import NodeProto, TensorProto, helper
 from PIL import Image
 
 from fursure.backbones.backbone import Backbone
+from fursure.backbones.int8 import Calibration, quantized
 from fursure.backbones.kinds import load_backbone
 from fursure.backbones.merge import Wires, named_apart, resampled, wired
 from fursure.engine.runtime import OnnxRuntime
@@ -39,8 +40,10 @@ FLIP = {
 }
 
 
-def encoder_for(recipe: Recipe) -> Backbone:
+def encoder_for(recipe: Recipe, calibration: Calibration | None = None) -> Backbone:
     """Return the encoder a recipe asks for: one backbone or several, with flips or without.
+
+    In int8 each is rounded on the photos of a ``calibration``.
 
     Raises:
         BadBackbone: they do not fit together, or one does not fit the recipe.
@@ -51,7 +54,7 @@ def encoder_for(recipe: Recipe) -> Backbone:
     loaded = [
         load_backbone(
             source,
-            precision=recipe.precision,
+            precision="fp16" if recipe.precision == "fp16" else "fp32",
             image_size=recipe.image_size,
             resize=recipe.resize,
             features=recipe.features_output,
@@ -60,8 +63,16 @@ def encoder_for(recipe: Recipe) -> Backbone:
     ]
     if not loaded:
         raise BadBackbone("no backbone is named; name one at least: --backbone lite0.")
+    if recipe.precision == "int8":
+        loaded = [_in_int8(backbone, calibration) for backbone in loaded]
     whole = side_by_side(loaded)
     return with_flips(whole) if recipe.flips else whole
+
+
+def _in_int8(backbone: Backbone, calibration: Calibration | None) -> Backbone:
+    if calibration is None:
+        raise BadBackbone("int8 is calibrated on photos, and here there are none.")
+    return quantized(backbone, calibration)
 
 
 def beside_for(recipe: Recipe, trained: Backbone) -> Backbone | None:
@@ -74,7 +85,11 @@ def beside_for(recipe: Recipe, trained: Backbone) -> Backbone | None:
     """
     if recipe.tune is None or recipe.tune.beside is None:
         return None
-    frozen = load_backbone(recipe.tune.beside, precision=recipe.precision, resize=recipe.resize)
+    frozen = load_backbone(
+        recipe.tune.beside,
+        precision="fp16" if recipe.precision == "fp16" else "fp32",
+        resize=recipe.resize,
+    )
     if frozen.digest == trained.digest:
         return frozen
     return side_by_side([trained, frozen]).parts[-1]

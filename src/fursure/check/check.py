@@ -23,12 +23,14 @@ from fursure.check.suspects import judge
 from fursure.dataset.corrections import Correction, corrected
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.manifest import Manifest
+from fursure.engine.selftest import about_engine
 from fursure.features.collect import grouped
-from fursure.features.remarks import about_backbone, about_engine, about_photos
+from fursure.features.remarks import about_backbone, about_photos
 from fursure.recipe import Engine
 from fursure.run import Run
 from fursure.splitting.scan import Scanned
 from fursure.splitting.split import folds
+from fursure.stages import stage
 
 FOLDS = 5
 _FEW = 20  # photos; among fewer, nothing can be said to be unusual
@@ -84,8 +86,10 @@ def check(
         check_review_file(Path(output), overwrite=overwrite)
     encoder = load_backbone(backbone)
     with dataset.open() as source:
-        listing = dataset.listed(source)
-        gathered = gather(source, listing, encoder, run)
+        with stage("list"):
+            listing = dataset.listed(source)
+        with stage("photos", len(listing.photos)):
+            gathered = gather(source, listing, encoder, run)
         scanned = [row.photo for row in gathered.rows]
         applied = corrected(scanned, verdicts, listing.labels)
         rows = [
@@ -93,7 +97,8 @@ def check(
             for row, photo in zip(gathered.rows, applied.photos, strict=True)
         ]
         kept = {verdict.sha256 for verdict in verdicts if verdict.verdict == "keep"}
-        findings, doubted, telling = _examined(rows, gathered, listing.labels, kept, seed)
+        with stage("examine"):
+            findings, doubted, telling = _examined(rows, gathered, listing.labels, kept, seed)
         checked = Checked(
             manifest=replace(listing, photos=applied.photos),
             findings=findings,
@@ -105,7 +110,7 @@ def check(
             engine=gathered.engine,
         )
         if output is not None:
-            with run.progress("drawing the page", None) as advance:
+            with stage("page"), run.progress("drawing the page", None) as advance:
                 original = replace(listing, photos=tuple(scanned))
                 write_review(source, checked, original, Path(output), most, advance)
     return replace(checked, seconds=time.monotonic() - began)

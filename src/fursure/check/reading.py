@@ -6,7 +6,7 @@ of a gigabyte: what a check of the photos needs.
 Dimension key: N photos that can be used, D features.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fursure.backbones.backbone import Backbone
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
-from fursure.features.reader import Reader
+from fursure.features.reader import READING, Reader
 from fursure.run import Run
 from fursure.splitting.scan import Scanned
 
@@ -43,22 +43,12 @@ def gather(
     run: Run,
 ) -> Gathered:
     """Read every photo once: digest, fingerprint, facts, features; all but the first are kept."""
-    count = len(listing.photos)
-    reader = Reader.open(source, backbone, run, photos=count)
-    rows: list[Scanned] = []
-    features_ND = np.zeros((0, 1), np.float16)
-    done = 0
-    for chunk in reader.scan(listing.photos, facts=True):
-        vectors = [row.features_D for row in chunk if row.features_D is not None]
-        if vectors and not len(features_ND):  # the width is known from here on
-            features_ND = np.zeros((count, len(vectors[0])), np.float16)
-        features_ND[done : done + len(vectors)] = vectors or features_ND[:0]
-        done += len(vectors)
-        rows += [replace(row, features_D=None) for row in chunk]
+    reader = Reader.open(source, backbone, run, photos=len(listing.photos))
+    rows, features_ND = reader.laid_out(listing.photos, np.float16, title=READING, facts=True)
     usable = [number for number, row in enumerate(rows) if row.fingerprint is not None]
     return Gathered(
         rows=tuple(rows),
         place_N=np.array(usable, np.intp),
-        features_ND=features_ND[:done],
+        features_ND=features_ND,
         engine=reader.engine,
     )

@@ -12,6 +12,7 @@ import click
 
 from fursure.report.text import printable
 from fursure.run import Run, silent, to_nobody
+from fursure.stages import recorded
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
@@ -69,6 +70,24 @@ overwrite: Decorator = click.option(
     "--overwrite", is_flag=True, help="Replace an output that is already there."
 )
 quiet: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+
+
+def _say_all(lines: list[str]) -> None:
+    for line in lines:
+        say(line)
+
+
+def _timed(ctx: click.Context, _option: click.Parameter, value: bool) -> None:
+    """Print where the time of the command went, once it is done."""
+    if value:
+        times = ctx.with_resource(recorded())
+        ctx.call_on_close(lambda: _say_all(times.table()))
+
+
+verbose: Decorator = click.option(
+    "-v", "--verbose", is_flag=True, expose_value=False, callback=_timed,
+    help="Say at the end where the time went, stage by stage.",
+)  # fmt: skip
 
 
 def _pairs(

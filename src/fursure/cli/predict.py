@@ -11,6 +11,7 @@ import click
 from fursure.cli import options
 from fursure.errors import counted
 from fursure.report.text import percent, printable
+from fursure.stages import stage
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
@@ -34,6 +35,7 @@ FLUSH_EVERY = 64  # rows; what an interrupted run may have to compute again
 @options.zip_encoding
 @options.max_error
 @options.working
+@options.verbose
 @click.pass_context
 def predict_command(
     ctx: click.Context,
@@ -81,14 +83,18 @@ def predict_command(
             if not quiet:
                 predictions = _counted(predictions, stack)
         width = max(8, *(len(label) for label in bundle.meta.labels))
-        for number, prediction in enumerate(predictions, 1):
-            tally(prediction)
-            if table is None:
-                click.echo(
-                    options.to_json(prediction.to_json()) if as_json else _row(prediction, width)
-                )
-            else:
-                table(prediction, flush=number % FLUSH_EVERY == 0)
+        with stage("photos"):
+            for number, prediction in enumerate(predictions, 1):
+                tally(prediction)
+                if table is None:
+                    as_text = (
+                        options.to_json(prediction.to_json())
+                        if as_json
+                        else _row(prediction, width)
+                    )
+                    click.echo(as_text)
+                else:
+                    table(prediction, flush=number % FLUSH_EVERY == 0)
     if table:
         tally.failed_before = table.failed_before
         table.sign(0 if tally.all_good and inputs.all_good else 3)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @options.labelled
 @options.working
+@options.verbose
 def train_command(
     data: Path,
     output: Path | None,

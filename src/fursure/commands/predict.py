@@ -46,7 +46,7 @@ def predict(
             max_error=max_error,
         )
         if len(head) >= BULK:
-            from fursure.features.remarks import about_engine  # one photo starts without it
+            from fursure.engine.selftest import about_engine  # one photo starts without it
 
             name = predictor.network.session.engine
             for sentence in about_engine(name, bundle.model, asked=run.engine, photos=len(head)):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fursure.engine.runtime import BULK
+from fursure.engine.selftest import about_engine
 from fursure.errors import BadData, MissingExtra
-from fursure.features.remarks import about_engine
 from fursure.recipe import Engine
 from fursure.run import available_threads
 

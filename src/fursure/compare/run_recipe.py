@@ -22,6 +22,7 @@ from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor
 from fursure.errors import BadData, OutputExists
+from fursure.features.calibration import calibration_on
 from fursure.features.collect import collect
 from fursure.features.reader import READING
 from fursure.files import replacing
@@ -263,7 +264,12 @@ def _curve(recipe: Recipe, ground: Ground) -> tuple[CurvePoint, ...]:
     with ground.dataset.open() as source:
         listing = ground.dataset.listed(source)
         collected = collect(
-            source, listing, encoder_for(recipe), recipe, quiet, division=ground.division
+            source,
+            listing,
+            encoder_for(recipe, calibration_on(source, listing.photos)),
+            recipe,
+            quiet,
+            division=ground.division,
         )
     points = []
     with ground.run.progress("learning from fewer photos", None) as advance:

@@ -84,6 +84,8 @@ def corrected(
     Raises:
         BadData: a new label is none of ``labels``.
     """
+    if not corrections:
+        return Corrected(tuple(photos), ())
     for correction in corrections:
         if correction.label is not None and correction.label not in labels:
             known = some(map(repr, labels), most=10)

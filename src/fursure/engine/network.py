@@ -14,6 +14,7 @@ from PIL import Image
 from fursure.engine.runtime import BATCH, Outputs, Pixels, Session
 from fursure.parallel import chunked
 from fursure.photos.preprocess import Preprocess
+from fursure.stages import stage
 
 _memory = threading.local()  # fresh megabytes for each batch cost as much as decoding does
 
@@ -30,7 +31,7 @@ class Network:
 
         A photo is let go once it is prepared, so many large ones may follow each other.
         """
-        return _joined(self.session(pixels) for pixels, _ in self._batches(photos))
+        return _joined(self._outputs(pixels, len(pixels)) for pixels, _ in self._batches(photos))
 
     def encode(self, photos: Iterable[Image.Image]) -> NDArray[np.float32]:
         """Return the features (N, D) of ``photos``, the same bits whatever they arrive with.
@@ -39,13 +40,24 @@ class Network:
         forms other batches than one that was not, and must not notice.
         """
         return np.concatenate(
-            [self.session(whole)["features"][: len(used)] for used, whole in self._batches(photos)]
+            [
+                self._outputs(whole, len(used))["features"][: len(used)]
+                for used, whole in self._batches(photos)
+            ]
         )
+
+    def _outputs(self, pixels_BHWC: Pixels, photos: int) -> Outputs:
+        with stage("network", photos):
+            return self.session(pixels_BHWC)
+
+    def _prepared(self, photo: Image.Image) -> Pixels:
+        with stage("resize", 1):
+            return self.preprocess(photo)
 
     def _batches(self, photos: Iterable[Image.Image]) -> Iterable[tuple[Pixels, Pixels]]:
         """Yield the pixels of each batch, and the same padded with black; both are reused."""
         whole_BHWC = _reused(BATCH, self.preprocess.size)
-        for batch in chunked(map(self.preprocess, photos), BATCH):
+        for batch in chunked(map(self._prepared, photos), BATCH):
             whole_BHWC[len(batch) :] = 0
             for row, pixels_HWC in enumerate(batch):
                 whole_BHWC[row] = pixels_HWC
@@ -59,6 +71,12 @@ def _reused(rows: int, size: int) -> Pixels:
         _memory.pixels = np.zeros(shape, np.uint8)
     pixels_BHWC: Pixels = _memory.pixels
     return pixels_BHWC
+
+
+def in_batches(session: Session, pixels_NHWC: Pixels) -> Outputs:
+    """Return every output for prepared photos, in the memory of one batch."""
+    starts = range(0, len(pixels_NHWC), BATCH)
+    return _joined(session(pixels_NHWC[start : start + BATCH]) for start in starts)
 
 
 def _joined(parts: Iterable[Outputs]) -> Outputs:

@@ -25,6 +25,7 @@ from fursure.parallel import chunked, in_order
 from fursure.photos.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.recipe import Engine
 from fursure.run import available_threads
+from fursure.stages import stage
 
 _CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
 
@@ -65,6 +66,13 @@ class Prediction:
             "familiarity": self.familiarity,
             "engine": self.engine,
         }
+
+
+class Decode(Protocol):
+    """What turns bytes into a photo: `decode`, or the same done elsewhere."""
+
+    def __call__(self, data: bytes, *, name: str, min_side: int) -> Decoded:
+        """Return the photo, or raise `BadImage`."""
 
 
 Stream = Iterator[Prediction]
@@ -163,14 +171,17 @@ class Predictor:
         for answers in in_order(work, chunked(photos, size), threads=workers):
             yield from answers
 
-    def batch(self, photos: Sequence[tuple[str, Any]]) -> tuple[list[Prediction], Outputs]:
+    def batch(
+        self, photos: Sequence[tuple[str, Any]], *, decode: Decode = decode
+    ) -> tuple[list[Prediction], Outputs]:
         """Classify a few photos on the calling thread; return the network's outputs as well.
 
         Those have a row for each photo that has no error.
         """
         errors: dict[int, str] = {}
-        outputs = self.network(self._decoded(photos, errors))
-        answers = iter(self._answers(outputs)) if outputs else iter(())
+        outputs = self.network(self._decoded(photos, errors, decode))
+        with stage("answer", len(photos)):
+            answers = iter(list(self._answers(outputs)) if outputs else [])
         predictions = [
             Prediction(path=name, error=errors[row])
             if row in errors
@@ -180,24 +191,26 @@ class Predictor:
         return predictions, outputs
 
     def _decoded(
-        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str]
+        self, photos: Sequence[tuple[str, Any]], errors: dict[int, str], decode: Decode
     ) -> Iterator[Image.Image]:
         """Yield the photos that can be decoded, and note why the others cannot."""
         for row, (name, photo) in enumerate(photos):
             try:
-                yield self._decode(name, photo).image
+                yield self._decode(name, photo, decode).image
             except BadImage as error:
                 errors[row] = error.reason
 
-    def _decode(self, name: str, photo: Any) -> Decoded:
+    def _decode(self, name: str, photo: Any, decode: Decode) -> Decoded:
         match photo:
             case Image.Image():
                 return from_pil(photo, name=name)
             case np.ndarray():
                 return from_array(photo, name=name)
             case _:
-                data = _bytes(name, photo)
-                return decode(data, name=name, min_side=self.network.preprocess.min_side)
+                with stage("read", 1):
+                    data = _bytes(name, photo)
+                with stage("decode", 1):
+                    return decode(data, name=name, min_side=self.network.preprocess.min_side)
 
     def _answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
         probs_NK = np.asarray(outputs["probs"], np.float64)

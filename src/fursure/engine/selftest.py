@@ -11,14 +11,16 @@ import json
 import platform
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from fursure.engine.openvino import Precision, installed_version
+from fursure.engine.runtime import BULK
 from fursure.files import replacing
 from fursure.home import folder_for
+from fursure.recipe import Engine
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
 SELFTEST_COMMAND = [
@@ -73,10 +75,11 @@ def trusted(precision: Precision | None) -> tuple[Precision, ...]:
     return () if precision is None else PRECISIONS[PRECISIONS.index(precision) :]
 
 
-def about(engine: str, model: bytes) -> str:
-    """Return what runs ``model``, and why nothing faster does."""
-    reason = engine_verdict(model).reason
-    return f"engine: {engine} ({reason})" if reason else f"engine: {engine}"
+def about_engine(engine: str, model: bytes, *, asked: Engine, photos: int) -> Iterator[str]:
+    """Yield what ran ``model`` and why nothing faster did, where that was ours to choose."""
+    if asked == "auto" and photos >= BULK:
+        reason = engine_verdict(model).reason
+        yield f"engine: {engine} ({reason})" if reason else f"engine: {engine}"
 
 
 def _key(version: str, model: bytes) -> str:

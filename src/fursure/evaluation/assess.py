@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from fursure.bundle.bundle import Bundle
 from fursure.bundle.named import find_model
 from fursure.dataset.labelled import Data, dataset_of
+from fursure.dataset.sources import open_source
 from fursure.errors import BadData, MissingExtra, counted
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
 from fursure.features.remarks import SHOWN
@@ -124,26 +126,32 @@ def _write(path: Path, bundle: Bundle, judged: Assessment, other: Any, *, overwr
 
     model, evaluated = Path(judged.model), judged.evaluated
     unseen = "photos" if evaluated.seen == 0 else "photos it had not seen"
-    write_report(
-        path,
-        bundle,
-        evaluated,
-        judged.data,
-        About(
-            data=f"measured on {data_name(judged.data)}",
-            basis=unseen,
-            facts={
-                "Measured on": f"{data_name(judged.data)}, "
-                f"{counted(evaluated.evaluation.n, 'photo')}; "
-                f"left out {evaluated.seen} of the model's own",
-                "Engine": evaluated.engine,
-            },
-            curves=_training(model),
-        ),
-        trained=training_photos(bundle, model),
-        other=other,
-        overwrite=overwrite,
+    about = About(
+        data=f"measured on {data_name(judged.data)}",
+        basis=unseen,
+        facts={
+            "Measured on": f"{data_name(judged.data)}, "
+            f"{counted(evaluated.evaluation.n, 'photo')}; "
+            f"left out {evaluated.seen} of the model's own",
+            "Engine": evaluated.engine,
+        },
+        curves=_training(model),
     )
+    with ExitStack() as stack:
+        source = stack.enter_context(open_source(judged.data))
+        trained = training_photos(bundle, model)
+        if not isinstance(trained, str):
+            stack.enter_context(trained.source)
+        write_report(
+            path,
+            bundle,
+            evaluated,
+            source,
+            about,
+            trained=trained,
+            other=other,
+            overwrite=overwrite,
+        )
     with replacing(path.with_suffix(".json")) as file:
         file.write(json.dumps(judged.to_json(), indent=1).encode())
 

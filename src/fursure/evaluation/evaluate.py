@@ -18,8 +18,8 @@ from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Prediction, Predictor
 from fursure.engine.runtime import Outputs
+from fursure.engine.selftest import about_engine
 from fursure.errors import BadData, BadImage, some
-from fursure.features.remarks import about_engine
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.photos.decode import LIMITS

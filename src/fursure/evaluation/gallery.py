@@ -15,17 +15,22 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo
 from fursure.dataset.sources import open_source
-from fursure.engine.network import Network
+from fursure.engine.network import in_batches
 from fursure.engine.session import open_session
 from fursure.errors import FursureError, counted
 from fursure.evaluation.evaluate import AnswerRows
+from fursure.parallel import in_order
 from fursure.photos.decode import LIMITS, decode
+from fursure.photos.preprocess import Preprocess
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
+from fursure.run import available_threads
 from fursure.sureness.familiarity import unit
+from fursure.sureness.principal import principal_directions
 
 _SHOWN = 12  # photos of a gallery
 _NEAREST = 3  # photos of training beside each
+_BLOCK = 1024  # photos of training compared at once, to bound the memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +38,19 @@ class TrainedPhotos:
     """The photos a model learned from, where they can still be read."""
 
     source: Source
-    photos: Sequence[Photo]
-    features_MD: NDArray[np.float32]
+    photos: Sequence[Photo]  # (M,)
+    features_ND: NDArray[np.float32]
+    rows_M: NDArray[np.intp]  # theirs
 
-    def nearest(self, features_ND: NDArray[np.floating]) -> list[list[Photo]]:
+    def nearest(self, asked_ND: NDArray[np.floating]) -> list[list[Photo]]:
         """Return for each photo the few of training whose features point most nearly its way."""
-        asked_ND, known_MD = (
-            unit(np.asarray(rows, np.float32)) for rows in (features_ND, self.features_MD)
-        )
-        cosine_NM = asked_ND @ known_MD.T
-        order_NM = np.argsort(-cosine_NM, axis=1)[:, :_NEAREST]
-        return [[self.photos[int(photo)] for photo in row] for row in order_NM]
+        asked_ND = unit(np.asarray(asked_ND, np.float32))
+        parts = [
+            asked_ND @ unit(self.features_ND[self.rows_M[start : start + _BLOCK]]).T
+            for start in range(0, len(self.rows_M), _BLOCK)
+        ]
+        order_NM = np.argsort(-np.concatenate(parts, axis=1), axis=1, kind="stable")
+        return [[self.photos[int(photo)] for photo in row[:_NEAREST]] for row in order_NM]
 
 
 def galleries(
@@ -117,13 +124,14 @@ def _pictures(
     rows: AnswerRows, source: Source, bundle: Bundle, trained: TrainedPhotos | None
 ) -> list[Picture | None]:
     """Return a picture of each row, with where the network looked and what it resembles."""
-    network = Network(open_session(bundle.model), bundle.meta.preprocess)
-    pixels = [pixels_of(source, path, network) for path in rows.paths]
+    preprocess = bundle.meta.preprocess
+    pixels = squares(source, rows.paths, preprocess)
     good = [row for row, square in enumerate(pixels) if square is not None]
     if not good:
         return [None] * len(pixels)
-    outputs = network.session(np.stack([pixel for pixel in pixels if pixel is not None]))
-    near = trained.nearest(outputs["features"]) if trained else [[] for _ in good]
+    session = open_session(bundle.model)
+    outputs = in_batches(session, np.stack([square for square in pixels if square is not None]))
+    near = _nearest(trained, outputs["features"], preprocess)
     made: list[Picture | None] = [None] * len(pixels)
     labels = bundle.meta.labels
     for place, row in enumerate(good):
@@ -139,30 +147,42 @@ def _pictures(
             familiarity=float(rows.familiarity_N[row]),
             picture=inlined(square, LARGE),
             heat=glow(outputs["heat"][place]) if "heat" in outputs else None,
-            nearest=tuple(_neighbours(near[place], trained, network)),
+            nearest=near[place],
         )
     return made
 
 
-def _neighbours(
-    photos: Sequence[Photo], trained: TrainedPhotos | None, network: Network
-) -> list[tuple[str, str]]:
-    """Return the label and the picture of photos of training."""
-    squares = [
-        (photo.label or "", pixels_of(trained.source, photo.path, network))
-        for photo in photos
-        if trained is not None
+def _nearest(
+    trained: TrainedPhotos | None, features_ND: NDArray[np.floating], preprocess: Preprocess
+) -> list[tuple[tuple[str, str], ...]]:
+    """Return for each photo the labels and pictures of those of training that it resembles."""
+    if trained is None:
+        return [()] * len(features_ND)
+    near = trained.nearest(features_ND)
+    photos = {photo.path: photo for photos in near for photo in photos}
+    pictures = dict(zip(photos, squares(trained.source, list(photos), preprocess), strict=True))
+    return [
+        tuple(
+            (photo.label or "", inlined(square, SMALL))
+            for photo in photos
+            if (square := pictures[photo.path]) is not None
+        )
+        for photos in near
     ]
-    return [(label, inlined(square, SMALL)) for label, square in squares if square is not None]
 
 
-def pixels_of(source: Source, path: str, network: Network) -> NDArray[np.uint8] | None:
-    """Return a photo as the network sees it; None where it can no longer be read."""
-    with suppress(FursureError):
-        data = source.read(path, LIMITS.bytes)
-        photo = decode(data, name=path, min_side=network.preprocess.min_side)
-        return network.preprocess(photo.image)
-    return None
+def squares(
+    source: Source, paths: Sequence[str], preprocess: Preprocess
+) -> list[NDArray[np.uint8] | None]:
+    """Return photos as the network sees them; None for those that can no longer be read."""
+
+    def square(path: str) -> NDArray[np.uint8] | None:
+        with suppress(FursureError):
+            data = source.read(path, LIMITS.bytes)
+            return preprocess(decode(data, name=path, min_side=preprocess.min_side).image)
+        return None
+
+    return list(in_order(square, paths, threads=available_threads()))
 
 
 def trained_on(bundle: Bundle, manifest_path: Path) -> "TrainedPhotos | str":
@@ -188,8 +208,10 @@ def trained_on(bundle: Bundle, manifest_path: Path) -> "TrainedPhotos | str":
         source = open_source(_root(manifest, photos[0]))
     except (FursureError, OSError, ValueError):
         return "the training photos can no longer be read"
-    features_MD = np.stack([known[photo.sha256] for photo in photos])
-    return TrainedPhotos(source=source, photos=photos, features_MD=features_MD)
+    features_ND = np.stack([known[photo.sha256] for photo in photos])
+    return TrainedPhotos(
+        source=source, photos=photos, features_ND=features_ND, rows_M=np.arange(len(photos))
+    )
 
 
 def _caches(bundle: Bundle) -> Sequence[str]:
@@ -214,8 +236,7 @@ def flat_map(features: Mapping[int, NDArray[np.floating]]) -> dict[int, tuple[fl
         return {}
     unit_ND = unit(np.stack(list(features.values())).astype(np.float32))
     unit_ND -= unit_ND.mean(axis=0)
-    values_N, vectors_NN = np.linalg.eigh(unit_ND @ unit_ND.T)  # fewer photos than features
-    flat_N2 = vectors_NN[:, :-3:-1] * np.sqrt(values_N[:-3:-1].clip(0))
+    flat_N2 = unit_ND @ principal_directions(unit_ND, 2, np.random.default_rng(0))
     low, high = np.quantile(flat_N2, [0.005, 0.995], axis=0)
     place_N2 = ((flat_N2 - low) / np.maximum(high - low, 1e-9)).clip(0, 1)
     return {row: (float(x), float(y)) for row, (x, y) in zip(features, place_N2, strict=True)}

@@ -6,7 +6,6 @@ Dimension key: N photos, K classes.
 import platform
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -17,9 +16,6 @@ from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.listing import Source
-from fursure.dataset.sources import open_source
-from fursure.engine.network import Network
-from fursure.engine.session import open_session
 from fursure.errors import BadData, counted, some
 from fursure.evaluation.evaluate import AnswerRows, Evaluated
 from fursure.evaluation.gallery import (
@@ -27,7 +23,7 @@ from fursure.evaluation.gallery import (
     disagreements,
     flat_map,
     galleries,
-    pixels_of,
+    squares,
     trained_on,
 )
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
@@ -88,14 +84,14 @@ def write_report(
     path: Path,
     bundle: Bundle,
     evaluated: Evaluated,
-    data: str | PathLike[str],
+    source: Source,
     about: About,
     *,
     trained: TrainedPhotos | str,
     other: tuple[AnswerRows, Other] | None = None,
     overwrite: bool = False,
 ) -> None:
-    """Write the page; photos are read again only where they are shown.
+    """Write the page; photos are read from ``source`` again only where they are shown.
 
     Raises:
         MissingExtra: jinja2 is not installed.
@@ -103,32 +99,28 @@ def write_report(
     """
     near = None if isinstance(trained, str) else trained
     rows, meta = evaluated.rows, bundle.meta
-    with ExitStack() as stack:
-        source = stack.enter_context(open_source(data))
-        if near is not None:
-            stack.enter_context(near.source)
-        shown = galleries(rows, source, bundle, near)
-        if other is not None:
-            names = list(other[1].comparison.names)
-            gallery = disagreements(other[0], other[1].probs_NK, source, bundle, names)
-            shown = (*((gallery,) if gallery else ()), *shown)
-        page = ReportPage(
-            title=meta.name,
-            data=about.data,
-            basis=about.basis,
-            meta=meta,
-            evaluation=evaluated.evaluation,
-            answered=evaluated.answered,
-            answered_wrong=evaluated.answered_wrong,
-            strangers=evaluated.strangers,
-            curves=_curves(rows, meta.temperature, about.curves, meta.labels),
-            galleries=shown,
-            no_nearest=trained if isinstance(trained, str) else "",
-            spots=tuple(_spots(rows, source, bundle)),
-            facts=_facts(bundle, about.facts),
-            failed=evaluated.failed,
-            comparison=other[1].comparison if other else None,
-        )
+    shown = galleries(rows, source, bundle, near)
+    if other is not None:
+        names = list(other[1].comparison.names)
+        gallery = disagreements(other[0], other[1].probs_NK, source, bundle, names)
+        shown = (*((gallery,) if gallery else ()), *shown)
+    page = ReportPage(
+        title=meta.name,
+        data=about.data,
+        basis=about.basis,
+        meta=meta,
+        evaluation=evaluated.evaluation,
+        answered=evaluated.answered,
+        answered_wrong=evaluated.answered_wrong,
+        strangers=evaluated.strangers,
+        curves=_curves(rows, meta.temperature, about.curves, meta.labels),
+        galleries=shown,
+        no_nearest=trained if isinstance(trained, str) else "",
+        spots=tuple(_spots(rows, source, bundle)),
+        facts=_facts(bundle, about.facts),
+        failed=evaluated.failed,
+        comparison=other[1].comparison if other else None,
+    )
     write_report_page(page, path, overwrite=overwrite)
 
 
@@ -180,14 +172,10 @@ def _spots(rows: AnswerRows, source: Source, bundle: Bundle) -> list[Spot]:
     wrong = [row for row in places if top_N[row] != rows.labels_N[row]]
     others = [row for row in places if top_N[row] == rows.labels_N[row]]
     peeks = [*wrong[: PEEKS // 2], *others[:: max(1, 2 * len(others) // PEEKS)]][:PEEKS]
-    network = Network(open_session(bundle.model), bundle.meta.preprocess) if peeks else None
-    squares = {
-        row: square
-        for row in peeks
-        if network and (square := pixels_of(source, rows.paths[row], network)) is not None
-    }
+    pixels = squares(source, [rows.paths[row] for row in peeks], bundle.meta.preprocess)
+    shown = dict(zip(peeks, pixels, strict=True))
     labels = bundle.meta.labels
-    order = sorted(places, key=lambda row: row in squares)
+    order = sorted(places, key=lambda row: shown.get(row) is not None)
     return [
         Spot(
             x=places[row][0],
@@ -195,7 +183,7 @@ def _spots(rows: AnswerRows, source: Source, bundle: Bundle) -> list[Spot]:
             label=int(rows.labels_N[row]),
             wrong=bool(top_N[row] != rows.labels_N[row]),
             title=f"{labels[int(rows.labels_N[row])]}, answered {rows.answers[row]}",
-            picture=inlined(squares[row], SMALL) if row in squares else None,
+            picture=None if (square := shown.get(row)) is None else inlined(square, SMALL),
         )
         for row in order
     ]

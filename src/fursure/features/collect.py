@@ -22,6 +22,7 @@ from fursure.run import Run
 from fursure.splitting.groups import group
 from fursure.splitting.scan import Scanned, views_of
 from fursure.splitting.split import SMALLEST_CLASS, assign, few, limited
+from fursure.stages import stage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,16 +61,21 @@ def collect(
             encoder was trained on all test photos of a class.
     """
     reader = Reader.open(source, backbone, run, photos=len(listing.photos))
-    rows = [row for chunk in reader.scan(listing.photos, title=title) for row in chunk]
+    with stage("photos", len(listing.photos)):
+        rows, features_ND = reader.laid_out(listing.photos, np.float32, title=title)
     better = corrected([row.photo for row in rows], corrections, listing.labels)
-    rows = [replace(row, photo=photo) for row, photo in zip(rows, better.photos, strict=True)]
+    rows = [
+        row if row.photo is photo else replace(row, photo=photo)
+        for row, photo in zip(rows, better.photos, strict=True)
+    ]
     usable = [row for row in rows if row.photo.reason is None]
-    vectors = [row.features_D for row in usable if row.features_D is not None]
-    features_ND = np.stack(vectors) if vectors else np.zeros((0, 1), np.float32)
-    if division is None:
-        photos = _divided(usable, features_ND, recipe, previous)
-    else:
-        photos = _as_divided(usable, division)
+    ruled_out = [row.photo.reason is not None for row in rows if row.fingerprint is not None]
+    features_ND = _without(features_ND, ruled_out)
+    with stage("group"):
+        if division is None:
+            photos = _divided(usable, features_ND, recipe, previous)
+        else:
+            photos = _as_divided(usable, division)
     if photos and recipe.photos is not None:
         # after the split, so every limit is measured on the same photos
         photos = limited(photos, recipe.photos, seed=recipe.seed, least=SMALLEST_CLASS)
@@ -79,15 +85,20 @@ def collect(
         listing,
         photos=tuple(row.photo if row.photo.reason else next(divided) for row in rows),
     )
-    kept_N = np.array([photo.reason is None for photo in photos], bool)
+    ruled_out = [photo.reason is not None for photo in photos]
     return Collected(
         manifest=manifest,
         usable=tuple(photo for photo in photos if photo.reason is None),
-        features_ND=features_ND[kept_N],
+        features_ND=_without(features_ND, ruled_out),
         engine=reader.engine,
         caches=reader.caches,
         notes=better.notes,
     )
+
+
+def _without(features_ND: NDArray[np.float32], ruled_out: Sequence[bool]) -> NDArray[np.float32]:
+    """Return the other rows; the same array, not a copy, where there is nothing to rule out."""
+    return features_ND[~np.array(ruled_out, bool)] if any(ruled_out) else features_ND
 
 
 def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) -> Collected:

@@ -4,20 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from fursure.dataset.corrections import DROPPED
 from fursure.dataset.manifest import Manifest, Photo
-from fursure.engine import selftest
-from fursure.engine.runtime import BULK
 from fursure.errors import counted
 from fursure.features.leakage import SEEN
-from fursure.recipe import Engine
 from fursure.splitting.split import leaks, spare
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
-
-
-def about_engine(engine: str, model: bytes, *, asked: Engine, photos: int) -> Iterator[str]:
-    """Yield what ran ``model`` and why nothing faster did, where that was ours to choose."""
-    if asked == "auto" and photos >= BULK:
-        yield selftest.about(engine, model)
 
 
 def about_photos(manifest: Manifest, place: str) -> Iterator[str]:

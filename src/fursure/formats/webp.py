@@ -7,6 +7,15 @@ from PIL.WebPImagePlugin import WebPImageFile
 from fursure.formats.format import Format, Header, pillow_opens
 
 
+class _FirstFrame(WebPImageFile):
+    """A WebP that lets its decoder go with the first frame: that holds the picture twice more."""
+
+    def _get_next(self) -> tuple[bytes, int, int]:
+        frame = super()._get_next()
+        del self._decoder
+        return frame
+
+
 def read_webp_header(data: bytes) -> Header:
     """Return the size of a WebP's canvas."""
     if int.from_bytes(data[4:8], "little") + 8 > len(data):
@@ -22,7 +31,7 @@ def read_webp_header(data: bytes) -> Header:
             height = int.from_bytes(data[27:30], "little") + 1
         case _:
             raise ValueError("a WebP without a picture")
-    return Header(width=width, height=height, open=pillow_opens(WebPImageFile, data))
+    return Header(width=width, height=height, open=pillow_opens(_FirstFrame, data))
 
 
 WEBP = Format(

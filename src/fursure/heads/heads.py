@@ -75,6 +75,7 @@ def candidates(
         classes=classes,
         seed=seed,
     )
+    del features_ND  # where nobody else has them, their memory is wanted
     for knob, (first, *rest) in _fit_of(head)(head, examples):
         yield Candidate(knob, Layers((scale.folded(first), *rest)))
 

@@ -77,7 +77,11 @@ FLAGS: tuple[Flag, ...] = (  # in the order in which the help lists them
     ),
     Flag("image_size", "Pixels, side of the network's input."),
     Flag("resize", "How a photo becomes square."),
-    Flag("precision", "Storage of a converted backbone's weights."),
+    Flag(
+        "precision",
+        "Of the backbone's weights. fp16 stores a converted one in half the space; int8 computes "
+        "in whole numbers, faster and a little less exactly, and needs a frozen one.",
+    ),
     Flag("flips", "Answer with the mean of a photo and its mirror image, in twice the time."),
     Flag("augment", "How training photos vary from pass to pass.", of=(FineTune,)),
     Flag("minutes", "At most for training the network itself.", of=(FineTune,)),

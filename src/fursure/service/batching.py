@@ -75,10 +75,11 @@ class Batcher(Generic[_Item, _Answer]):
         queued: float,
         least: int,
         weigh: Callable[[_Item], int] = lambda _: 0,
+        call_heavy: Callable[[Sequence[_Item]], Sequence[_Answer]] | None = None,
         charge: Callable[[int], AbstractContextManager[None]] = lambda _: nullcontext(),
     ) -> None:
         self._weigh, self._charge = weigh, charge
-        self.call = call  # replaced whole when a model is swapped
+        self._call, self._call_heavy = call, call_heavy or call
         self.size, self.deadline = size, deadline
         self.beside = size  # items of a batch where several owners are about
         self.floor = 1  # items that take hardly longer than one: no batch is kept smaller
@@ -193,7 +194,7 @@ class Batcher(Generic[_Item, _Answer]):
 
     def _work(self) -> None:
         while (batch := self._take(self._waiting, self._most())) is not None:
-            self._finish(self._light(batch))
+            self._finish(self._light(batch), self._call)
             del batch  # its photos would stay until the next batch comes
 
     def _most(self) -> int:
@@ -209,7 +210,7 @@ class Batcher(Generic[_Item, _Answer]):
         if sys.platform == "linux":  # elsewhere that is the whole process's
             os.nice(NICER)
         while (batch := self._take(self._heavy, 1)) is not None:
-            self._finish(batch)
+            self._finish(batch, self._call_heavy)
             del batch
 
     def _take(
@@ -249,10 +250,14 @@ class Batcher(Generic[_Item, _Answer]):
                 self._ready.notify_all()
         return light
 
-    def _finish(self, batch: Sequence[_Ticket[_Item, _Answer]]) -> None:
+    def _finish(
+        self,
+        batch: Sequence[_Ticket[_Item, _Answer]],
+        call: Callable[[Sequence[_Item]], Sequence[_Answer]],
+    ) -> None:
         kept = [ticket for ticket in batch if self._wanted(ticket)]
         if kept:
-            self._answer(kept)
+            self._answer(kept, call)
         loop = self._loop
         if batch and loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(_deliver, batch)
@@ -270,13 +275,17 @@ class Batcher(Generic[_Item, _Answer]):
             return False
         return True
 
-    def _answer(self, tickets: list[_Ticket[_Item, _Answer]]) -> None:
+    def _answer(
+        self,
+        tickets: list[_Ticket[_Item, _Answer]],
+        call: Callable[[Sequence[_Item]], Sequence[_Answer]],
+    ) -> None:
         began = time.monotonic()
         self.busy += 1
         try:
             # a batch's items are decoded one after another
             with self._charge(max(ticket.weight or 0 for ticket in tickets)):
-                answers = self.call([ticket.item for ticket in tickets])
+                answers = call([ticket.item for ticket in tickets])
             for ticket, answer in zip(tickets, answers, strict=True):
                 ticket.result = answer
         except Exception as error:  # one batch is lost, not the worker

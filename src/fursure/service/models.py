@@ -18,13 +18,16 @@ from fursure.connections.limits import ServiceLimits
 from fursure.connections.memory import Memory
 from fursure.connections.problems import Problem
 from fursure.connections.turns import Desk
-from fursure.engine.predictor import Prediction, Predictor
+from fursure.engine.predictor import Decode, Prediction, Predictor
 from fursure.engine.runtime import BATCH, BULK, Pixels, Session
 from fursure.errors import BadData, EngineFailed
+from fursure.photos.apart import LARGE_PHOTO, ChildDecoder
 from fursure.photos.cost import cost
+from fursure.photos.decode import Decoded, decode
 from fursure.recipe import Engine
 from fursure.service.batching import Batcher
 
+_FEW = 3  # photos of a batch that shows what each more takes
 _LONGER = 0.5  # how much longer than one photo's a batch may take where several clients are about
 
 
@@ -61,6 +64,7 @@ class Model:
     ) -> None:
         memory = memory or Memory(limits.memory, limits.memory_share)
         self.name, self.path, self.opening = name, path, opening
+        self._decode_apart = ChildDecoder()
         self.batcher: Batcher[Work, Answer] = Batcher(
             self._answer,
             size=BATCH,
@@ -69,6 +73,7 @@ class Model:
             queued=limits.queued,
             least=limits.least_queue,
             weigh=self._weight,
+            call_heavy=partial(self._answer, decode=self._decode_heavy),
             charge=partial(memory.decoding, wait=limits.deadline),
         )
         self._serve(self._opened())
@@ -110,11 +115,20 @@ class Model:
             return 0
         return cost(item, min_side=self.predictor.network.preprocess.min_side)
 
-    def _answer(self, items: Sequence[Work]) -> list[Answer]:
+    def close(self) -> None:
+        """Stop the workers, once they have answered what waits; large photos are given up."""
+        self._decode_apart.close()  # first: the lane would wait for its child
+        self.batcher.close()
+
+    def _decode_heavy(self, data: bytes, *, name: str, min_side: int) -> Decoded:
+        large = cost(data, min_side=min_side) > LARGE_PHOTO
+        return (self._decode_apart if large else decode)(data, name=name, min_side=min_side)
+
+    def _answer(self, items: Sequence[Work], *, decode: Decode = decode) -> list[Answer]:
         """Answer a batch, all of it by the same predictor, whatever is swapped meanwhile."""
         predictor = self.predictor
         photos = [("", item) for item in items if isinstance(item, bytes)]
-        predictions, outputs = predictor.batch(photos) if photos else ([], {})
+        predictions, outputs = predictor.batch(photos, decode=decode) if photos else ([], {})
         rows, answered = iter(range(len(photos))), []
         for prediction in predictions:
             row = None if prediction.error is not None else next(rows)
@@ -148,8 +162,8 @@ def _beside(predictor: Predictor) -> int:
             f"{predictor.threads} batches of {BATCH} photos at once cannot be run here "
             f"({str(error).splitlines()[0][:100]}); is memory short? --threads 1 takes less."
         ) from error
-    single, whole = (_quickest(session, pixels_NHWC[:count]) for count in (1, BATCH))
-    each = max(1e-9, (whole - single) / (BATCH - 1))
+    single, few = (_quickest(session, pixels_NHWC[:count]) for count in (1, _FEW))
+    each = max(1e-9, (few - single) / (_FEW - 1))
     return min(BATCH, int(1 + _LONGER * single / each))
 
 
@@ -218,7 +232,7 @@ class Models:
         """Stop the workers, once they have answered what waits."""
         self.stopping = True
         for model in self.by_name.values():
-            model.batcher.close()
+            model.close()
 
     def full(self, address: str) -> int | None:
         """Return how many photos wait where no model has room for an address's, else None."""

@@ -12,6 +12,8 @@ Lanczos over the whole photo, for 0.4 changed bits of 64 on average (at most 5 i
 Dimension key: N photos, V views of a photo, F frequencies (64 for each view), P pixels (1024).
 """
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -59,7 +61,7 @@ def crops(greys_N3232: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def _hashes(greys_N3232: NDArray[np.uint8], windows: tuple[_Window, ...]) -> NDArray[np.uint64]:
     """Return the hashes (N, V) of each window in turn, plain and mirrored."""
-    basis_PF = np.concatenate([np.kron(_cosines(*y), _cosines(*x)) for y, x in windows]).T
+    basis_PF = _basis(windows)
     hashes_NV = np.empty((len(greys_N3232), 2 * len(windows)), dtype=np.uint64)
     for start in range(0, len(greys_N3232), _CHUNK):
         chunk = slice(start, start + _CHUNK)
@@ -77,6 +79,12 @@ def _bits(spectra_NF: NDArray[np.float64]) -> NDArray[np.uint64]:
     both = np.stack([plain, mirrored], axis=2).reshape(len(spectra_NF), -1, 64)
     median = np.partition(both, (31, 32), axis=2)[:, :, 31:33].mean(axis=2, keepdims=True)
     return np.packbits(both > median, axis=2).view(">u8")[:, :, 0].astype(np.uint64)
+
+
+@lru_cache
+def _basis(windows: tuple[_Window, ...]) -> NDArray[np.float64]:
+    """Return what turns the pixels (N, P) of thumbnails into the frequencies (N, F) of windows."""
+    return np.concatenate([np.kron(_cosines(*y), _cosines(*x)) for y, x in windows]).T
 
 
 def _cosines(low: float, high: float) -> NDArray[np.float64]:

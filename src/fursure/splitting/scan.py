@@ -26,6 +26,7 @@ from fursure.photos.decode import LIMITS, Decoded, decode
 from fursure.photos.preprocess import COMMON_SIDE
 from fursure.photos.statistics import Facts, measure
 from fursure.splitting.fingerprint import crops, phash, thumbnail
+from fursure.stages import stage
 
 _Value = TypeVar("_Value")
 Vector = NDArray[np.float32]  # (D,)
@@ -121,7 +122,8 @@ class _Pictures:
         if digest in self.bad:
             return None
         try:
-            picture = decode(self._data[digest], name=self._names[digest], min_side=min_side)
+            with stage("decode", 1):
+                picture = decode(self._data[digest], name=self._names[digest], min_side=min_side)
         except BadImage as error:
             self.bad[digest] = error.reason
             return None
@@ -140,41 +142,48 @@ class _Worker:
     min_side: int  # pixels that the decoding keeps for fingerprints and facts
 
     def __call__(self, photos: list[Photo]) -> list[Scanned]:
-        rows, data = self._read(photos)
-        pictures = _Pictures(data, {row.sha256: row.path for row in rows})
-        prints = self.known.many(data)
+        with stage("read", len(photos)):
+            rows, data = self._read(photos)
+        pictures = _Pictures(data, {digest: photo.path for photo, digest in rows})
+        with stage("cache", len(data)):
+            prints = self.known.many(data)
         prints |= self._fingerprint(pictures.lacking(prints, self.min_side))
         features = [_features(encoding, data, pictures) for encoding in self.encodings]
         facts = self._facts(data, pictures)
-        return [_scanned(row, pictures.bad, prints, features, facts) for row in rows]
+        return [
+            _scanned(photo, digest, pictures.bad, prints, features, facts) for photo, digest in rows
+        ]
 
-    def _read(self, photos: list[Photo]) -> tuple[list[Photo], dict[str, bytes]]:
-        """Return the photos with their digests, and the bytes of each digest."""
-        rows, data = [], {}
+    def _read(self, photos: list[Photo]) -> tuple[list[tuple[Photo, str]], dict[str, bytes]]:
+        """Return the photos, each with its digest or a reason, and the bytes of each digest."""
+        rows: list[tuple[Photo, str]] = []
+        data: dict[str, bytes] = {}
         for photo in photos:
             if photo.reason is not None:  # the listing ruled it out: a missing file, say
-                rows.append(photo)
+                rows.append((photo, ""))
                 continue
             try:
                 content = self.source.read(photo.path, LIMITS.bytes)
             except BadImage as error:
-                rows.append(replace(photo, reason=error.reason))
+                rows.append((replace(photo, reason=error.reason), ""))
                 continue
             digest = hashlib.sha256(content).hexdigest()
             data[digest] = content
-            rows.append(replace(photo, sha256=digest))
+            rows.append((photo, digest))
         return rows, data
 
     def _fingerprint(self, decoded: Mapping[str, Decoded]) -> dict[str, Fingerprint]:
         if not decoded:
             return {}
-        greys_N3232 = np.stack([thumbnail(picture.image) for picture in decoded.values()])
-        views_NV = np.column_stack([*phash(greys_N3232), crops(greys_N3232)]).astype("<u8")
-        made = {
-            digest: Fingerprint(picture.width, picture.height, views_V.tobytes())
-            for (digest, picture), views_V in zip(decoded.items(), views_NV, strict=True)
-        }
-        self.known.update(made)
+        with stage("fingerprint", len(decoded)):
+            greys_N3232 = np.stack([thumbnail(picture.image) for picture in decoded.values()])
+            views_NV = np.column_stack([*phash(greys_N3232), crops(greys_N3232)]).astype("<u8")
+            made = {
+                digest: Fingerprint(picture.width, picture.height, views_V.tobytes())
+                for (digest, picture), views_V in zip(decoded.items(), views_NV, strict=True)
+            }
+        with stage("cache"):
+            self.known.update(made)
         return made
 
     def _facts(self, data: Mapping[str, bytes], pictures: _Pictures) -> dict[str, Facts]:
@@ -192,7 +201,8 @@ def _features(
     encoding: Encoding, data: Mapping[str, bytes], pictures: _Pictures
 ) -> dict[str, Vector]:
     """Return one encoder's features of a chunk's photos, encoding those that its cache lacks."""
-    held = encoding.cache.many(data)
+    with stage("cache"):
+        held = encoding.cache.many(data)
     decoded = pictures.lacking(held, encoding.min_side)
     if not decoded:
         return held
@@ -200,22 +210,25 @@ def _features(
     # Rounded as the cache keeps them, so that a resumed run goes on with the same bits.
     rounded_ND = features_ND.astype(np.float16).astype(np.float32)
     made = dict(zip(decoded, rounded_ND, strict=True))
-    encoding.cache.update(made)
+    with stage("cache"):
+        encoding.cache.update(made)
     return held | made
 
 
 def _scanned(
-    row: Photo,
+    photo: Photo,
+    digest: str,
     bad: Mapping[str, str],
     prints: Mapping[str, Fingerprint],
     features: Sequence[Mapping[str, Vector]],
     facts: Mapping[str, Facts],
 ) -> Scanned:
-    if row.sha256 in bad:
-        return Scanned(replace(row, reason=bad[row.sha256]))
-    if (fingerprint := prints.get(row.sha256)) is None:
-        return Scanned(row)
-    sized = replace(row, width=fingerprint.width, height=fingerprint.height)
-    vectors = [part[row.sha256] for part in features]
+    if photo.reason is not None:
+        return Scanned(photo)
+    if digest in bad:
+        return Scanned(replace(photo, sha256=digest, reason=bad[digest]))
+    fingerprint = prints[digest]
+    sized = replace(photo, sha256=digest, width=fingerprint.width, height=fingerprint.height)
+    vectors = [part[digest] for part in features]
     joined_D = np.concatenate(vectors) if vectors else None
-    return Scanned(sized, fingerprint, joined_D, facts.get(row.sha256))
+    return Scanned(sized, fingerprint, joined_D, facts.get(digest))

@@ -17,6 +17,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.parallel import in_order
+from fursure.sureness.principal import principal_directions
 from fursure.sureness.ranks import KNOTS, TAIL_KNOTS, curve
 from fursure.sureness.readout import FEWEST_FOR_SCALE, Readout
 
@@ -30,7 +32,6 @@ NEIGHBOURS = 10  # the nearest reference whose cosine counts; fewer where a clas
 SPARSE = 15  # photos of a class for each, for of 50 photos hardly ten look alike
 _PARTS = 10  # of the references, each part seen by the others
 _BLOCK = 128  # photos compared at once, to bound the memory
-EXACT = 512  # rows up to which their principal directions are computed exactly
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -199,6 +200,7 @@ def fit_familiar(
     k: int | None = None,
     budget_bytes: int = 2_000_000,
     seed: int = 0,
+    threads: int = 1,
 ) -> Familiar:
     """Return what is familiar after seeing the features of the training photos.
 
@@ -232,11 +234,14 @@ def fit_familiar(
 
         def unseen(part: int) -> NDArray[np.float64]:
             others = chosen_M[part_M != part]
-            seen_by_others, _ = _referring(train_ND[others], labels_N[others], k, budget_bytes, rng)
+            seen_by_others, _ = _referring(
+                train_ND[others], labels_N[others], k, budget_bytes, rngs[part], familiar.basis
+            )
             return seen_by_others._score(train_ND[chosen_M[part_M == part]])
 
+        rngs = rng.spawn(_PARTS)  # one each: the parts are computed side by side
         parts = [part for part in range(_PARTS) if 2 <= (part_M != part).sum() < len(part_M)]
-        score_N = np.concatenate([score_N, *map(unseen, parts)])
+        score_N = np.concatenate([score_N, *in_order(unseen, parts, threads=threads)])
     if len(score_N) == 0:  # all photos are near-duplicates of each other: nothing is held out
         score_N = familiar._score(train_ND[:1])
     similarity_Q, share_Q = curve(score_N, lowest=-1.0)
@@ -249,8 +254,12 @@ def _referring(
     k: int,
     budget_bytes: int,
     rng: np.random.Generator,
+    near_DR: NDArray[np.float16] | None = None,
 ) -> tuple[Familiar, NDArray[np.int64]]:
-    """Return the references without a curve, and which of the photos they are."""
+    """Return the references without a curve, and which of the photos they are.
+
+    ``near_DR`` is the basis of photos most of which are among these.
+    """
     features = train_ND.shape[1]
     # centre, curve, and the file's headers
     room = budget_bytes - 4 * features - 16 * (KNOTS + TAIL_KNOTS) - 4096
@@ -258,11 +267,11 @@ def _referring(
     count = min(len(train_ND), REFERENCES_KEPT, (room - 2 * features * rank) // max(rank, 1))
     if rank < 1 or count < 2:
         raise ValueError(f"{budget_bytes} bytes cannot hold references of {features} features.")
-    nowhere_D = np.zeros(features, np.float32)
-    mean_D = _directions(train_ND, nowhere_D).mean(axis=0, dtype=np.float64)
-    centre_D = (SHIFT * mean_D).astype(np.float32)
+    centre_D = (SHIFT * _mean_direction(train_ND)).astype(np.float32)
     rows_ND = _directions(train_ND, centre_D)
-    basis_DR = _principal(rows_ND, rank, rng).astype(np.float16)
+    # The references' best approximation of that rank; a photo keeps its full length, so what it
+    # has outside of them makes it less familiar.
+    basis_DR = principal_directions(rows_ND, rank, rng, near_DR).astype(np.float16)
     chosen_M = _in_turn(labels_N, rng)[:count]
     coordinates_MR = rows_ND[chosen_M] @ basis_DR.astype(np.float32)
     scale_R = np.maximum(np.abs(coordinates_MR).max(axis=0), 1e-12) / 127
@@ -305,6 +314,14 @@ def _validate(
         raise ValueError("features contain NaN or infinity.")
 
 
+def _mean_direction(features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the mean (D,) of the features' unit vectors, block by block to save memory."""
+    nowhere_D = np.zeros(features_ND.shape[1], np.float32)
+    blocks = range(0, len(features_ND), _BLOCK)
+    sums = [_seen_from(nowhere_D, features_ND[row : row + _BLOCK]).sum(axis=0) for row in blocks]
+    return np.asarray(np.sum(sums, axis=0) / len(features_ND))
+
+
 def _directions(
     features_ND: NDArray[np.floating], centre_D: NDArray[np.float32]
 ) -> NDArray[np.float32]:
@@ -326,30 +343,6 @@ def unit(vectors_ND: NDArray[np.floating]) -> NDArray[Any]:
     """Return the rows (N, D) at length 1; rows of zeros stay as they are."""
     norm_N1 = np.sqrt(np.einsum("nd,nd->n", vectors_ND, vectors_ND))[:, None]
     return np.asarray(vectors_ND / np.maximum(norm_N1, 1e-30))
-
-
-def _principal(
-    rows_ND: NDArray[np.float32], rank: int, rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Return the first right singular vectors: of few rows from their products with each other.
-
-    Of many by subspace iteration (Halko et al., SIAM 2011). Coordinates in them replace the
-    references by their best approximation of that rank; a photo keeps its full length, so what it
-    has outside of them makes it less familiar.
-    """
-    if len(rows_ND) <= EXACT:
-        square_N, turn_NN = np.linalg.eigh((rows_ND @ rows_ND.T).astype(np.float64))
-        square_R, turn_NR = square_N[::-1][:rank], turn_NN[:, ::-1][:, :rank]
-        spans_R = square_R > 1e-6 * square_R[0]  # what nothing lies along is no direction
-        inverse_R = np.where(spans_R, 1 / np.sqrt(np.where(spans_R, square_R, 1)), 0)
-        return np.asarray((rows_ND.T @ turn_NR) * inverse_R)
-    width = min(rank + 16, *rows_ND.shape)
-    guess_DR = rng.standard_normal((rows_ND.shape[1], width)).astype(np.float32)
-    for _ in range(3):
-        guess_DR = np.linalg.qr(rows_ND.T @ (rows_ND @ guess_DR))[0]
-    sketch_NR = (rows_ND @ guess_DR).astype(np.float64)
-    _, turn_RR = np.linalg.eigh(sketch_NR.T @ sketch_NR)  # by increasing eigenvalue
-    return np.asarray(guess_DR @ turn_RR[:, ::-1][:, :rank])
 
 
 def _in_turn(labels_N: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:

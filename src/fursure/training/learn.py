@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from fursure.backbones.backbone import Backbone
 from fursure.backbones.combine import beside_for, encoder_for, with_flips
 from fursure.backbones.ensemble import Member, together
+from fursure.backbones.int8 import Calibration
 from fursure.dataset.listing import Source
+from fursure.errors import BadRecipe
 from fursure.features.collect import Collected, encoded
 from fursure.graphs.layers import Layers
 from fursure.heads.fit import Fit, first_head, fit, fold_numbers, has_splits
@@ -52,13 +54,19 @@ class Learned:
         return {"curve": curve, "epochs": epochs}
 
 
-def origin(recipe: Recipe) -> Backbone:
+def origin(recipe: Recipe, calibration: Calibration) -> Backbone:
     """Return the encoder that collects the photos: the recipe's own before any training.
 
     A network of random weights has no features worth comparing photos by, so `lite0` lends its.
+
+    Raises:
+        BadRecipe: a network that trains is asked for in int8.
     """
     if recipe.tune is None:
-        return encoder_for(recipe)
+        return encoder_for(recipe, calibration)
+    if recipe.precision == "int8":
+        reason = "a network that trains cannot be in int8; --precision fp32, or a frozen one, can"
+        raise BadRecipe(recipe.name, reason)
     if not recipe.from_scratch:
         return encoder_for(replace(recipe, flips=False))
     lent = encoder_for(Recipe(backbone="lite0"))

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fursure.bundle.bundle import Bundle
+from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Photo
-from fursure.dataset.sources import open_source
 from fursure.errors import counted
 from fursure.evaluation.evaluate import MAPPED, AnswerRows, Evaluated
 from fursure.evaluation.gallery import TrainedPhotos
@@ -20,7 +20,7 @@ from fursure.training.learn import Learned
 
 
 def training_report(
-    page: Path, bundle: Bundle, learned: Learned, data: str | PathLike[str]
+    page: Path, bundle: Bundle, learned: Learned, data: str | PathLike[str], source: Source
 ) -> None:
     """Write the page of the photos that the model's figures were measured on.
 
@@ -62,11 +62,12 @@ def training_report(
     trained: TrainedPhotos | str = "with so few photos each was of training for the others"
     if not folded and split:
         trained = TrainedPhotos(
-            source=open_source(data),
+            source=source,
             photos=[photos[row] for row in split],
-            features_MD=features_ND[split],
+            features_ND=features_ND,
+            rows_M=np.array(split),
         )
-    write_report(page, bundle, evaluated, data, about, trained=trained, overwrite=True)
+    write_report(page, bundle, evaluated, source, about, trained=trained, overwrite=True)
 
 
 def _rows(bundle: Bundle, learned: Learned) -> AnswerRows:

@@ -17,6 +17,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.engine.selftest import about_engine
 from fursure.errors import (
     BadBundle,
     BadData,
@@ -27,10 +28,11 @@ from fursure.errors import (
     OutputExists,
     counted,
 )
+from fursure.features.calibration import calibration_on
 from fursure.features.collect import Collected, collect
 from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
-from fursure.features.remarks import about_backbone, about_engine, about_photos, warn_of_copies
+from fursure.features.remarks import about_backbone, about_photos, warn_of_copies
 from fursure.files import remove, replacing
 from fursure.heads.assemble import PROOF, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
@@ -41,6 +43,7 @@ from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.recipes.parse import from_json
 from fursure.run import Run
 from fursure.splitting.split import spare
+from fursure.stages import stage
 from fursure.training.learn import Learned, learn, origin
 from fursure.training.output_lock import held
 from fursure.training.strangers import Listed, encode_strangers, list_strangers
@@ -95,11 +98,15 @@ def train_model(
             return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
         if earlier and not overwrite:
             raise OutputExists(path, "made from another recipe or other photos")
-        learned = learn(source, material.collected, recipe, material.backbone, run)
-        bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run)
-        _write(bundle, material.collected.manifest, learned.curves(), path)
-    if report:
-        more = (*more, _report(bundle, learned, dataset, path))
+        with stage("fit"):
+            learned = learn(source, material.collected, recipe, material.backbone, run)
+        with stage("proof"):
+            bundle, more = _assembled(path.stem, source, material, learned, recipe, listed, run)
+        with stage("write"):
+            _write(bundle, material.collected.manifest, learned.curves(), path)
+        if report:
+            with stage("page"):
+                more = (*more, _report(bundle, learned, dataset, source, path))
     for leftover in learned.leftovers:
         remove(leftover)
     return Trained(
@@ -134,9 +141,10 @@ def _material(
     previous: Mapping[str, Split] | None,
 ) -> _Material:
     """Read the photos and divide them, and say what is worth telling of them."""
-    verdicts, listing = dataset.verdicts(), dataset.listed(source)
+    with stage("list"):
+        verdicts, listing = dataset.verdicts(), dataset.listed(source)
     refuse_reserved(listing.labels)
-    backbone = origin(recipe)
+    backbone = origin(recipe, calibration_on(source, listing.photos))
     collected = collect(
         source,
         listing,
@@ -197,13 +205,13 @@ def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Pat
     Bundle.read(path)  # a disk may keep other bytes than it was given
 
 
-def _report(bundle: Bundle, learned: Learned, dataset: Dataset, path: Path) -> str:
+def _report(bundle: Bundle, learned: Learned, dataset: Dataset, source: Source, path: Path) -> str:
     """Write the page of the photos the figures were measured on, and say where it lies."""
     from fursure.training.report_page import training_report
 
     page = _beside(path, "report.html")
     try:
-        training_report(page, bundle, learned, dataset.path)
+        training_report(page, bundle, learned, dataset.path, source)
     except MissingExtra as error:
         return f"no page: {error}"
     return f"to look at: {page}"
