@@ -23,8 +23,8 @@ from fursure.bundle.named import find_model
 from fursure.commands.export import export_model
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine.predictor import Predictor
+from fursure.exporting.ported import Wishes
 from fursure.exporting.runtime import PINNED, RUNTIME_DIGESTS
-from fursure.exporting.targets import Wishes
 
 pytestmark = pytest.mark.long
 BOUND = 1e-3  # largest |difference| of a probability

@@ -181,7 +181,7 @@ class Predictor:
         errors: dict[int, str] = {}
         outputs = self.network(self._decoded(photos, errors, decode))
         with stage("answer", len(photos)):
-            answers = iter(list(self._answers(outputs)) if outputs else [])
+            answers = iter(list(self.answers(outputs)) if outputs else [])
         predictions = [
             Prediction(path=name, error=errors[row])
             if row in errors
@@ -212,7 +212,8 @@ class Predictor:
                 with stage("decode", 1):
                     return decode(data, name=name, min_side=self.network.preprocess.min_side)
 
-    def _answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    def answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        """Yield what a `Prediction` says, but for its path, for each row of a network's outputs."""
         probs_NK = np.asarray(outputs["probs"], np.float64)
         familiarity_N = self.bundle.familiar.familiarity(outputs["features"])
         labels = self.bundle.meta.labels
