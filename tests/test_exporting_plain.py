@@ -20,7 +20,8 @@ from fursure.cli import main
 from fursure.commands.export import export_model
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine.predictor import Predictor
-from fursure.errors import BadData, ExportFailed, NoPhotos
+from fursure.errors import BadData, ExportFailed, MissingExtra, NoPhotos
+from fursure.exporting import openvino_files
 from fursure.exporting import ported as ported_module
 from fursure.exporting import rounded as rounded_module
 from fursure.exporting.ported import SAME_INT8, Wishes, ported
@@ -296,3 +297,47 @@ def test_an_encoder_put_in_the_place_of_itself_changes_nothing(pets: Bundle) -> 
         outputs["probs"], OnnxRuntime(pets.model, threads=1)(pixels_NHWC)["probs"]
     )
     assert at_opset(same, 18) == same
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_openvinos_files_reproduce_the_golden_answer(
+    pets: Bundle, tmp_path: Path, precision: Any
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO converts and proves its files")
+    wishes = Wishes(precision=precision, batch=2)
+    folder = export_model(pets, "openvino", tmp_path / "plain", wishes=wishes).folder
+    size = (folder / "model.bin").stat().st_size
+    assert size < (0.72 if precision == "fp16" else 1.0) * len(pets.model)
+    proof, answer = run_python(folder)
+    assert float(proof.split()[-1]) <= 1e-3
+    assert answer.startswith(golden_of(folder)["answer"])
+    assert not (folder / "model.onnx").exists()
+
+
+@pytest.mark.long
+def test_openvino_proves_a_network_in_int8(
+    trained: Trained, drawings: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO converts and proves its files")
+    bundle, wishes = Bundle.read(trained.path), Wishes(precision="int8", calibrate=drawings)
+    folder = export_model(bundle, "openvino", tmp_path / "small", wishes=wishes).folder
+    assert (folder / "model.bin").stat().st_size < 0.4 * len(bundle.model)
+    assert float(run_python(folder)[0].split()[-1]) <= SAME_INT8
+
+
+def test_without_openvino_its_extra_is_named(
+    pets: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_files, "installed_version", lambda: None)
+    with pytest.raises(MissingExtra, match=r"OpenVINO needs the extra 'fast'"):
+        export_model(pets, "openvino", tmp_path / "plain")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_openvino_cannot_convert_is_told_in_a_sentence(pets: Bundle, tmp_path: Path) -> None:
+    pytest.importorskip("openvino", reason="OpenVINO converts and proves its files")
+    predictor = Predictor.open(pets, engine="onnxruntime")
+    made = replace(ported(predictor, Wishes()), onnx=b"no network")
+    with pytest.raises(ExportFailed, match="OpenVINO cannot convert this network"):
+        openvino_files.openvino_files(made)

@@ -112,7 +112,7 @@ def serve_command(
 @click.command("export")
 @click.argument("model")
 @click.option(
-    "--to", "target", type=click.Choice(["web", "onnx"]), required=True,
+    "--to", "target", type=click.Choice(["web", "onnx", "openvino"]), required=True,
     help="web: a page that answers in the browser. onnx: plain files with a proof.",
 )  # fmt: skip
 @click.option(

@@ -62,8 +62,16 @@ def _onnx(predictor: Predictor, wishes: Wishes) -> Made:
     return Made(files=plain_files(made), remarks=made.remarks)
 
 
+def _openvino(predictor: Predictor, wishes: Wishes) -> Made:
+    from fursure.exporting.openvino_files import openvino_files  # loads what many never use
+
+    made = ported(predictor, wishes)
+    return Made(files=openvino_files(made), remarks=made.remarks)
+
+
 _PRECISION = {"precision", "calibrate"}
 TARGETS: Mapping[str, Target] = {
     "web": Target(made=_web, takes=frozenset({*_PRECISION, "runtime"})),
     "onnx": Target(made=_onnx, takes=frozenset({*_PRECISION, "batch", "opset"})),
+    "openvino": Target(made=_openvino, takes=frozenset({*_PRECISION, "batch", "opset"})),
 }
