@@ -112,8 +112,10 @@ def serve_command(
 @click.command("export")
 @click.argument("model")
 @click.option(
-    "--to", "target", type=click.Choice(["web", "onnx", "openvino"]), required=True,
-    help="web: a page that answers in the browser. onnx: plain files with a proof.",
+    "--to", "target", type=click.Choice(["web", "onnx", "openvino", "triton", "kserve"]),
+    required=True,
+    help="web: a page that answers in the browser. onnx, openvino: plain files with a proof. "
+    "triton: a model repository. kserve: manifests for Kubernetes.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR",

@@ -1,6 +1,6 @@
 """A model and a target → a folder that runs it elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fursure.bundle.bundle import Bundle
@@ -40,7 +40,7 @@ def export_model(
     TARGETS[target].check(target, wishes)
     check_new(folder)
     predictor = Predictor.open(bundle, engine="onnxruntime", max_error=max_error)
-    made = TARGETS[target].made(predictor, wishes)
+    made = TARGETS[target].made(predictor, replace(wishes, max_error=max_error))
     size = write_new(folder, sorted(made.files.items()))
     for remark in made.remarks:
         run.say(remark)

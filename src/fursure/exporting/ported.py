@@ -30,6 +30,7 @@ class Wishes:
     runtime: Path | None = None  # a folder with onnxruntime-web
     batch: int | None = None  # photos a call; None leaves it open
     opset: int | None = None  # version of ONNX; None is ours
+    max_error: float | None = None  # share of wrong answers; None is the model's own
 
 
 NOTHING_ELSE = Wishes()

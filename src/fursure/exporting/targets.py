@@ -1,13 +1,15 @@
 """What a model can be exported to: a name on the command line → what makes its files."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from fursure.engine.predictor import Predictor
 from fursure.errors import ExportFailed, some
+from fursure.exporting.kserve import kserve_files
 from fursure.exporting.plain import exported_card, plain_files
 from fursure.exporting.ported import NOTHING_ELSE, Wishes, ported
 from fursure.exporting.runtime import web_runtime
+from fursure.exporting.triton import MOST_PHOTOS, triton_files
 from fursure.exporting.web import web_files
 
 
@@ -38,7 +40,7 @@ class Target:
             for knob in fields(wishes)
             if getattr(wishes, knob.name) != getattr(NOTHING_ELSE, knob.name)
         }
-        if foreign := sorted(f"--{knob}" for knob in asked - self.takes):
+        if foreign := sorted(f"--{knob}" for knob in asked - self.takes - {"max_error"}):
             raise ExportFailed(f"--to {name} has no use for {some(foreign)}; leave it out.")
         if wishes.calibrate is not None and wishes.precision != "int8":
             raise ExportFailed("--calibrate names photos for --precision int8; add that.")
@@ -69,9 +71,20 @@ def _openvino(predictor: Predictor, wishes: Wishes) -> Made:
     return Made(files=openvino_files(made), remarks=made.remarks)
 
 
+def _triton(predictor: Predictor, wishes: Wishes) -> Made:
+    made = ported(predictor, replace(wishes, batch=None))  # Triton's batches are of any size
+    return Made(files=triton_files(made, wishes.batch or MOST_PHOTOS), remarks=made.remarks)
+
+
+def _kserve(predictor: Predictor, wishes: Wishes) -> Made:
+    return Made(files=kserve_files(ported(predictor, NOTHING_ELSE), wishes.max_error))
+
+
 _PRECISION = {"precision", "calibrate"}
 TARGETS: Mapping[str, Target] = {
     "web": Target(made=_web, takes=frozenset({*_PRECISION, "runtime"})),
     "onnx": Target(made=_onnx, takes=frozenset({*_PRECISION, "batch", "opset"})),
     "openvino": Target(made=_openvino, takes=frozenset({*_PRECISION, "batch", "opset"})),
+    "triton": Target(made=_triton, takes=frozenset({*_PRECISION, "batch", "opset"})),
+    "kserve": Target(made=_kserve, takes=frozenset()),
 }
