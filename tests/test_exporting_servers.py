@@ -1,5 +1,6 @@
 """`fursure export --to triton | kserve`: what they read is true to the graph and to our service."""
 
+import importlib
 import importlib.util
 import re
 from pathlib import Path
@@ -45,7 +46,7 @@ def parsed_config(path: Path) -> Any:
     assert spec.loader is not None
     schema = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(schema)  # without tritonclient.grpc itself, which wants grpc
-    from google.protobuf import text_format
+    text_format = importlib.import_module("google.protobuf.text_format")
 
     return text_format.Parse(path.read_text(), schema.ModelConfig())  # unknown fields raise
 
