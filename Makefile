@@ -76,7 +76,7 @@ NPM_PACKAGES := onnxruntime-web@1.30.0 axe-core@4.14.1
 
 test-web: .venv/npm-installed
 	FURSURE_NPM=.venv/npm $(BIN)/pytest --numprocesses 0 tests/test_exporting.py \
-	  tests/test_exporting_pixels.py tests/test_exporting_web.py
+	  tests/test_exporting_pixels.py tests/test_exporting_plain.py tests/test_exporting_web.py
 
 # `pets` as a page, to look at or to put on a host; nothing of it is committed.
 try: .venv/train-installed

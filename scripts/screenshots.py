@@ -21,7 +21,7 @@ from fursure.commands.api import train
 from fursure.commands.export import export_model
 from fursure.drawings.draw import draw, jpeg
 from fursure.evaluation.assess import assess
-from fursure.exporting.targets import Wishes
+from fursure.exporting.ported import Wishes
 from fursure.recipe import Recipe
 
 Kind = Literal["cat", "dog", "stranger"]

@@ -22,8 +22,9 @@ from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadRuntime, EngineFailed, OutputExists
 from fursure.exporting import halves
 from fursure.exporting.folder import write_new
+from fursure.exporting.ported import Wishes
 from fursure.exporting.runtime import PINNED, RUNTIME_DIGESTS, web_runtime
-from fursure.exporting.targets import TARGETS, Wishes
+from fursure.exporting.targets import TARGETS
 from fursure.exporting.web import familiar_file
 from fursure.prediction import Prediction
 from fursure.report.table import CsvTable

@@ -19,12 +19,14 @@ from handmade import PROPHOTO, matrix_profile
 from PIL import Image, features
 from webpage import CAMERA, PATIENT, asked, chromium, npm_package, served, tab
 
+from fursure.bundle.bundle import Bundle
 from fursure.bundle.named import find_model
 from fursure.commands.export import export_model
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine.predictor import Predictor
+from fursure.exporting.ported import SAME_INT8, Wishes
 from fursure.exporting.runtime import PINNED, RUNTIME_DIGESTS
-from fursure.exporting.targets import Wishes
+from fursure.training.train import Trained
 
 pytestmark = pytest.mark.long
 BOUND = 1e-3  # largest |difference| of a probability
@@ -324,6 +326,25 @@ def test_a_linked_runtime_runs_where_it_is_what_was_pinned_and_nothing_else_does
         told = page.locator("#proof").inner_text()
         assert whole or "could not be loaded" in told
         context.close()
+
+
+@pytest.mark.long
+def test_a_page_in_int8_proves_the_answers_of_int8(
+    trained: Trained, drawings: Path, browser: Any, tmp_path: Path
+) -> None:
+    bundle, runtime = Bundle.read(trained.path), npm_package("onnxruntime-web")
+    wishes = Wishes(precision="int8", calibrate=drawings, runtime=runtime)
+    folder = export_model(bundle, "web", tmp_path / "page", wishes=wishes).folder
+    own = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+    assert own <= 6_500_000
+    assert "are answered otherwise" in (folder / "card.md").read_text("utf-8")
+    golden = json.loads((folder / "model.json").read_text())["golden"][0]
+    with served(folder) as where, tab(browser, where) as page:
+        answer = asked(page, (folder / "golden.jpg").read_bytes())
+        assert list(answer["probabilities"].values()) == pytest.approx(
+            golden["probabilities"], abs=SAME_INT8
+        )
+        assert page.locator("#proof.proven").count() == 1
 
 
 NO_SIMD = "WebAssembly.validate = () => false;"

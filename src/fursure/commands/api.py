@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fursure.compare.compare import Ladder
     from fursure.dataset.manifest import Manifest, Split
     from fursure.evaluation.evaluate import Evaluated
-    from fursure.exporting.targets import StoredAs
+    from fursure.exporting.ported import StoredAs
     from fursure.splitting.exact_counts import Amount
     from fursure.training.train import Trained
 
@@ -247,23 +247,35 @@ def export(
     *,
     to: str = "web",
     precision: "StoredAs" = "fp32",
+    calibrate: Location | None = None,
+    batch: int | None = None,
+    opset: int | None = None,
     runtime: Location | None = None,
     max_error: float | None = None,
     say: Say = to_nobody,
 ) -> "Exported":
     """Write what runs ``model`` elsewhere into a new ``folder``: for "web" a page that answers.
 
-    ``precision`` is of the stored weights; ``runtime`` is a folder with onnxruntime-web.
+    The others are "onnx", "openvino", "triton" and "kserve". ``precision`` is of the weights, and
+    int8 needs photos to ``calibrate`` on; ``batch`` photos a call are fixed, None leaves them open;
+    ``opset`` is of ONNX; ``runtime`` is a folder with onnxruntime-web.
 
     Raises:
         FursureError: the model, the folder or something asked for cannot be used.
     """
     from fursure.commands.export import export_model
-    from fursure.exporting.targets import TARGETS, Wishes
+    from fursure.exporting.ported import Wishes
+    from fursure.exporting.targets import TARGETS
 
     if to not in TARGETS:
         raise FursureError(f"nothing is called {to!r}; a model goes to {', '.join(TARGETS)}.")
-    wishes = Wishes(precision=precision, runtime=None if runtime is None else Path(runtime))
+    wishes = Wishes(
+        precision=precision,
+        calibrate=None if calibrate is None else Path(calibrate),
+        batch=batch,
+        opset=opset,
+        runtime=None if runtime is None else Path(runtime),
+    )
     bundle, run = find_model(fspath(model)), Run(say=say)
     return export_model(bundle, to, Path(folder), run, max_error=max_error, wishes=wishes)
 

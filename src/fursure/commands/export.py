@@ -1,12 +1,13 @@
 """A model and a target → a folder that runs it elsewhere."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fursure.bundle.bundle import Bundle
 from fursure.engine.predictor import Predictor
 from fursure.exporting.folder import check_new, write_new
-from fursure.exporting.targets import NOTHING_ELSE, TARGETS, Wishes
+from fursure.exporting.ported import NOTHING_ELSE, Wishes
+from fursure.exporting.targets import TARGETS
 from fursure.run import Run
 
 
@@ -17,6 +18,7 @@ class Exported:
     folder: Path
     files: int
     bytes: int
+    look: str = ""  # a command that shows it
 
 
 def export_model(
@@ -35,10 +37,12 @@ def export_model(
     Raises:
         FursureError: the model, the folder or something asked for cannot be used.
     """
+    TARGETS[target].check(target, wishes)
     check_new(folder)
     predictor = Predictor.open(bundle, engine="onnxruntime", max_error=max_error)
-    made = TARGETS[target](predictor, wishes)
+    made = TARGETS[target].made(predictor, replace(wishes, max_error=max_error))
     size = write_new(folder, sorted(made.files.items()))
     for remark in made.remarks:
         run.say(remark)
-    return Exported(folder=folder, files=len(made.files), bytes=size)
+    look = made.look.format(folder=folder)
+    return Exported(folder=folder, files=len(made.files), bytes=size, look=look)

@@ -1,11 +1,12 @@
 """Proof, each time a bundle is opened, that this engine on this machine gives its answers."""
 
 import hashlib
+from collections.abc import Callable
 
 import numpy as np
 
 from fursure.bundle.bundle import Bundle
-from fursure.engine.runtime import Session
+from fursure.engine.runtime import Outputs, Pixels, Session
 from fursure.errors import EngineFailed
 from fursure.photos.decode import decode
 
@@ -13,7 +14,7 @@ SAME = 1e-3  # largest |difference| of a probability within one engine and preci
 _PIXEL = 2  # grey levels another build of the JPEG library may differ by
 
 
-def largest_deviation(session: Session, bundle: Bundle) -> float:
+def largest_deviation(session: Callable[[Pixels], Outputs], bundle: Bundle) -> float:
     """Return max |probability - the trainer's| over the golden pixels.
 
     Raises:

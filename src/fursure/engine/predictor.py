@@ -221,7 +221,7 @@ class Predictor:
         errors: dict[int, str] = {}
         outputs = self.network(self._decoded(photos, errors, decode))
         with stage("answer", len(photos)):
-            answers = iter(list(self._answers(outputs)) if outputs else [])
+            answers = iter(list(self.answers(outputs)) if outputs else [])
         predictions = [
             Prediction(path=name, error=errors[row])
             if row in errors
@@ -241,7 +241,8 @@ class Predictor:
             except BadImage as error:
                 errors[row] = error.reason
 
-    def _answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+    def answers(self, outputs: Outputs) -> Iterator[dict[str, Any]]:
+        """Yield what a `Prediction` says, but for its path, for each row of a network's outputs."""
         probs_NK = np.asarray(outputs["probs"], np.float64)
         familiarity_N = self.bundle.familiar.familiarity(outputs["features"])
         labels = self.bundle.meta.labels

@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -44,7 +44,7 @@ def write_new(folder: Path, files: Iterable[tuple[str, bytes]]) -> int:
         for name, data in files:
             place = part / name
             with naming(folder / name, len(data)):
-                place.parent.mkdir(exist_ok=True)
+                place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(data)
             total += len(data)
         part.chmod(0o755)  # mkdtemp made it private
@@ -55,3 +55,11 @@ def write_new(folder: Path, files: Iterable[tuple[str, bytes]]) -> int:
         shutil.rmtree(part, ignore_errors=True)
         raise
     return total
+
+
+def filled_in(template: bytes, values: Mapping[str, str]) -> bytes:
+    """Return the text ``template`` with each ``{{name}}`` replaced by its value."""
+    text = template.decode()
+    for name, value in values.items():
+        text = text.replace(f"{{{{{name}}}}}", value)
+    return text.encode()

@@ -1,27 +1,16 @@
 """What a model can be exported to: a name on the command line → what makes its files."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
+from dataclasses import dataclass, fields, replace
 
 from fursure.engine.predictor import Predictor
-from fursure.exporting.halves import halved
+from fursure.errors import ExportFailed, some
+from fursure.exporting.kserve import kserve_files
+from fursure.exporting.plain import exported_card, plain_files
+from fursure.exporting.ported import NOTHING_ELSE, Wishes, ported
 from fursure.exporting.runtime import web_runtime
+from fursure.exporting.triton import MOST_PHOTOS, triton_files
 from fursure.exporting.web import web_files
-
-StoredAs = Literal["fp32", "fp16"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wishes:
-    """What was asked for beside the target."""
-
-    precision: StoredAs = "fp32"  # of the weights as they are stored
-    runtime: Path | None = None  # a folder with onnxruntime-web
-
-
-NOTHING_ELSE = Wishes()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,15 +19,72 @@ class Made:
 
     files: Mapping[str, bytes]
     remarks: tuple[str, ...] = ()
+    look: str = ""  # a command that shows it, with its folder as {folder}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A way to run a model elsewhere."""
+
+    made: Callable[[Predictor, Wishes], Made]
+    takes: frozenset[str]  # fields of `Wishes` that mean something to it
+
+    def check(self, name: str, wishes: Wishes) -> None:
+        """Refuse early what this target, called ``name``, has no use for.
+
+        Raises:
+            ExportFailed: something else was asked for.
+        """
+        asked = {
+            knob.name
+            for knob in fields(wishes)
+            if getattr(wishes, knob.name) != getattr(NOTHING_ELSE, knob.name)
+        }
+        if foreign := sorted(f"--{knob}" for knob in asked - self.takes - {"max_error"}):
+            raise ExportFailed(f"--to {name} has no use for {some(foreign)}; leave it out.")
+        if wishes.calibrate is not None and wishes.precision != "int8":
+            raise ExportFailed("--calibrate names photos for --precision int8; add that.")
 
 
 def _web(predictor: Predictor, wishes: Wishes) -> Made:
     runtime = web_runtime(wishes.runtime)
-    network, remarks = predictor.bundle.model, [f"the page runs on {runtime.source}"]
-    if wishes.precision == "fp16":
-        network, gap = halved(predictor)
-        remarks.append(f"with weights in fp16 probabilities move by up to {gap:.4f} on drawings")
-    return Made(files=web_files(predictor, runtime, network), remarks=tuple(remarks))
+    made = ported(predictor, wishes)
+    files = web_files(made.predictor, runtime, made.onnx, made.bound)
+    if wishes.precision == "int8":  # what it costs is told to those who find the page
+        files["card.md"] = exported_card(made, "a page")
+    return Made(
+        files=files,
+        remarks=(f"the page runs on {runtime.source}", *made.remarks),
+        look="python -m http.server --bind 127.0.0.1 -d {folder} 8001",
+    )
 
 
-TARGETS: Mapping[str, Callable[[Predictor, Wishes], Made]] = {"web": _web}
+def _onnx(predictor: Predictor, wishes: Wishes) -> Made:
+    made = ported(predictor, wishes)
+    return Made(files=plain_files(made), remarks=made.remarks)
+
+
+def _openvino(predictor: Predictor, wishes: Wishes) -> Made:
+    from fursure.exporting.openvino_files import openvino_files  # loads what many never use
+
+    made = ported(predictor, wishes)
+    return Made(files=openvino_files(made), remarks=made.remarks)
+
+
+def _triton(predictor: Predictor, wishes: Wishes) -> Made:
+    made = ported(predictor, replace(wishes, batch=None))  # Triton's batches are of any size
+    return Made(files=triton_files(made, wishes.batch or MOST_PHOTOS), remarks=made.remarks)
+
+
+def _kserve(predictor: Predictor, wishes: Wishes) -> Made:
+    return Made(files=kserve_files(ported(predictor, NOTHING_ELSE), wishes.max_error))
+
+
+_PRECISION = {"precision", "calibrate"}
+TARGETS: Mapping[str, Target] = {
+    "web": Target(made=_web, takes=frozenset({*_PRECISION, "runtime"})),
+    "onnx": Target(made=_onnx, takes=frozenset({*_PRECISION, "batch", "opset"})),
+    "openvino": Target(made=_openvino, takes=frozenset({*_PRECISION, "batch", "opset"})),
+    "triton": Target(made=_triton, takes=frozenset({*_PRECISION, "batch", "opset"})),
+    "kserve": Target(made=_kserve, takes=frozenset()),
+}

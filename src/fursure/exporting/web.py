@@ -17,6 +17,7 @@ import numpy as np
 from fursure.bundle.bundle import Bundle
 from fursure.engine.parity import SAME
 from fursure.engine.predictor import Predictor
+from fursure.exporting.folder import filled_in
 from fursure.exporting.runtime import WebRuntime
 from fursure.photos.decode import decode
 from fursure.sureness.familiarity import Familiar
@@ -27,8 +28,13 @@ _TEMPLATES = ("index.html", "sw.js")
 _COLOURS = {"background_color": "#faf8f3", "theme_color": "#b85a1e"}  # as style.css has them
 
 
-def web_files(predictor: Predictor, runtime: WebRuntime, network: bytes) -> dict[str, bytes]:
-    """Return the files of a page that runs ``network``, by their paths in its folder."""
+def web_files(
+    predictor: Predictor, runtime: WebRuntime, network: bytes, bound: float = SAME
+) -> dict[str, bytes]:
+    """Return the files of a page that runs ``network``, by their paths in its folder.
+
+    A page answers where its golden probabilities are within ``bound`` of those of ``predictor``.
+    """
     bundle = predictor.bundle
     golden = _golden(bundle)
     familiar, facts = familiar_file(bundle.familiar)
@@ -44,7 +50,7 @@ def web_files(predictor: Predictor, runtime: WebRuntime, network: bytes) -> dict
                 **_facts(predictor),
                 "runtime": _runtime(runtime),
                 "familiar": facts,
-                "bound": SAME,
+                "bound": bound,
                 "golden": [_answered(predictor, name, data) for name, data in golden.items()],
             }
         ),
@@ -137,13 +143,13 @@ def _filled(made: Mapping[str, bytes], bundle: Bundle, runtime: WebRuntime) -> d
         "policy": _policy(runtime),
         "runtime": _linked(runtime),
     }
-    index = _fill(made["index.html"], page)
+    index = filled_in(made["index.html"], page)
     names = sorted(name for name in made if name not in _TEMPLATES)
     digest = hashlib.sha256(index + b"".join(made[name] for name in names)).hexdigest()[:16]
     kept = json.dumps(["./", *names, *runtime.integrity])
     return {
         "index.html": index,
-        "sw.js": _fill(made["sw.js"], {"version": digest, "files": kept}),
+        "sw.js": filled_in(made["sw.js"], {"version": digest, "files": kept}),
     }
 
 
@@ -174,13 +180,6 @@ def _linked(runtime: WebRuntime) -> str:
         f'<script src="{runtime.module}" type="module" integrity="{digest}" '
         'crossorigin="anonymous"></script>\n'
     )
-
-
-def _fill(template: bytes, values: Mapping[str, str]) -> bytes:
-    text = template.decode()
-    for name, value in values.items():
-        text = text.replace(f"{{{{{name}}}}}", value)
-    return text.encode()
 
 
 def _json(value: Any) -> bytes:

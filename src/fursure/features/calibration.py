@@ -22,17 +22,28 @@ def calibration_on(source: Source, photos: Sequence[Photo]) -> Calibration:
     """
 
     def prepared(preprocess: Preprocess) -> NDArray[np.uint8]:
-        good = [photo for photo in photos if photo.reason is None]
-        pixels = []
-        for row in np.linspace(0, max(0, len(good) - 1), min(CALIBRATED_ON, len(good))).astype(int):
-            try:
-                data = source.read(good[row].path, LIMITS.bytes)
-                photo = decode(data, name=good[row].path, min_side=preprocess.min_side)
-            except BadImage:  # the reading of all photos will say so
-                continue
-            pixels.append(preprocess(photo.image))
-        if not pixels:
-            raise BadData("there is no photo to calibrate int8 on; --precision fp32 needs none.")
-        return np.stack(pixels)
+        return some_prepared(source, photos, preprocess, CALIBRATED_ON)
 
     return prepared
+
+
+def some_prepared(
+    source: Source, photos: Sequence[Photo], preprocess: Preprocess, most: int
+) -> NDArray[np.uint8]:
+    """Return the pixels (N, H, W, C) of up to ``most`` of ``photos``, spread evenly over them.
+
+    Raises:
+        BadData: none of them can be decoded.
+    """
+    good = [photo for photo in photos if photo.reason is None]
+    pixels = []
+    for row in np.linspace(0, max(0, len(good) - 1), min(most, len(good))).astype(int):
+        try:
+            data = source.read(good[row].path, LIMITS.bytes)
+            photo = decode(data, name=good[row].path, min_side=preprocess.min_side)
+        except BadImage:  # the reading of all photos will say so
+            continue
+        pixels.append(preprocess(photo.image))
+    if not pixels:
+        raise BadData("there is no photo to calibrate int8 on; --precision fp32 needs none.")
+    return np.stack(pixels)
