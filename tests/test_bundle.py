@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from figures import at_figure
+from samples import FORMAT_1
 
 from fursure.bundle.bundle import Bundle, short_digest, short_digests
 from fursure.bundle.members import MEMBER_LIMITS
+from fursure.bundle.named import find_model
 from fursure.commands.api import train
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBundle, RiskNotCertified
@@ -299,3 +301,15 @@ def test_a_strict_certificate_raises_the_bar(trained: Trained) -> None:
 def test_no_array_of_objects_is_written() -> None:
     with pytest.raises(ValueError, match="Python objects"):
         packed({"labels": np.array([object()])})
+
+
+def test_a_folder_of_photos_called_like_the_shipped_model_hides_it_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`fursure split … --out pets` makes one; a model of that name, in a folder, is meant."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "pets").mkdir()
+    assert find_model("pets").shipped
+    with zipfile.ZipFile(FORMAT_1) as archive:
+        archive.extractall(tmp_path / "pets")
+    assert not find_model("pets").shipped

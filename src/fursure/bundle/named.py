@@ -25,11 +25,16 @@ def find_model(name: str | None) -> "Bundle":
 
     if name is None:
         return shipped("pets")
-    if name in shipped_names() and not Path(name).exists():
+    if name in shipped_names() and not _is_model(Path(name)):
         return shipped(name)
     if name.startswith(ON_THE_HUB):
         return Bundle.read(_of_the_hub(name))
     return Bundle.read(Path(name))
+
+
+def _is_model(path: Path) -> bool:
+    """Return whether a model lies there: a folder of photos may be called `pets`, too."""
+    return path.is_file() or (path / "bundle.json").is_file()
 
 
 def short_name(name: str) -> str:
