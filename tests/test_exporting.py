@@ -213,7 +213,8 @@ def test_the_command_says_what_it_made_and_errors_are_one_sentence(
     with pytest.raises(SystemExit) as left:
         main(["export", "pets", "--to", "web", "-o", "page"])
     assert left.value.code == 1
-    assert "page already exists (a folder that is not empty)" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "page already exists (a folder that is not empty); choose another name." in told
 
 
 FAMILIARITY = """

@@ -199,10 +199,10 @@ class CacheUnusable(FursureError):
 class OutputExists(FursureError):
     """An output that would have to be overwritten."""
 
-    def __init__(self, path: Path | str, found: str) -> None:
-        super().__init__(
-            f"{path} already exists ({found}); choose another name or pass --overwrite."
-        )
+    def __init__(self, path: Path | str, found: str, *, replaced: bool = True) -> None:
+        # ``replaced``: the command has an --overwrite
+        instead = " or pass --overwrite" if replaced else ""
+        super().__init__(f"{path} already exists ({found}); choose another name{instead}.")
 
 
 class OutputBusy(FursureError):

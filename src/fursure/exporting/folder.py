@@ -20,9 +20,9 @@ def check_new(folder: Path) -> None:
     """
     if folder.is_dir():
         if any(folder.iterdir()):
-            raise OutputExists(folder, "a folder that is not empty")
+            raise OutputExists(folder, "a folder that is not empty", replaced=False)
     elif folder.exists() or folder.is_symlink():
-        raise OutputExists(folder, "it is no folder")
+        raise OutputExists(folder, "it is no folder", replaced=False)
     nearest = next(path for path in folder.absolute().parents if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise BadData(f"{nearest} is no folder that can be written; choose another one with -o.")
