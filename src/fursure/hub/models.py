@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fursure.errors import FursureError, HubFailed
-from fursure.files import offline
+from fursure.errors import HubFailed
 from fursure.hub.download import sound, stored
 from fursure.hub.repository import (
     COMMIT,
     Repository,
-    files_announced,
+    attempted,
     hindrance,
     note,
     reason,
@@ -40,14 +39,9 @@ def model_file(source: str, home: Path) -> Path:
     repo = repository(source.removeprefix("hub:"), source, "ORG/NAME", home)
     if COMMIT.fullmatch(repo.revision) and (path := _kept(repo)):
         return path
-    failure = None
-    try:
-        if not offline():
-            return _fetched(repo, *files_announced(repo))
-    except FursureError:
-        raise
-    except Exception as error:  # every layer below has its own: hub, HTTP, JSON, disk
-        failure = error
+    path, failure = attempted(repo, _fetched)
+    if path is not None:
+        return path
     path = _kept(repo)
     if path is None:
         raise HubFailed(hindrance(repo, failure) or _elsewhere(repo, failure)) from failure

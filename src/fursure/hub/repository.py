@@ -1,11 +1,12 @@
 """A repository's name → what the hub announces of it, where its files are kept, what hinders it."""
 
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fursure.errors import HubFailed, MissingExtra
-from fursure.files import FORBIDDEN, replacing
+from fursure.errors import FursureError, HubFailed, MissingExtra
+from fursure.files import FORBIDDEN, offline, replacing
 
 try:
     from huggingface_hub import HfApi, constants
@@ -60,6 +61,24 @@ def repository(name: str, source: str, example: str, cache: Path | None = None) 
         )
     cache = cache or Path(constants.HF_HUB_CACHE).expanduser()
     return Repository(name=name, revision=revision, source=source, cache=cache)
+
+
+def attempted(
+    repo: Repository, fetch: Callable[[Repository, str, Mapping[str, RepoSibling]], Path]
+) -> tuple[Path | None, Exception | None]:
+    """Return what ``fetch`` brought of the announced files, or what hindered it; offline neither.
+
+    Raises:
+        FursureError: the repository holds nothing that can be used.
+    """
+    if offline():
+        return None, None
+    try:
+        return fetch(repo, *files_announced(repo)), None
+    except FursureError:
+        raise
+    except Exception as error:  # every layer below has its own: hub, HTTP, JSON, disk
+        return None, error
 
 
 def files_announced(repo: Repository) -> tuple[str, dict[str, RepoSibling]]:

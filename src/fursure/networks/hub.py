@@ -8,14 +8,13 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fursure.errors import BadBackbone, BadDownload, FursureError, HubFailed, UnknownBackbone
-from fursure.files import offline
+from fursure.errors import BadBackbone, BadDownload, HubFailed, UnknownBackbone
 from fursure.graphs.external import weights_beside
 from fursure.hub.download import sound, stored
 from fursure.hub.models import SUFFIX
 from fursure.hub.repository import (
     Repository,
-    files_announced,
+    attempted,
     hindrance,
     note,
     reason,
@@ -109,15 +108,8 @@ def exported(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 
 def _fetched(repo: Repository) -> Path:
-    failure = None
-    try:
-        if not offline():
-            return _downloaded(repo, *files_announced(repo))
-    except FursureError:
-        raise
-    except Exception as error:  # every layer below has its own: hub, HTTP, JSON, disk
-        failure = error
-    if folder := _cached(repo):
+    folder, failure = attempted(repo, _downloaded)
+    if folder := folder or _cached(repo):
         return folder
     raise HubFailed(hindrance(repo, failure) or _elsewhere(repo, failure)) from failure
 
