@@ -25,8 +25,7 @@ from fursure.engine.session import open_session
 from fursure.errors import EngineFailed
 from fursure.parallel import chunked, in_order
 from fursure.photos.preprocess import Preprocess
-from fursure.recipe import Engine
-from fursure.run import available_threads
+from fursure.run import Engine, available_threads
 from fursure.training.train import Trained
 
 needs_openvino = pytest.mark.skipif(

@@ -13,7 +13,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.bundle.meta import Meta
 from fursure.errors import BadBackbone, BadBundle, FursureError
 from fursure.graphs.splice import spliced
-from fursure.graphs.tensors import has_control_flow, self_contained
+from fursure.graphs.tensors import check_contained
 from fursure.npz import packed, unpacked
 from fursure.strict import parsed
 from fursure.sureness.familiarity import Familiar
@@ -69,8 +69,8 @@ def _read_arrays(data: bytes) -> object:
     return Familiar.from_arrays(arrays).k
 
 
-def _read_graph(data: bytes) -> object:
-    return self_contained(data), has_control_flow(data)
+def _read_graph(data: bytes) -> None:
+    check_contained(data)
 
 
 def _read_network(data: bytes) -> object:

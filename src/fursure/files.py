@@ -3,9 +3,7 @@
 import errno
 import os
 import re
-import shutil
 import stat
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -36,6 +34,8 @@ def replacing(path: Path, *, needs: int = 0) -> Iterator[BinaryIO]:
     killed one left goes with the next write to that folder. ``needs`` is how many bytes it will
     take, where that is known: a full disk says so.
     """
+    import tempfile  # only where a file is written: one answer starts sooner without it
+
     _sweep(path.parent)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:80]}.", suffix=_PART)
     part = Path(name)
@@ -144,6 +144,8 @@ def _owner(file: BinaryIO) -> str:
 
 def remove(path: Path) -> None:
     """Remove a file or a folder of our own; one that is gone already is fine."""
+    import shutil  # as tempfile
+
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:

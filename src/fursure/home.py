@@ -2,7 +2,6 @@
 
 import logging
 import os
-import tempfile
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
@@ -90,6 +89,8 @@ def _can_be_written(folder: Path) -> bool:
 @lru_cache
 def _temporary_home(why: str) -> Path:
     """Return a folder of this user's alone, the same one for each run where that is safe."""
+    import tempfile  # only here, and an answer starts sooner without it
+
     folder = Path(tempfile.gettempdir()) / f"fursure-{user()}"
     with suppress(OSError):
         folder.mkdir(mode=0o700)

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from itertools import islice
 from typing import TypeVar
 
@@ -20,15 +20,20 @@ def in_order(
     work must spend its time outside Python (decoding, hashing, inference), where threads run
     side by side.
     """
+    with _one_blas_thread() if threads > 1 else nullcontext():
+        yield from _in_order(work, iter(items), ThreadPoolExecutor(threads), threads)
+
+
+def _one_blas_thread() -> AbstractContextManager[object]:
+    """Hold NumPy's BLAS to one thread, for every core has a worker already.
+
+    If it spread each small product over all of them, its threads would wait by spinning: a third
+    of the photos a second, measured.
+    """
     from threadpoolctl import threadpool_limits
 
-    source = iter(items)
-    pool = ThreadPoolExecutor(threads)
-    # Every core has a worker already. If NumPy's BLAS also spread each small product over all of
-    # them, its threads would wait by spinning: a third of the photos a second, measured.
-    limits = threadpool_limits(1, user_api="blas") if threads > 1 else nullcontext()
-    with limits:
-        yield from _in_order(work, source, pool, threads)
+    limits: AbstractContextManager[object] = threadpool_limits(1, user_api="blas")
+    return limits
 
 
 def _in_order(

@@ -10,7 +10,6 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from fursure.ranges import Number, Several, Text, Whole
 
-Engine = Literal["auto", "onnxruntime", "openvino"]
 ClassWeight = Literal["none", "balanced"]
 BACKBONE_KINDS = {  # how each kind is written; `hub` is loaded by `load_hub` of backbones/hub.py
     "package": "lite0, lite1, lite2",

@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from fursure.recipe import Engine
 from fursure.system import cores_allowed
 
+Engine = Literal["auto", "onnxruntime", "openvino"]
 Advance = Callable[[int], None]  # hears how many more photos are done
 Say = Callable[[str], None]  # hears a sentence that is worth telling
 

@@ -30,7 +30,7 @@ from fursure.bundle.meta import Meta
 from fursure.errors import BadBundle, RiskNotCertified, some
 from fursure.files import replacing
 from fursure.graphs.splice import spliced
-from fursure.graphs.tensors import has_control_flow, self_contained
+from fursure.graphs.tensors import check_contained
 from fursure.npz import packed, unpacked
 from fursure.strict import parsed
 from fursure.sureness.familiarity import Familiar
@@ -203,10 +203,7 @@ class Bundle:
     @classmethod
     def _parse(cls, members: Mapping[str, bytes]) -> "Bundle":
         model = members["model.onnx"]
-        if not self_contained(model):
-            raise ValueError("model.onnx in it keeps weights in another file; train it again")
-        if has_control_flow(model):
-            raise ValueError("model.onnx in it holds a Loop, Scan or If, which may never end")
+        check_contained(model)
         meta = Meta.from_json(parsed(members["bundle.json"].decode(), "bundle.json"))
         arrays = unpacked(members["familiar.npz"])
         seen = Seen(

@@ -26,8 +26,7 @@ from fursure.dataset.manifest import Manifest
 from fursure.engine.selftest import about_engine
 from fursure.features.collect import grouped
 from fursure.features.remarks import about_backbone, about_photos
-from fursure.recipe import Engine
-from fursure.run import Run
+from fursure.run import Engine, Run
 from fursure.splitting.scan import Scanned
 from fursure.splitting.split import folds
 from fursure.stages import stage

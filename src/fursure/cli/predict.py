@@ -17,6 +17,7 @@ from fursure.terminal.colour import Tone
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
     from fursure.commands.predict import PredictedRow
+    from fursure.commands.sorter import Sorter
     from fursure.commands.submission import Submission
     from fursure.prediction import Prediction
     from fursure.report.parquet import ParquetTable
@@ -82,7 +83,6 @@ def predict_command(
     from fursure.cli.tally import Tally, about_inputs
     from fursure.commands.inputs import Photos
     from fursure.commands.predict import predict
-    from fursure.commands.sorter import Sorter
 
     form = _form(csv_path, parquet_path, submission, {"features": features, "of": of})
     path = csv_path or parquet_path
@@ -91,7 +91,7 @@ def predict_command(
     made_by = _made_by(bundle, photos, sort_into, knobs) | form if path else {}
     if path and not overwrite and (code := _done_before(path, made_by)) is not None:
         ctx.exit(code)
-    tally = Tally(Sorter(sort_into) if sort_into else None)
+    tally = Tally(_sorter(sort_into))
     with ExitStack() as stack:
         table = _table(path, bundle, made_by, overwrite)
         skip = table.has if table else lambda _name: False
@@ -127,6 +127,14 @@ def predict_command(
     for sentence in [] if quiet else [*tally.sentences(), *notes, *about_inputs(inputs)]:
         options.say(sentence)
     ctx.exit(0 if tally.all_good and inputs.all_good else 3)
+
+
+def _sorter(folder: Path | None) -> "Sorter | None":
+    if folder is None:
+        return None
+    from fursure.commands.sorter import Sorter
+
+    return Sorter(folder)
 
 
 def _form(

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from fursure.bundle.named import find_model
 from fursure.engine.predictor import Predictor
 from fursure.errors import FursureError
-from fursure.recipe import Engine, Recipe
-from fursure.run import Progress, Run, Say, silent, to_nobody
+from fursure.recipe import Recipe
+from fursure.run import Engine, Progress, Run, Say, silent, to_nobody
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked

@@ -8,8 +8,7 @@ from pathlib import Path
 from fursure.engine.runtime import BULK
 from fursure.engine.selftest import about_engine
 from fursure.errors import BadData, MissingExtra
-from fursure.recipe import Engine
-from fursure.run import available_threads
+from fursure.run import Engine, available_threads
 
 SHORTEST = 16  # characters of a token
 

@@ -25,9 +25,8 @@ from fursure.parallel import chunked, in_order
 from fursure.photos.decode import decode
 from fursure.photos.handed import Decode, opened_photo
 from fursure.prediction import Prediction
-from fursure.recipe import Engine
 from fursure.report.answers import SHOWN_ANSWERS, Predictions
-from fursure.run import available_threads
+from fursure.run import Engine, available_threads
 from fursure.stages import stage
 
 _CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars

@@ -20,7 +20,7 @@ from fursure.engine.openvino import Precision, installed_version
 from fursure.engine.runtime import BULK
 from fursure.files import replacing
 from fursure.home import folder_for
-from fursure.recipe import Engine
+from fursure.run import Engine
 
 # -P: a numpy.py among the photos of the current folder is not what the child should import
 SELFTEST_COMMAND = [

@@ -4,8 +4,7 @@ from collections.abc import Iterator
 
 from fursure.engine.runtime import BULK, OnnxRuntime, Session
 from fursure.errors import EngineFailed
-from fursure.recipe import Engine
-from fursure.run import available_threads
+from fursure.run import Engine, available_threads
 
 
 def open_session(

@@ -22,15 +22,18 @@ ELSEWHERE = {13, 14}  # of a tensor: external_data, data_location
 FIXED = {1: 8, 5: 4}  # wire type -> bytes
 
 
-def self_contained(model: bytes) -> bool:
-    """Return whether every tensor of an ONNX model has its values in ``model`` itself.
+def check_contained(model: bytes) -> None:
+    """Refuse an ONNX model that needs another file, or may never end.
 
     Raises:
-        ValueError: the bytes are no such message.
+        ValueError: a tensor keeps its values elsewhere, a node holds a graph, as Loop, Scan and If
+            do, or the bytes are no such message.
     """
-    return not any(
-        kind == "tensor" and number in ELSEWHERE and value for kind, number, value in _walked(model)
-    )
+    for kind, number, value in _walked(model):
+        if kind == "tensor" and number in ELSEWHERE and value:
+            raise ValueError("model.onnx in it keeps weights in another file; train it again")
+        if _holds_a_graph(kind, number):
+            raise ValueError("model.onnx in it holds a Loop, Scan or If, which may never end")
 
 
 def has_control_flow(model: bytes) -> bool:
@@ -39,10 +42,11 @@ def has_control_flow(model: bytes) -> bool:
     Raises:
         ValueError: the bytes are no such message.
     """
-    return any(
-        kind == "attribute" and MESSAGES["attribute"].get(number) == "graph"
-        for kind, number, _ in _walked(model)
-    )
+    return any(_holds_a_graph(kind, number) for kind, number, _ in _walked(model))
+
+
+def _holds_a_graph(kind: str, number: int) -> bool:
+    return kind == "attribute" and MESSAGES["attribute"].get(number) == "graph"
 
 
 def _walked(model: bytes) -> Iterator[tuple[str, int, int | memoryview]]:

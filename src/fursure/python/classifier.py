@@ -19,7 +19,8 @@ from fursure.heads.classes import check_classes
 from fursure.heads.fit import Fit, fit
 from fursure.heads.own import check_own
 from fursure.python.encoder import Backbones, features_of, read_rows
-from fursure.recipe import HEADS, ClassWeight, Engine, Head, LogisticRegression, Recipe
+from fursure.recipe import HEADS, ClassWeight, Head, LogisticRegression, Recipe
+from fursure.run import Engine
 from fursure.splitting.scan import Scanned
 from fursure.sureness.calibration import softmax
 

@@ -21,8 +21,8 @@ from fursure.engine.runtime import BULK
 from fursure.errors import BadImage, MissingExtra
 from fursure.features.reader import Reader
 from fursure.python.held import HeldSource, distinct_names
-from fursure.recipe import Engine, Recipe
-from fursure.run import Run
+from fursure.recipe import Recipe
+from fursure.run import Engine, Run
 from fursure.splitting.scan import Scanned
 
 try:

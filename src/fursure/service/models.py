@@ -26,7 +26,7 @@ from fursure.photos.cost import cost
 from fursure.photos.decode import Decoded, decode
 from fursure.photos.handed import Decode
 from fursure.prediction import Prediction
-from fursure.recipe import Engine
+from fursure.run import Engine
 from fursure.service.batching import Batcher
 
 _FEW = 3  # photos of a batch that shows what each more takes

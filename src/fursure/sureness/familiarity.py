@@ -253,7 +253,7 @@ def _referring(
     labels_N: NDArray[np.integer],
     k: int,
     budget_bytes: int,
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     near_DR: NDArray[np.float16] | None = None,
 ) -> tuple[Familiar, NDArray[np.int64]]:
     """Return the references without a curve, and which of the photos they are.
@@ -288,7 +288,7 @@ def _referring(
 
 
 def _parts(
-    groups_M: Sequence[str] | NDArray[np.int64], rng: np.random.Generator
+    groups_M: Sequence[str] | NDArray[np.int64], rng: "np.random.Generator"
 ) -> NDArray[np.int64]:
     """Return a part for each photo; a group is never divided."""
     _, group_M = np.unique(np.asarray(groups_M), return_inverse=True)
@@ -345,7 +345,7 @@ def unit(vectors_ND: NDArray[np.floating]) -> NDArray[Any]:
     return np.asarray(vectors_ND / np.maximum(norm_N1, 1e-30))
 
 
-def _in_turn(labels_N: NDArray[np.integer], rng: np.random.Generator) -> NDArray[np.int64]:
+def _in_turn(labels_N: NDArray[np.integer], rng: "np.random.Generator") -> NDArray[np.int64]:
     """Return all rows, the classes taking turns, each class in random order."""
     shuffled_N = rng.permutation(len(labels_N))
     by_class_N = shuffled_N[np.argsort(labels_N[shuffled_N], kind="stable")]

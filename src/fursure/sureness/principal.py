@@ -12,7 +12,7 @@ EXACT = 512  # rows up to which their directions are computed exactly
 def principal_directions(
     rows_ND: NDArray[np.float32],
     rank: int,
-    rng: np.random.Generator,
+    rng: "np.random.Generator",
     near_DR: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
     """Return the first right singular vectors: of few rows from their products with each other.

@@ -39,10 +39,10 @@ from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classe
 from fursure.heads.own import check_own
 from fursure.heads.strangers import Strangers, told
 from fursure.photos.decode import LIMITS, decode
-from fursure.recipe import Engine, Recipe
+from fursure.recipe import Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.recipes.parse import from_json
-from fursure.run import Run
+from fursure.run import Engine, Run
 from fursure.splitting.split import spare
 from fursure.stages import stage
 from fursure.training.learn import Learned, learn, origin
