@@ -110,10 +110,10 @@ Source: the first of the classic tutorials, which goes on to vgg-transfer.""",
 
 fursure train PHOTOS --recipe scratch-resnet
 
-112 px in training and 144 in answering, strong augmentation, photos blended (MixUp, CutMix),
-averaged weights, 55 passes.
-Time: about an hour for 12,000 photos on two cores of an AMD EPYC (Zen 4), by its rate. Result:
-96.7 % of Kaggle's cats and dogs (n = 2355) after 95 passes on a GPU; 55 are not measured yet.
+112 px in training and 144 in answering, strong augmentation, averaged weights, 55 passes.
+Time: about an hour for 12,000 photos on two cores of an AMD EPYC (Zen 4), by its rate; 150 s on
+one H200. Result: 95.82, 95.09 and 95.07 % of Kaggle's cats and dogs on three divisions (n = 1172,
+1243, 1196), trained on that GPU. 95 passes at half the weight decay gave 96.7 % (n = 2355).
 Source: He et al., Deep residual learning, CVPR 2016; Wightman et al., ResNet strikes back,
 NeurIPS workshops 2021.""",
     ),
