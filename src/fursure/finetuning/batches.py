@@ -16,7 +16,7 @@ from fursure.photos.preprocess import Preprocess
 from fursure.recipe import FineTune
 from fursure.together.team import Team
 
-Rows = NDArray[np.int64]
+RowNumbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,9 +24,9 @@ class TrainingPhotos:
     """What is learned from and what it is measured on."""
 
     squares_NHWC: NDArray[np.uint8]  # of training, somewhat larger than inputs; may lie on disk
-    labels_N: Rows
+    labels_N: RowNumbers
     inputs_VHWC: NDArray[np.uint8]  # of validation, as the finished classifier will see them
-    labels_V: Rows
+    labels_V: RowNumbers
     preprocess: Preprocess
 
 
@@ -34,19 +34,21 @@ class TrainingPhotos:
 class Batch:
     """What a step learns from, and of that the pixels which this process works on."""
 
-    draws_B: Rows  # of all processes; a photo drawn again has another number, so other changes
-    labels_B: Rows
+    draws_B: (
+        RowNumbers  # of all processes; a photo drawn again has another number, so other changes
+    )
+    labels_B: RowNumbers
     seed: int  # of dropout
     mix: Mix | None
-    mine: Rows  # places in the batch of the photos that this process learns from
-    here: Rows  # places of the photos whose squares are here: those, and what is mixed into them
+    mine: RowNumbers  # places in the batch of the photos that this process learns from
+    here: RowNumbers  # places of the photos whose squares are here: `mine`, and what joins them
     squares: Tensor  # uint8; where a GPU waits for them, in memory that it can fetch from
 
-    def needed(self, part: Rows) -> Rows:
+    def needed(self, part: RowNumbers) -> RowNumbers:
         """Return the places of the photos that ``part`` of the batch takes, in order."""
         return part if self.mix is None else np.union1d(part, self.mix.other_B[part])
 
-    def pixels(self, needed: Rows) -> Tensor:
+    def pixels(self, needed: RowNumbers) -> Tensor:
         """Return the squares at places that are `needed`; a view, where they are neighbours."""
         at = np.searchsorted(self.here, needed)
         if len(at) and at[-1] - at[0] + 1 == len(at):
@@ -70,7 +72,7 @@ class Batches:
         """How many there are in a pass."""
         return max(1, len(self.photos.labels_N) // self.settings.batch)
 
-    def order(self, number: int) -> Rows:
+    def order(self, number: int) -> RowNumbers:
         """Return the draws of a pass in their order; balanced: so many of each class.
 
         A draw is a row; drawn again it is that many rows further, so that it is changed anew.
@@ -87,7 +89,7 @@ class Batches:
             drawn.append(np.resize(rows, each) + again)
         return generator.permutation(np.concatenate(drawn))[: len(labels_N)]
 
-    def read(self, order_N: Rows, number: int, step: int) -> Batch:
+    def read(self, order_N: RowNumbers, number: int, step: int) -> Batch:
         """Return the batch of a step in the pass ``number``, which has that order."""
         size = self.settings.batch
         draws_B = order_N[step * size : (step + 1) * size]

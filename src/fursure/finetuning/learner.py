@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from fursure.errors import TeamFailed
 from fursure.finetuning.augment import Augment, normalised, sent
-from fursure.finetuning.batches import Batch, Rows, TrainingPhotos
+from fursure.finetuning.batches import Batch, RowNumbers, TrainingPhotos
 from fursure.finetuning.classifier import Classifier, arithmetic
 from fursure.heads.heads import class_weights
 from fursure.recipe import FineTune
@@ -90,7 +90,7 @@ class Learner:
                 total += loss.detach()
         return total
 
-    def _seen(self, batch: Batch, part: Rows, number: int) -> tuple[Tensor, Tensor]:
+    def _seen(self, batch: Batch, part: RowNumbers, number: int) -> tuple[Tensor, Tensor]:
         """Return a part of the batch as it is learned: inputs (P, 3, H, W) and targets (P, K)."""
         needed = batch.needed(part)
         squares = batch.pixels(needed).to(self.device, non_blocking=True)
@@ -106,7 +106,7 @@ class Learner:
         x_PCHW = batch.mix.photos(own, x[other_P]).contiguous(memory_format=torch.channels_last)
         return x_PCHW, batch.mix.targets(targets_PK, self._targets(batch.labels_B[other]))
 
-    def _targets(self, labels_P: Rows) -> Tensor:
+    def _targets(self, labels_P: RowNumbers) -> Tensor:
         classes, smoothing = len(self.weight_K), self.settings.label_smoothing
         sharp_PK = functional.one_hot(sent(labels_P, self.device), classes).float()
         return sharp_PK * (1 - smoothing) + smoothing / classes

@@ -31,7 +31,7 @@ from fursure.recipe import FineTune, Mlp, Recipe
 from fursure.run import Run
 from fursure.together.team import Team
 
-Kept = tuple[Tensors, dict[str, Any]]  # a checkpoint: its tensors and its note
+SavedTraining = tuple[Tensors, dict[str, Any]]  # a checkpoint: its tensors and its note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class TrainingJob:
     learned: tuple[Photo, ...]
     measured: tuple[Photo, ...]  # of validation
     seed: int
-    kept: Kept | None = None  # where an earlier run stopped
+    kept: SavedTraining | None = None  # where an earlier run stopped
 
     @property
     def settings(self) -> FineTune:
