@@ -30,7 +30,7 @@ def drawn_ranks() -> dict[str, int]:
 
 
 RANK = drawn_ranks()
-TORCH = {"networks", "finetuning", "backbones"}  # rooms that may import it
+TORCH = {"networks", "finetuning", "backbones", "together"}  # rooms that may import it
 
 
 def imported_parts(path: Path) -> set[str]:

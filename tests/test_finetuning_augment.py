@@ -23,7 +23,7 @@ from torch import Tensor
 
 from fursure.finetuning import augment
 from fursure.finetuning.augment import PRESETS, Augment, Preset, square_side
-from fursure.finetuning.mixing import mixed
+from fursure.finetuning.mixing import drawn_mix
 from fursure.finetuning.pixels import pixels
 
 PLAIN = Preprocess(size=56, crop=0.875, mean=(0, 0, 0), std=(1, 1, 1))  # squares of 64 pixels
@@ -211,9 +211,10 @@ def test_a_target_says_how_much_of_each_photo_is_in_the_picture(
     pasted = 0
     for seed in range(40):
         generator = np.random.default_rng(seed)
-        out_BCHW, out_BK = mixed(
-            x_BCHW, targets_BK, mixup=mixup, cutmix=cutmix, generator=generator
-        )
+        mix = drawn_mix(6, 20, mixup=mixup, cutmix=cutmix, generator=generator)
+        assert mix is not None
+        out_BCHW = mix.photos(x_BCHW, x_BCHW[mix.other_B])
+        out_BK = mix.targets(targets_BK, targets_BK[mix.other_B])
         assert torch.allclose(out_BK.sum(dim=1), torch.ones(6))
         assert torch.allclose(out_BCHW.mean((1, 2, 3)), out_BK @ torch.linspace(0, 1, 6), atol=1e-5)
         pasted += bool((out_BCHW.amax((1, 2, 3)) - out_BCHW.amin((1, 2, 3))).max() > 0)
@@ -223,12 +224,9 @@ def test_a_target_says_how_much_of_each_photo_is_in_the_picture(
     assert torch.equal(x_BCHW, batch()[0])  # the photos themselves are as they were
 
 
-def test_without_mixing_the_batch_is_the_very_same() -> None:
-    x_BCHW, targets_BK = batch()
+def test_without_mixing_no_photo_has_another_in_it() -> None:
     generator = np.random.default_rng(0)
-    found = mixed(x_BCHW, targets_BK, mixup=0, cutmix=0, generator=generator)
-    assert found[0] is x_BCHW
-    assert found[1] is targets_BK
+    assert drawn_mix(6, 20, mixup=0, cutmix=0, generator=generator) is None
 
 
 # The file the squares lie in

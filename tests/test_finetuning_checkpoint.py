@@ -38,10 +38,11 @@ from safetensors.torch import save  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
 from fursure.finetuning.batch_norm import folded, hurry  # noqa: E402
+from fursure.finetuning.batches import TrainingPhotos  # noqa: E402
 from fursure.finetuning.checkpoint import load_checkpoint, save_checkpoint  # noqa: E402
 from fursure.finetuning.classifier import Classifier, random_head  # noqa: E402
 from fursure.finetuning.state import State  # noqa: E402
-from fursure.finetuning.trainer import Trainer, TrainingPhotos  # noqa: E402
+from fursure.finetuning.trainer import Trainer  # noqa: E402
 
 OF = {"recipe": {"name": "mine", "seed": 0}, "photos": "abc"}
 TENSORS = {

@@ -24,9 +24,10 @@ from torch import Tensor, nn  # noqa: E402
 
 from fursure.finetuning import trainer as trainer_module  # noqa: E402
 from fursure.finetuning.batch_norm import folded, hurry  # noqa: E402
+from fursure.finetuning.batches import TrainingPhotos  # noqa: E402
 from fursure.finetuning.classifier import Classifier, groups, random_head, unfreeze  # noqa: E402
 from fursure.finetuning.state import Epoch, State, copied, weights  # noqa: E402
-from fursure.finetuning.trainer import Step, Trainer, TrainingPhotos  # noqa: E402
+from fursure.finetuning.trainer import Step, Trainer  # noqa: E402
 from fursure.finetuning.tuning import mix_weights  # noqa: E402
 from fursure.networks.scratch import SmallCnn  # noqa: E402
 
@@ -318,11 +319,13 @@ def test_the_average_follows_quickly_at_first() -> None:
 def test_balanced_sampling_shows_every_class_equally_often() -> None:
     photos = photos_of((12, 4, 2))
     trainer = trainer_of(photos, model=model_of(shaken(Net()), 3), sampling="balanced")
-    draws_N = trainer._order()
+    draws_N = trainer.batches.order(0)
     assert np.bincount(photos.labels_N[draws_N % 18]).tolist() == [6, 6, 6]
     assert np.bincount(draws_N % 18)[16:].tolist() == [3, 3]
     assert len(set(draws_N)) == 18  # drawn again, a photo is changed in another way
-    assert sorted(trainer_of(photos)._order()) == list(range(18))  # shuffled: each photo once
+    assert sorted(trainer_of(photos).batches.order(0)) == list(
+        range(18)
+    )  # shuffled: each photo once
 
 
 def known(logits_K: tuple[float, ...]) -> Classifier:
@@ -346,7 +349,7 @@ def test_class_weights_count_a_rare_class_as_much_as_a_common_one() -> None:
 
 def test_a_class_without_training_photos_is_still_one_of_the_classes() -> None:
     trainer = trainer_of(photos_of((6, 2)), model=known((0, 0, 0)), class_weight="balanced")
-    assert trainer.weight_K[:2].tolist() == pytest.approx([8 / (2 * 6), 8 / (2 * 2)])
+    assert trainer.learner.weight_K[:2].tolist() == pytest.approx([8 / (2 * 6), 8 / (2 * 2)])
     assert float(steps(trainer)[0].loss) == pytest.approx(math.log(3))
 
 
@@ -426,7 +429,7 @@ def judged(trainer: Trainer, losses_V: list[float], *, last: bool) -> Epoch:
     right_V = torch.from_numpy(trainer.photos.labels_V)
     logits_VK = torch.zeros(len(right_V), 2)
     logits_VK[torch.arange(len(right_V)), right_V] = torch.from_numpy(logit_V).float()
-    trainer._logits = lambda: logits_VK  # type: ignore[method-assign]
+    trainer.learner.logits = lambda: logits_VK  # type: ignore[method-assign]
     trainer.state.model.eval()
     with torch.no_grad():  # each judged pass has weights of its own
         for tensor in trainer.state.mean.values():

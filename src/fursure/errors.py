@@ -17,6 +17,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 │   └── BadDownload          bytes that are not those it announced
 ├── LicenceUnclear           weights that may not be passed on, as far as can be told
 ├── TrainingDiverged         a loss that is no number any more
+├── TeamFailed               processes that cannot train together, or one that was lost
 ├── TrackerFailed            a run that a tracker of experiments did not take
 ├── ForeignCheckpoint        a training under way of another recipe or other photos
 ├── CacheUnusable            a cache file that cannot be read or written
@@ -170,6 +171,10 @@ class TrainingDiverged(FursureError):
             f"the loss was no number at step {step} of pass {epoch} (stage {stage}, rate "
             f"{rate:g}). Try a lower rate: --rate {rate / 3:.0e}, or --find-rate to measure one."
         )
+
+
+class TeamFailed(FursureError):
+    """Processes that cannot train together, or one that was lost."""
 
 
 class TrackerFailed(FursureError):

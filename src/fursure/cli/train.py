@@ -61,25 +61,30 @@ def train_command(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
+    from fursure.training.processes import gathered
     from fursure.training.trackers import check_trackers, track
     from fursure.training.train import train_model
 
     check_trackers(trackers)
     run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
     recipe = overrides.recipe_from(knobs, tell=run.say)
-    if show_augmented is not None or find_rate:
-        _preview(dataset, recipe, run, show_augmented, as_json=as_json, find_rate=find_rate)
-        return
+    preview = show_augmented is not None or find_rate
     output = output or Path(f"{data.resolve().name.split('.')[0] or 'model'}.fursure")
-    trained = train_model(
-        dataset,
-        output,
-        recipe,
-        run,
-        strangers=strangers,
-        overwrite=knobs["overwrite"],
-        report=not no_report,
-    )
+    with gathered(dataset, recipe, run, trains=not preview) as first:
+        if not first:
+            return
+        if preview:
+            _preview(dataset, recipe, run, show_augmented, as_json=as_json, find_rate=find_rate)
+            return
+        trained = train_model(
+            dataset,
+            output,
+            recipe,
+            run,
+            strangers=strangers,
+            overwrite=knobs["overwrite"],
+            report=not no_report,
+        )
     for note in trained.notes:
         run.say(note)
     for tracker in trackers:

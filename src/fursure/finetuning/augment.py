@@ -9,6 +9,7 @@ Dimension key: N photos, H W height and width (pixels), C colours (RGB), P numbe
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class Augment:
         drawn_NP = np.stack([self._drawn(row, number) for row in rows])
         device, size = squares_NHWC.device, self.preprocess.size
         x_NCHW = squares_NHWC.permute(0, 3, 1, 2).float().div_(255)
-        to_N23 = torch.from_numpy(self._places(drawn_NP)).to(device)
+        to_N23 = sent(self._places(drawn_NP), device)
         grid_NHW2 = functional.affine_grid(to_N23, [len(rows), 3, size, size], align_corners=False)
         x_NCHW = functional.grid_sample(
             x_NCHW, grid_NHW2, mode="bilinear", padding_mode="reflection", align_corners=False
@@ -131,9 +132,16 @@ def _shown(preprocess: Preprocess) -> float:
 
 def normalised(x_NCHW: Tensor, preprocess: Preprocess) -> Tensor:
     """Return colours in [0, 1] as the network takes them, laid out as convolutions like them."""
-    mean = torch.tensor(preprocess.mean, device=x_NCHW.device).view(1, 3, 1, 1)
-    std = torch.tensor(preprocess.std, device=x_NCHW.device).view(1, 3, 1, 1)
+    mean, std = (
+        sent(np.array(values, np.float32), x_NCHW.device).view(1, 3, 1, 1)
+        for values in (preprocess.mean, preprocess.std)
+    )
     return ((x_NCHW - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def sent(numbers: NDArray[Any], device: torch.device) -> Tensor:
+    """Return an array as a tensor on a device; a GPU takes it without ending what it does."""
+    return torch.from_numpy(numbers).to(device, non_blocking=True)
 
 
 def _signed(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -142,7 +150,7 @@ def _signed(drawn: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _recoloured(x_NCHW: Tensor, factors_N3: NDArray[np.float64]) -> Tensor:
     """Return photos with other brightness, contrast and saturation."""
-    factors = torch.from_numpy(factors_N3.astype(np.float32)).to(x_NCHW.device)
+    factors = sent(factors_N3.astype(np.float32), x_NCHW.device)
     bright, contrast, saturation = (factors[:, k].view(-1, 1, 1, 1) for k in range(3))
     x_NCHW = x_NCHW * bright
     x_NCHW = torch.lerp(x_NCHW.mean((1, 2, 3), keepdim=True), x_NCHW, contrast)

@@ -25,6 +25,12 @@ class Classifier(nn.Module):
         self.net, self.head = net, _dense(head, dropout)
         self.live = False  # whether BatchNorm follows the photos
 
+    def place_in_batch(self, photos: int, rows: slice) -> None:
+        """Say which ``rows`` of a batch of so many ``photos`` come next, for dropout's chances."""
+        for module in self.head:
+            if isinstance(module, BatchDropout):
+                module.photos, module.rows = photos, rows
+
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """Return logits (N, K); the head computes in fp32, where its sums are safe."""
         features_ND = pooled(self.net, x_NCHW)[0].float()
@@ -60,6 +66,22 @@ class Classifier(nn.Module):
         )
 
 
+class BatchDropout(nn.Module):
+    """Dropout drawn for a whole batch, whichever part of it is at hand: here or elsewhere."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share  # of the features that are switched off
+        self.photos, self.rows = 0, slice(0)  # of the batch, and what of it comes next
+
+    def forward(self, x_PD: Tensor) -> Tensor:
+        """Return the features, some of them off and the others as much larger."""
+        if not (self.training and self.share):
+            return x_PD
+        kept = x_PD.new_empty((self.photos, x_PD.shape[1])).bernoulli_(1 - self.share)
+        return x_PD * kept.div_(1 - self.share)[self.rows]
+
+
 def _dense(head: Layers, dropout: float) -> nn.Sequential:
     modules: list[nn.Module] = []
     for number, layer in enumerate(head.dense):
@@ -67,7 +89,7 @@ def _dense(head: Layers, dropout: float) -> nn.Sequential:
         with torch.no_grad():
             linear.weight.copy_(torch.from_numpy(layer.weight_DK.T.copy()))
             linear.bias.copy_(torch.from_numpy(layer.bias_K))
-        modules += [nn.ReLU()] * (number > 0) + [nn.Dropout(dropout), linear]
+        modules += [nn.ReLU()] * (number > 0) + [BatchDropout(dropout), linear]
     return nn.Sequential(*modules)
 
 
@@ -165,7 +187,7 @@ def arithmetic(precision: str, device: torch.device) -> torch.dtype:
     """Return the type that convolutions multiply in."""
     if precision == "auto":
         quick = (
-            torch.cuda.is_bf16_supported()
+            torch.cuda.is_bf16_supported(including_emulation=False)
             if device.type == "cuda"
             else torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
         )

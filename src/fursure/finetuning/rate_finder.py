@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from fursure.errors import TrainingDiverged
 from fursure.finetuning.batch_norm import folded
+from fursure.finetuning.batches import TrainingPhotos
 from fursure.finetuning.classifier import Classifier, random_head
 from fursure.finetuning.schedule import rising
 from fursure.finetuning.state import State
-from fursure.finetuning.trainer import Step, Trainer, TrainingPhotos
+from fursure.finetuning.trainer import Step, Trainer
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import FineTune, Stage
 

@@ -13,29 +13,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from fursure.backbones.backbone import Backbone
 from fursure.dataset.listing import Source
 from fursure.errors import BadData, TrainingDiverged
 from fursure.features.collect import Collected
-from fursure.finetuning.augment import square_side
-from fursure.finetuning.batch_norm import folded, hurry, unhurry
+from fursure.finetuning.batch_norm import unhurry
 from fursure.finetuning.checkpoint import load_checkpoint, save_checkpoint
-from fursure.finetuning.classifier import Classifier, random_head
-from fursure.finetuning.pixels import pixels
+from fursure.finetuning.classifier import Classifier
+from fursure.finetuning.sharing import TrainingJob, model_for, prepared, trainer_for
 from fursure.finetuning.state import Epoch, State, Tensors, copied, put, weights
-from fursure.finetuning.trainer import Step, Trainer, TrainingPhotos
+from fursure.finetuning.trainer import Step, Trainer
 from fursure.graphs.graph import half_precision
 from fursure.graphs.layers import Layers
 from fursure.home import folder_for
-from fursure.networks.build import trainable
-from fursure.networks.configuration import preprocess_of
 from fursure.networks.export import export_network
 from fursure.photos.preprocess import Preprocess
-from fursure.recipe import Mlp, Recipe
+from fursure.recipe import Recipe
 from fursure.splitting.split import half
+from fursure.together.team import present_team
 
 SAVE_EVERY = 60.0  # seconds between two checkpoints: what a kill can cost
 
@@ -78,28 +75,30 @@ def tune(
         BadData: a class has no photo to validate on.
         BadBackbone: the recipe's backbone is no network that torch can train.
         ForeignCheckpoint: the checkpoints belong to another recipe or to other photos.
+        TeamFailed: of several processes one has ended, or they are too many.
         TrainingDiverged: the loss was no number before any weights were worth keeping.
     """
-    settings = recipe.tune
-    assert settings is not None  # noqa: S101 - the caller looked
-    torch.set_num_threads(threads)
+    team = present_team()
+    torch.set_num_threads(team.launched.cores(threads))
     keep_memory()
-    preprocess, model = _model(recipe, start, len(collected.manifest.labels))
-    state = State.of(model)
-    frozen = copied(weights(model))
     what = _identity(collected, recipe, origin, run)
     folder = folder_for("training") / _digest(what)
+    job = _job(collected, recipe, start, halved, run)
+    preprocess, model = model_for(job)
+    state = State.of(model)
+    frozen = copied(weights(model))
     kept = load_checkpoint(folder, of=what)
     notes: list[str] = []
     paths: tuple[Path, ...] = ()
     if kept is not None:
         state.restore(*kept)
     if not state.place.finished:
-        photos, paths = _photos(source, collected, recipe, preprocess, threads, halved)
-        trainer = Trainer(photos, settings, state, seed=_seed(recipe, run))
-        trainer.resumed = kept[0] if kept else {}
+        job = replace(job, kept=kept)
+        prepared(job, preprocess, source, threads)  # the others wait
+        team.hand_out(job)
+        trainer, paths = trainer_for(job, state, preprocess, source, threads=threads, team=team)
         notes = _train(trainer, folder, what, listen)
-    mix_weights(model, frozen, settings.mix)
+    mix_weights(model, frozen, job.settings.mix)
     return Tuned(
         backbone=_exported(model, recipe, origin, preprocess),
         head=model.layers(),
@@ -121,43 +120,11 @@ def mix_weights(model: Classifier, frozen: Tensors, share: float) -> None:
             tensor.lerp_(frozen[name].to(tensor.device), 1 - share)
 
 
-def network_for(recipe: Recipe) -> tuple[Preprocess, Any]:
-    """Return how the recipe prepares a photo, and the network it trains."""
-    config, net = trainable(recipe.backbone, image_size=recipe.image_size, seed=recipe.seed)
-    preprocess = preprocess_of(config, recipe.image_size)
-    if recipe.resize is not None:
-        preprocess = replace(preprocess, mode=recipe.resize)
-    return preprocess, net
-
-
-def _model(recipe: Recipe, start: Layers, classes: int) -> tuple[Preprocess, Classifier]:
-    settings = recipe.tune
-    assert settings is not None  # noqa: S101 - the caller looked
-    preprocess, net = network_for(recipe)
-    if settings.batch_norm == "frozen":
-        net = folded(net, preprocess.size)
-    if settings.start == "random":
-        hidden = recipe.head.hidden if isinstance(recipe.head, Mlp) else ()
-        start = random_head((net.num_features, *hidden, classes), recipe.seed)
-    model = Classifier(net, start, settings.dropout)
-    if torch.cuda.is_available():
-        model.to("cuda")
-    else:
-        hurry(net)
-    return preprocess, model.to(memory_format=torch.channels_last)
-
-
-def _photos(
-    source: Source,
-    collected: Collected,
-    recipe: Recipe,
-    preprocess: Preprocess,
-    threads: int,
-    halved: bool,
-) -> tuple[TrainingPhotos, tuple[Path, ...]]:
-    """Return what is learned from and measured on, and the files the pixels lie in."""
+def _job(
+    collected: Collected, recipe: Recipe, start: Layers, halved: bool, run: int
+) -> TrainingJob:
+    """Return what is learned from, what it is measured on, and by which chances."""
     usable, labels = collected.usable, collected.manifest.labels
-    train = [photo for photo in usable if photo.split == "train"]
     validation = [photo for photo in usable if photo.split == "val"]
     choosing = [
         photo for photo in validation if not halved or half(recipe.seed, photo.group) == "choose"
@@ -169,19 +136,14 @@ def _photos(
                 f"no photo of {label!r} is left to validate on, which tells when to stop; add "
                 "photos of it, or ask for a larger share: --validation 0.2."
             )
-    larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
-    files = [
-        pixels(source, part, how, threads=threads)
-        for part, how in ((train, larger), (chosen, preprocess))
-    ]
-    photos = TrainingPhotos(
-        squares_NHWC=np.load(files[0], mmap_mode="r"),
-        labels_N=np.array([labels.index(photo.label or "") for photo in train]),
-        inputs_VHWC=np.load(files[1], mmap_mode="r"),
-        labels_V=np.array([labels.index(photo.label or "") for photo in chosen]),
-        preprocess=preprocess,
+    return TrainingJob(
+        recipe=recipe,
+        start=start,
+        labels=tuple(labels),
+        learned=tuple(photo for photo in usable if photo.split == "train"),
+        measured=tuple(chosen),
+        seed=_seed(recipe, run),
     )
-    return photos, tuple(files)
 
 
 def _train(trainer: Trainer, folder: Path, what: dict[str, Any], listen: Listen) -> list[str]:

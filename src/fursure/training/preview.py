@@ -49,7 +49,7 @@ def show_augmented(data: Data, recipe: Recipe, output: str | PathLike[str]) -> N
     import torch
 
     from fursure.finetuning.augment import Augment, square_side
-    from fursure.finetuning.tuning import network_for
+    from fursure.finetuning.sharing import network_for
 
     preprocess, _ = network_for(recipe)
     larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
@@ -78,10 +78,11 @@ def find_rate(data: Data, recipe: Recipe, run: Run = Run()) -> RateRange:
 
     from fursure.finetuning import rate_finder, tuning
     from fursure.finetuning.augment import square_side
+    from fursure.finetuning.sharing import network_for
 
     torch.set_num_threads(run.cores)
     tuning.keep_memory()
-    preprocess, net = tuning.network_for(recipe)
+    preprocess, net = network_for(recipe)
     larger = replace(preprocess, size=square_side(preprocess), crop=1.0)
     photos = _some(dataset_of(data), larger.min_side, RANGED)
     labels = sorted({label for _, label in photos})

@@ -1,0 +1,1 @@
+"""Processes that train one network together, and what they say to each other."""
