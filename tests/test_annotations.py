@@ -348,10 +348,12 @@ def test_an_imagefolder_has_its_labels_in_the_metadata_of_each_split(
 
 
 def test_one_row_group_of_many_photos_is_streamed(tmp_path: Path) -> None:
-    """120 MB of photos in a single row group, as pandas writes it."""
+    """Of 120 MB in pages of 8 MB; a page is the least that can be read."""
     images = [b"\xff\xd8" + bytes([row]) * 400_000 for row in range(100)] * 3
     table = pyarrow.table({"image": images, "label": ["cat", "dog"] * 150})
-    parquet.write_table(table, tmp_path / "t.parquet", compression="none", use_dictionary=False)
+    parquet.write_table(
+        table, tmp_path / "t.parquet", compression="none", use_dictionary=False, write_batch_size=20
+    )
     usual = pyarrow.default_memory_pool()
     pool = pyarrow.proxy_memory_pool(usual)
     pyarrow.set_memory_pool(pool)

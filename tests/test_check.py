@@ -285,7 +285,7 @@ def test_findings_go_to_label_studio_and_come_back_as_corrections(
 ) -> None:
     tasks = tmp_path / "tasks.json"
     found = run(mislabelled, "--label-studio", tasks, "-q")
-    assert found.exit_code == 0
+    assert found.returncode == 0
     written = json.loads(tasks.read_text())
     by_path = {task["data"]["path"]: task for task in written}
     wrong = by_path["stranger/wrong.jpg"]

@@ -15,7 +15,7 @@ from fursure.errors import BadData, MissingExtra
 
 COLUMNAR_SUFFIXES = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
-_ROWS, _PICTURES = 4096, 64  # rows of a batch, without and with photos
+_ROWS, _PICTURES = 4096, 16  # rows of a batch, without and with photos
 _BLOCK = 1 << 20  # bytes read of a column at a time
 _FREE, _RATIO = 1 << 30, 50  # bytes that any table may unpack to, and else times its size
 _IMAGES = ("image", "img", "photo", "picture", "pixels", "bytes", "image_bytes", "content")
