@@ -38,7 +38,7 @@ NEEDS_A_HUB = "the tests are offline; test_push.py runs it against a hub on this
 NEEDS_SYSTEMD = "no systemd where the tests run"
 NEEDS_A_TOOL = "a labelling tool writes that file; test_annotations.py and test_check.py draw it"
 CANNOT_RUN = {
-    "fursure train export.json": NEEDS_A_TOOL,
+    "fursure train export.json -o pets.fursure": NEEDS_A_TOOL,
     "fursure train PHOTOS --corrections decided.json": NEEDS_A_TOOL,
     "fursure train PHOTOS --recipe vgg16-bottleneck": NEEDS_VGG16,
     "fursure train PHOTOS --recipe vgg16-small": NEEDS_VGG16,

@@ -58,7 +58,7 @@ def labelling_setup(labels: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class TaskAnswer:
     """What people decided on the photo of a task."""
 
     path: str
@@ -67,7 +67,7 @@ class Answer:
     label: str  # the right one, for ``relabel``
 
 
-def answers(data: bytes) -> Iterator[Answer]:
+def answers(data: bytes) -> Iterator[TaskAnswer]:
     """Yield what was decided, from the JSON export of a project made of such tasks.
 
     What was skipped, or is in dispute, is not decided.
@@ -88,7 +88,7 @@ def answers(data: bytes) -> Iterator[Answer]:
                 if len(most) == 1 and 2 * chosen.count(most) > len(chosen):
                     verdict = {DROP: "drop", given: "keep"}.get(most[0], "relabel")
                     label = most[0] if verdict == "relabel" else ""
-                    yield Answer(path=path, sha256=sha256, verdict=verdict, label=label)
+                    yield TaskAnswer(path=path, sha256=sha256, verdict=verdict, label=label)
             case _:
                 raise ValueError("a task that `fursure check --label-studio` did not write")
 
