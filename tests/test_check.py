@@ -9,8 +9,10 @@ from console import Run, fursure
 from PIL import Image
 from samples import draw_into
 
+from fursure.annotations.tasks import DROP
 from fursure.check.check import Checked, check_data
 from fursure.check.findings import Finding
+from fursure.dataset.corrections import read_corrections
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
 from fursure.drawings.draw import draw, jpeg
@@ -275,3 +277,48 @@ def test_train_reads_the_corrections_from_the_command_line(spoilt: Path, tmp_pat
     assert photos["dog/wrong.jpg"].label == "cat"
     made = trained(f"dog/wrong.jpg,{digest},drop,\n")  # other labels are other data
     assert "already exists" in made.stderr
+
+
+@pytest.mark.long
+def test_findings_go_to_label_studio_and_come_back_as_corrections(
+    mislabelled: Path, tmp_path: Path
+) -> None:
+    tasks = tmp_path / "tasks.json"
+    found = run(mislabelled, "--label-studio", tasks, "-q")
+    assert found.returncode == 0
+    written = json.loads(tasks.read_text())
+    by_path = {task["data"]["path"]: task for task in written}
+    wrong = by_path["stranger/wrong.jpg"]
+    assert wrong["data"]["image"] == "/data/local-files/?d=photos/stranger/wrong.jpg"
+    assert wrong["data"]["given"] == "stranger"
+    [suggested] = wrong["predictions"]
+    [answer] = suggested["result"]
+    assert answer["value"] == {"choices": ["dog"]}
+    assert 0.5 < suggested["score"] < 1
+    setup = tasks.with_name("tasks.setup.xml").read_text()
+    assert '<Choice value="dog"/>' in setup
+    for task in written:  # a person accepts what is suggested, and skips the others
+        if task["predictions"]:
+            task["annotations"] = [{"result": task["predictions"][0]["result"]}]
+        else:
+            task["annotations"] = [{"was_cancelled": True, "result": []}]
+    drop = {**answer, "value": {"choices": [DROP]}}
+    by_path["stranger/both.jpg"]["annotations"] = [{"result": [drop]}]
+    keep = {**answer, "value": {"choices": ["dog"]}}
+    by_path["dog/dog.6.jpg"]["annotations"] = [{"result": [keep]}]
+    export = tmp_path / "export.json"
+    export.write_text(json.dumps(written))
+    verdicts = {one.path: (one.verdict, one.label) for one in read_corrections(export)}
+    assert verdicts["stranger/wrong.jpg"] == ("relabel", "dog")
+    assert verdicts["stranger/both.jpg"] == ("drop", None)
+    assert verdicts["dog/dog.6.jpg"] == ("keep", None)
+    again = check_data(Dataset(mislabelled, corrections=export))
+    assert not {"stranger/wrong.jpg"} & {path for one in again.findings for path in one.paths}
+    refused = run(mislabelled, "--label-studio", tasks)
+    assert "already exists" in refused.stderr
+
+
+def test_tasks_are_refused_where_label_studio_could_show_no_photo(tmp_path: Path) -> None:
+    archive = shutil.make_archive(str(tmp_path / "p"), "zip", draw_into(tmp_path / "p", count=1))
+    with pytest.raises(BadData, match="shows only photos that are files of their own; unpack it"):
+        check_data(archive, label_studio=tmp_path / "tasks.json")

@@ -36,7 +36,10 @@ NEEDS_PHOTOS = "an hour with 12,000 real photos; docs/experiments.md has what it
 NEEDS_DOCKER = "no Docker where the tests run"
 NEEDS_A_HUB = "the tests are offline; test_push.py runs it against a hub on this machine"
 NEEDS_SYSTEMD = "no systemd where the tests run"
+NEEDS_A_TOOL = "a labelling tool writes that file; test_annotations.py and test_check.py draw it"
 CANNOT_RUN = {
+    "fursure train export.json -o pets.fursure": NEEDS_A_TOOL,
+    "fursure train PHOTOS --corrections decided.json": NEEDS_A_TOOL,
     "fursure train PHOTOS --recipe vgg16-bottleneck": NEEDS_VGG16,
     "fursure train PHOTOS --recipe vgg16-small": NEEDS_VGG16,
     "fursure compare PHOTOS scratch-cnn vgg-transfer -o ladder": NEEDS_VGG16,

@@ -20,6 +20,7 @@ from fursure.check.reading import Gathered, gather
 from fursure.check.review import check_review_file, write_review
 from fursure.check.shortcuts import Cue, cues
 from fursure.check.suspects import judge
+from fursure.check.tasks import check_tasks_file, write_tasks
 from fursure.dataset.corrections import Correction, corrected
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.manifest import Manifest
@@ -71,6 +72,7 @@ def check_data(
     *,
     backbone: str = "lite0",
     output: str | PathLike[str] | None = None,
+    label_studio: str | PathLike[str] | None = None,
     most: int = 400,
     overwrite: bool = False,
     seed: int = 0,
@@ -78,7 +80,8 @@ def check_data(
     """Look for what is wrong with the labelled photos in ``data``; none of them is changed.
 
     Verdicts of an earlier review are applied first. ``output`` gets a page that shows at most
-    ``most`` findings as pictures, to be decided on.
+    ``most`` findings as pictures, to be decided on, and ``label_studio`` all that have pictures,
+    as tasks.
 
     Raises:
         FursureError: the photos, the corrections or the page cannot be used as asked.
@@ -89,6 +92,8 @@ def check_data(
         check_review_file(Path(output), overwrite=overwrite)
     encoder = load_backbone(backbone)
     with dataset.open() as source:
+        if label_studio is not None:
+            check_tasks_file(Path(label_studio), source, overwrite=overwrite)
         with stage("list"):
             listing = dataset.listed(source)
         with stage("photos", len(listing.photos)):
@@ -116,6 +121,8 @@ def check_data(
             with stage("page"), run.progress("drawing the page", None) as advance:
                 original = replace(listing, photos=tuple(scanned))
                 write_review(source, checked, original, Path(output), most, advance)
+        if label_studio is not None:
+            write_tasks(checked, source, listing.labels, Path(label_studio))
     return replace(checked, seconds=time.monotonic() - began)
 
 

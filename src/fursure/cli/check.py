@@ -30,6 +30,10 @@ _LONGEST = 40  # characters of a path in the table
     "--backbone", default="lite0", show_default=True, shell_complete=complete.backbones,
     help="Whose features tell what photos show; as for train.",
 )  # fmt: skip
+@click.option(
+    "--label-studio", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.json",
+    help="Write the findings as tasks for Label Studio, beside them its setup (FILE.setup.xml).",
+)  # fmt: skip
 @options.corrections
 @options.labelled
 @options.working
@@ -40,6 +44,7 @@ def check_command(
     /,
     data: Path,
     output: Path | None,
+    label_studio: Path | None,
     most: int,
     backbone: str,
     overwrite: bool,
@@ -57,7 +62,8 @@ def check_command(
     and stated with its 95 % interval; each has its own chance (the score under --json).
 
     The page of --output works offline. It asks for a verdict on each photo and saves them as
-    corrections.csv, which train and check take with --corrections.
+    corrections.csv, which train and check take with --corrections. So they do what Label Studio
+    exports of the tasks of --label-studio, as JSON.
     """
     from fursure.check.check import check_data
 
@@ -67,6 +73,7 @@ def check_command(
         run,
         backbone=backbone,
         output=output,
+        label_studio=label_studio,
         most=most,
         overwrite=overwrite,
     )

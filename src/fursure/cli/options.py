@@ -41,6 +41,11 @@ label_regex: Decorator = click.option(
     metavar="REGEX",
     help="Finds the label in a file name, e.g. '^(?P<label>[a-z]+)_'.",
 )
+label_column: Decorator = click.option(
+    "--label-column",
+    metavar="NAME",
+    help="Column of a table, or question of an export, that holds the labels.",
+)
 max_error: Decorator = click.option(
     "--max-error",
     type=click.FloatRange(0, 1, min_open=True),
@@ -65,7 +70,7 @@ corrections: Decorator = click.option(
     "--corrections",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE.csv",
-    help="Verdicts on photos, as the page of `fursure check` saves them.",
+    help="Verdicts on photos, as the page of `fursure check` or Label Studio saves them.",
 )
 overwrite: Decorator = click.option(
     "--overwrite", is_flag=True, help="Replace an output that is already there."
@@ -118,7 +123,9 @@ def _together(*decorators: Decorator) -> Decorator:
     return decorate
 
 
-labelled = _together(label_regex, rename, zip_encoding)  # how labelled photos are read
+labelled = _together(
+    label_regex, label_column, rename, zip_encoding
+)  # how labelled photos are read
 working = _together(engine, threads, overwrite, as_json, quiet)  # how the work is done, and told
 
 
@@ -141,6 +148,7 @@ def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
         label_regex=options["label_regex"],
         rename=options["rename"],
         corrections=options.get("corrections"),
+        label_column=options["label_column"],
     )
 
 

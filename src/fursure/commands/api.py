@@ -38,6 +38,7 @@ def train(
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
+    label_column: str | None = None,
     rename: Mapping[str, str] | None = None,
     corrections: Location | None = None,
     head: Any = None,
@@ -51,10 +52,10 @@ def train(
     """Train a classifier on the labelled photos in ``data`` and write it to ``output``.
 
     ``data`` is a folder, an archive or a table by its path; a DataFrame or a data set with photos
-    and labels; or a pair (photos, labels). Labels are found in file names by ``label_regex``, and
-    those in ``rename`` become others. The file ``corrections`` holds verdicts on photos, as a
-    review writes them. ``recipe`` may be named. The other keywords are those of
-    `fursure.training.train.train_model`.
+    and labels; or a pair (photos, labels). Labels are found in file names by ``label_regex``, or
+    in a table's ``label_column``, and those in ``rename`` become others. The file ``corrections``
+    holds verdicts on photos, as a review writes them. ``recipe`` may be named. The other keywords
+    are those of `fursure.training.train.train_model`.
 
     Raises:
         FursureError: the photos, the backbone or the output cannot be used; the message says
@@ -65,7 +66,7 @@ def train(
     from fursure.training.train import train_model
 
     return train_model(
-        data_from(data, label_regex, rename, corrections),
+        data_from(data, label_regex, rename, corrections, label_column),
         output,
         _recipe(recipe),
         Run(engine=engine, threads=threads, progress=progress, say=say),
@@ -104,6 +105,7 @@ def evaluate(
     threads: int | None = None,
     max_error: float | None = None,
     label_regex: str | None = None,
+    label_column: str | None = None,
     rename: Mapping[str, str] | None = None,
     progress: Progress = silent,
 ) -> "Evaluated":
@@ -119,7 +121,7 @@ def evaluate(
 
     return evaluate_model(
         find_model(fspath(model)),
-        data_from(data, label_regex, rename),
+        data_from(data, label_regex, rename, label_column=label_column),
         Run(engine=engine, threads=threads, progress=progress),
         include_seen=include_seen,
         max_error=max_error,
@@ -130,11 +132,13 @@ def check(
     data: Any,
     output: Location | None = None,
     *,
+    label_studio: Location | None = None,
     backbone: str = "lite0",
     most: int = 400,
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
+    label_column: str | None = None,
     rename: Mapping[str, str] | None = None,
     corrections: Location | None = None,
     overwrite: bool = False,
@@ -143,7 +147,8 @@ def check(
 ) -> "Checked":
     """Look for what is wrong with the labelled photos in ``data``, which is as for `train`.
 
-    ``output`` gets a page that shows at most ``most`` findings as pictures, to be decided on.
+    ``output`` gets a page that shows at most ``most`` findings as pictures, to be decided on;
+    ``label_studio`` gets them as tasks for Label Studio.
 
     Raises:
         FursureError: the photos, the corrections or the page cannot be used as asked.
@@ -152,10 +157,11 @@ def check(
     from fursure.python.held import data_from
 
     return check_data(
-        data_from(data, label_regex, rename, corrections),
+        data_from(data, label_regex, rename, corrections, label_column),
         Run(engine=engine, threads=threads, progress=progress, say=say),
         backbone=backbone,
         output=output,
+        label_studio=label_studio,
         most=most,
         overwrite=overwrite,
     )
@@ -175,6 +181,7 @@ def compare(
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
+    label_column: str | None = None,
     rename: Mapping[str, str] | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -192,7 +199,7 @@ def compare(
     from fursure.python.held import data_from
 
     return compare_recipes(
-        data_from(data, label_regex, rename),
+        data_from(data, label_regex, rename, label_column=label_column),
         folder,
         list(map(_recipe, recipes)),
         Run(engine=engine, threads=threads, progress=progress, say=say),
@@ -214,6 +221,7 @@ def split(
     engine: Engine = "auto",
     threads: int | None = None,
     label_regex: str | None = None,
+    label_column: str | None = None,
     rename: Mapping[str, str] | None = None,
     overwrite: bool = False,
     progress: Progress = silent,
@@ -231,7 +239,7 @@ def split(
     from fursure.dataset.labelled import Dataset
 
     return split_data(
-        Dataset(data, label_regex, rename or {}),
+        Dataset(data, label_regex, rename or {}, label_column=label_column),
         out,
         wanted,
         Run(engine=engine, threads=threads, progress=progress, say=say),

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Protocol, final
+from typing import BinaryIO, NamedTuple, Protocol, final
 
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import tidy
@@ -30,6 +30,20 @@ class ArchiveMember(Protocol):
     def content(self, name: str, read_at: ReadAt) -> bytes:
         """Return ``size`` bytes or raise `BadImage`; never hold much more than ``size``."""
         ...
+
+
+class StoredMember(NamedTuple):
+    """A file whose bytes lie in another as they are."""
+
+    start: int  # offset of its bytes
+    size: int
+
+    def content(self, name: str, read_at: ReadAt) -> bytes:
+        """Return the bytes; there is no checksum over them."""
+        data = read_at(self.start, self.size)
+        if len(data) < self.size:
+            raise BadImage(name, "cut off: the archive ends too early")
+        return data
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ _SPLIT = re.compile(
 )
 
 
+_OR_SAY = ", or say which one it is with --label-column"
 _UNDECODED = re.compile("[\ud800-\udfff]")  # a byte that was no UTF-8
 
 Cells = Mapping[str, object]  # one row by the names of its columns
@@ -80,23 +81,30 @@ class Columns:
         return marked[0] if marked else "train" if self.flags else None
 
 
-def columns_of(cells: Cells, table: Path, *, labelled: bool) -> Columns:
+def columns_of(
+    cells: Cells, table: Path, *, labelled: bool, label_column: str | None = None
+) -> Columns:
     """Return which columns hold path, label and split; ``cells`` are the first row.
+
+    Labels are those of ``label_column``, where one was named.
 
     Raises:
         BadData: there is no column of paths or, if ``labelled``, of labels.
     """
     names = {_plain(name): name for name in reversed(list(cells))}
+    labels = _LABELS if label_column is None else (_plain(label_column),)
     path, label, split = (
         next((names[name] for name in known if name in names), None)
-        for known in (_PATHS, _LABELS, _SPLITS)
+        for known in (_PATHS, labels, _SPLITS)
     )
     if path is None or (labelled and label is None):
         shown = some((repr(name[:40]) for name in cells), most=8)
+        if path is not None and label_column is not None:
+            raise BadData(f"{table} has the columns {shown}, and none {label_column[:40]!r}.")
         raise BadData(
             f"{table} has the columns {shown}; it needs "
             f"{'one of paths' if path is None else 'one of labels'}: name the columns "
-            "'path' and 'label' in the first line."
+            f"'path' and 'label' in the first line{'' if path is None else _OR_SAY}."
         )
     flags = {names[column]: part for column, part in _FLAGS.items() if column in names}
     folds = tuple(names[column] for column in _FOLDS if column in names)

@@ -1,4 +1,4 @@
-"""A person's verdicts on photos, as a CSV file → the same photos with better labels.
+"""A person's verdicts on photos, as CSV or from Label Studio → the same photos, better labelled.
 
 A verdict counts for a photo of the same path and the same content, so a file that was replaced
 since keeps its label and is reported. Where a person left the sha256 out, the path alone decides.
@@ -12,11 +12,12 @@ import csv
 import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from os import PathLike
 from pathlib import Path
 from typing import Literal, get_args
 
+from fursure.annotations.tasks import answers
 from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
@@ -56,7 +57,10 @@ def read_corrections(path: str | PathLike[str]) -> tuple[Correction, ...]:
     Raises:
         BadData: it cannot be read, or a line is wrong; the message has the line's number.
     """
-    rows = _rows(Path(path))
+    data = _read(Path(path))
+    if data.lstrip()[:1] == b"[":
+        return _answered(path, data)
+    rows = _rows(Path(path), data)
     number, head = next(rows, (1, []))
     names = [name.strip().lower() for name in head]
     if missing := [name for name in NEEDED if name not in names]:
@@ -139,7 +143,18 @@ def line_of(*cells: str) -> str:
     return text.getvalue().removesuffix("\r\n")
 
 
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+def _answered(path: str | PathLike[str], data: bytes) -> tuple[Correction, ...]:
+    """Return the verdicts in what Label Studio exported as JSON."""
+    try:
+        return tuple(
+            _correction(asdict(answer), f"{path}, task {number}")
+            for number, answer in enumerate(answers(data), start=1)
+        )
+    except ValueError as error:
+        raise BadData(f"{path} holds {error}; export the project of those tasks as JSON.") from None
+
+
+def _read(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
             data = file.read(_LARGEST + 1)
@@ -147,6 +162,10 @@ def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise BadData(f"{path} cannot be read ({error.strerror}).") from None
     if len(data) > _LARGEST:
         raise BadData(f"{path} has more than {_LARGEST:,} bytes; it holds no verdicts on photos.")
+    return data
+
+
+def _rows(path: Path, data: bytes) -> Iterator[tuple[int, list[str]]]:
     if b"\0" in data:
         raise BadData(f"{path} is no UTF-8 text; save the table as UTF-8.")
     text = io.StringIO(data.decode("utf-8-sig", "surrogateescape"), newline="")

@@ -23,6 +23,7 @@ class Dataset:
     label_regex: str | None = None  # finds the label in a file name
     rename: Mapping[str, str] = field(default_factory=dict)  # labels: old -> new
     corrections: str | PathLike[str] | None = None  # verdicts on photos, as a review writes them
+    label_column: str | None = None  # of a table or an export: what holds the labels
 
     @property
     def name(self) -> str:
@@ -48,7 +49,8 @@ class Dataset:
         Raises:
             FursureError: the labels do not follow from the paths.
         """
-        return list_photos(source, label_regex=self.label_regex).renamed(self.rename)
+        listed = list_photos(source, label_regex=self.label_regex, label_column=self.label_column)
+        return listed.renamed(self.rename)
 
     def verdicts(self) -> tuple[Correction, ...]:
         """Return the corrections, none where there is no file of them.

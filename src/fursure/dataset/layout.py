@@ -6,9 +6,11 @@ A folder that merely wraps the others is looked through.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from fursure.annotations.annotated import UNLABELLED
+from fursure.annotations.exports import EXPORT_SUFFIXES
 from fursure.dataset.class_folders import (
     by_class_folders,
     by_split_folders,
@@ -25,7 +27,7 @@ from fursure.dataset.naming import LabelOf, junk, numbered, searching, suffix
 from fursure.dataset.tables import Table
 from fursure.errors import BadData, NoPhotos, some
 
-_UNLABELLED = "photo without a label"
+_EXPORTS = 16  # JSON and XML files in a folder; of more, each is of one photo
 
 
 def iter_photos(source: Source, skipped: Counter[str] | None = None) -> Iterator[str]:
@@ -45,12 +47,17 @@ def iter_photos(source: Source, skipped: Counter[str] | None = None) -> Iterator
 
 
 def list_photos(
-    source: Source, *, label_regex: str | None = None, labelled: bool = True
+    source: Source,
+    *,
+    label_regex: str | None = None,
+    label_column: str | None = None,
+    labelled: bool = True,
 ) -> Manifest:
     """Return the photos of ``source``, not yet opened, with the labels that its layout gives them.
 
     ``label_regex`` is searched in the name of each photo, without its folders, instead: its group
-    ``label``, else its first one, is the label. If ``labelled`` is false every photo is listed
+    ``label``, else its first one, is the label. With ``label_column`` a table labels the photos,
+    by the column of that name. If ``labelled`` is false every photo is listed
     and none has a label. Photos that get no label where labels are asked for are counted.
 
     Raises:
@@ -61,11 +68,11 @@ def list_photos(
     label_of = searching(label_regex) if label_regex is not None else None
     notes: list[str] = []
     if isinstance(source, Table):
-        photos, skipped = _listed(source, label_of, labelled=labelled)
+        photos, skipped = _listed(source, label_of, label_column, labelled=labelled)
     else:
         contents = contents_of(source)
-        photos, skipped = _found(source, contents, label_of, labelled=labelled), contents.skipped
-        notes = contents.notes
+        photos = _found(source, contents, label_of, label_column, labelled=labelled)
+        skipped, notes = contents.skipped, contents.notes
     return Manifest(
         root=str(source.root.absolute()),
         photos=tuple(photos),
@@ -75,7 +82,12 @@ def list_photos(
 
 
 def _found(
-    source: Source, contents: Contents, label_of: LabelOf | None, *, labelled: bool
+    source: Source,
+    contents: Contents,
+    label_of: LabelOf | None,
+    label_column: str | None,
+    *,
+    labelled: bool,
 ) -> list[Photo]:
     """Return the photos of a folder or an archive, or only those that have a label."""
     if not contents.photos:
@@ -87,10 +99,12 @@ def _found(
     base = unwrapped(contents.photos, source.prefix)
     if label_of is not None:
         photos = _by_names(contents, base, label_of, every=True)
+    elif label_column is not None:
+        photos = _by_column(source, contents, base, label_column)
     else:
         photos = _by_layout(source, contents, base, lone_class=contents is everything)
     paths = {photo.path for photo in photos}
-    contents.skipped[_UNLABELLED] += sum(name not in paths for name in contents.photos)
+    contents.skipped[UNLABELLED] += sum(name not in paths for name in contents.photos)
     if not photos:
         raise _no_photos(source, contents)
     return photos
@@ -106,6 +120,7 @@ def _by_layout(source: Source, contents: Contents, base: str, *, lone_class: boo
         by_split_folders(contents, base)
         or by_class_folders(contents, base)
         or _by_table(source, contents, base, problems)
+        or _by_split_tables(source, contents, base, problems)
         or _by_names(contents, base, numbered)
     )
     if not photos and problems:
@@ -124,22 +139,39 @@ def _no_photos(source: Source, contents: Contents) -> NoPhotos:
     return NoPhotos(source.path, listed, f"it contains {inner}: {step}.")
 
 
+def _by_column(source: Source, contents: Contents, base: str, label_column: str) -> list[Photo]:
+    """The photos of the table that has such a column, whatever folders they lie in."""
+    problems: list[BadData] = []
+    photos = _by_table(source, contents, base, problems, label_column) or _by_split_tables(
+        source, contents, base, problems, label_column
+    )
+    if not photos:
+        raise next(iter(problems), None) or BadData(
+            f"{source.path} holds no table with a column {label_column[:40]!r}."
+        )
+    return photos
+
+
 def _by_table(
-    source: Source, contents: Contents, base: str, problems: list[BadData]
+    source: Source,
+    contents: Contents,
+    base: str,
+    problems: list[BadData],
+    label_column: str | None = None,
 ) -> list[Photo]:
     """The one table that labels photos, at the top or beside a folder that was looked through.
 
     What is wrong with tables that may not even be meant goes to ``problems``.
     """
+    homes = {name: name[: name.rfind("/") + 1] or source.prefix for name in contents.tables}
     useful: dict[str, tuple[list[Photo], Counter[str], Table]] = {}
-    for name in contents.tables:
-        home = name[: name.rfind("/") + 1] or source.prefix
-        if not base.startswith(home):
-            continue
-        folders = [f"{top}/" for top in by_top(contents.photos, home) if top]
+    for name in _few_a_folder(name for name, home in homes.items() if base.startswith(home)):
+        folders = [f"{top}/" for top in by_top(contents.photos, homes[name]) if top]
         table = Table(source, name, folders)
         try:
-            photos, skipped = _listed(table, None, labelled=True)
+            if table.is_foreign:
+                continue
+            photos, skipped = _listed(table, None, label_column, labelled=True)
         except BadData as error:
             problems.append(error)
             continue
@@ -157,6 +189,31 @@ def _by_table(
         contents.skipped[suffix(name)] -= 1  # counted as junk, and read after all
         return photos
     return []
+
+
+def _by_split_tables(
+    source: Source,
+    contents: Contents,
+    base: str,
+    problems: list[BadData],
+    label_column: str | None = None,
+) -> list[Photo]:
+    """Photos in ``train``, ``test`` …, each folder with a table, as ``imagefolder`` has them."""
+    photos: list[Photo] = []
+    if is_divided(tops := by_top(contents.photos, base)):
+        for top in tops:
+            if split := split_named(top):
+                home = f"{base}{top}/"
+                inside = _by_table(source, contents, home, problems, label_column)
+                photos += [replace(photo, split=split) for photo in inside]
+    return settle_split(photos)
+
+
+def _few_a_folder(tables: Iterable[str]) -> list[str]:
+    """Return the tables without JSON and XML of which each photo may have its own."""
+    names = list(tables)
+    exports = [name for name in names if suffix(name) in EXPORT_SUFFIXES]
+    return [name for name in names if len(exports) <= _EXPORTS or name not in exports]
 
 
 def _by_names(
@@ -182,24 +239,24 @@ def _by_names(
 
 
 def _listed(
-    table: Table, label_of: LabelOf | None, *, labelled: bool
+    table: Table, label_of: LabelOf | None, label_column: str | None, *, labelled: bool
 ) -> tuple[list[Photo], Counter[str]]:
     """Return the photos of a table, each once, and what was passed over."""
     photos: dict[str, Photo] = {}
     skipped: Counter[str] = Counter()
-    for row in table.rows(labelled=labelled and label_of is None):
+    for row in table.rows(labelled=labelled and label_of is None, label_column=label_column):
         label = row.label if label_of is None else label_of(row.path.rpartition("/")[2])
         photo = Photo(path=row.path, reason=row.reason)
         if labelled:
             photo = replace(photo, label=label, split=row.split)
         if labelled and label is None:
-            skipped[_UNLABELLED] += 1
+            skipped[row.unlabelled] += 1
         elif (other := photos.setdefault(row.path, photo)) is not photo:
             skipped["photo listed twice"] += 1
             if (other.label, other.split) != (photo.label, photo.split):
                 photos[row.path] = replace(other, reason="listed with different labels or splits")
     if not photos:
-        found = f"{_UNLABELLED}: {skipped[_UNLABELLED]}" if skipped else "no rows"
+        found = some((f"{kind}: {count}" for kind, count in skipped.items())) or "no rows"
         raise NoPhotos(table.path, found, "it needs rows with a path and a label.")
     first = next(iter(photos.values()))
     if labelled:

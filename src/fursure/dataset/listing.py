@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, Self
 
+from fursure.annotations.columnar import COLUMNAR_SUFFIXES
+from fursure.annotations.exports import EXPORT_SUFFIXES
 from fursure.dataset.naming import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, is_left_by_a_system, junk
 
 
@@ -79,7 +81,7 @@ def contents_of(source: Source) -> Contents:
             contents.photos.append(name)
             continue
         contents.skipped[kind] += 1
-        if kind in TABLE_SUFFIXES:
+        if kind in TABLE_SUFFIXES | EXPORT_SUFFIXES | COLUMNAR_SUFFIXES:
             contents.tables.append(name)
         elif kind in ARCHIVE_SUFFIXES:
             contents.archives.append(name)

@@ -2,12 +2,17 @@
 
 import re
 import stat
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from fursure.dataset.archives import Archive, Index
+from fursure.annotations.columnar import ColumnTable, Shard, is_columnar
+from fursure.annotations.exports import export_names, export_of
+from fursure.annotations.opening import is_text_of_exports
+from fursure.annotations.shards import shards_in
+from fursure.dataset.archives import Archive, Index, StoredMember
 from fursure.dataset.folders import Folder
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES
@@ -21,13 +26,13 @@ from fursure.formats.tiff import TIFF
 _PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
     r"\.(?:(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\.(\d{2,4})|[zr](\d{2})|part(\d+)\.rar)$", re.IGNORECASE
 )
+_OPENING = 16 << 20  # bytes of a file that tell whose export it is
 _FOREIGN = {
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
     b"\x28\xb5\x2f\xfd": "a Zstandard archive",
     b"%PDF": "a PDF document",
-    b"PAR1": "a Parquet table (write its rows as a .csv with path and label, pictures as files)",
-    b"ARROW1": "an Arrow table",
+    b"FEA1": "an Arrow table of the oldest kind (write it anew with pyarrow)",
     b"\x89HDF": "an HDF5 file",
     b"\x93NUMPY": "a NumPy array",
     b"SQLite format 3": "a SQLite database",
@@ -49,7 +54,8 @@ def open_source(path: str | PathLike[str]) -> Source:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            return Folder(path)
+            shards = shards_in(path)
+            return _columnar(shards, path.absolute()) if shards else Folder(path)
         if not stat.S_ISREG(mode):
             raise BadData(f"{path} is a device or a pipe; give a file or a folder.")
         if is_photo_suffix(path.suffix.lower()):
@@ -79,7 +85,8 @@ def holds_photos(path: Path) -> bool:
             head = file.read(512)
     except (OSError, ValueError):  # ValueError: a NUL in the path
         return False
-    return _is_zip(head) or head.startswith(tuple(COMPRESSIONS)) or is_tar(head)
+    packed = _is_zip(head) or head.startswith(tuple(COMPRESSIONS)) or is_tar(head)
+    return packed or is_columnar(head) or _is_export(path, head)
 
 
 def is_camera_raw(path: Path) -> bool:
@@ -107,15 +114,56 @@ def _open_file(path: Path, head: bytes) -> Source:
             return _archive(path, decompressed(path, magic), index_tar)
     if is_tar(head):
         return _archive(path, path.open("rb"), index_tar)
-    if path.suffix.lower() in TABLE_SUFFIXES:
-        folders = [f"{child.name}/" for child in sorted(path.parent.iterdir()) if child.is_dir()]
-        return Table(Folder(path.parent, anywhere=True), path.name, folders, anywhere=True)
+    if is_columnar(head):
+        return _columnar([(path, "")], path)
+    if path.suffix.lower() in TABLE_SUFFIXES or _is_export(path, head):
+        return _table(path)
     if part := _PART.search(path.name):
         raise _only_a_part(path, part)
     raise BadData(
-        f"{path} holds {_described(head)}, which is no data set; "
-        "give a folder, a .zip, a .tar, or a .csv, .tsv or .jsonl table."
+        f"{path} holds {_described(head)}, which is no data set; give a folder, a .zip, a .tar, "
+        f"a .csv, .tsv, .jsonl, .parquet or .arrow table, or an export: {export_names()}."
     )
+
+
+def _table(path: Path, columnar: ColumnTable | None = None) -> Table:
+    folders = [f"{child.name}/" for child in sorted(path.parent.iterdir()) if child.is_dir()]
+    inner = Folder(path.parent, anywhere=True)
+    return Table(inner, path.name, folders, anywhere=True, columnar=columnar)
+
+
+def _columnar(shards: Sequence[Shard], path: Path) -> Table:
+    """Open a table whose rows hold photos, or only their paths."""
+    columnar = ColumnTable(shards, str(path))
+    if columnar.pictures is None:
+        return _table(path, columnar)
+    copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - its reader closes it
+    inner = _archive(path, copy, lambda _path, file: _copied(columnar, file))
+    return Table(inner, path.name, columnar=columnar)
+
+
+def _copied(columnar: ColumnTable, file: BinaryIO) -> Index:
+    """Write every picture of a table to ``file``, where it can be read in any order."""
+    index = Index()
+    for name, data in columnar.photos():
+        index.add(name, StoredMember(file.tell(), len(data)))
+        try:
+            file.write(data)
+        except OSError as error:
+            raise BadData(
+                f"the photos of the table cannot be written to {tempfile.gettempdir()} ({error}); "
+                "set TMPDIR to a disk with space."
+            ) from None
+    file.flush()
+    return index
+
+
+def _is_export(path: Path, head: bytes) -> bool:
+    """Return whether a file labels photos, as far as its first part tells."""
+    if not is_text_of_exports(head):
+        return False
+    with path.open("rb") as file:
+        return export_of(file.read(_OPENING)) is not None
 
 
 def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index]) -> Archive:

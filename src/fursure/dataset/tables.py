@@ -1,8 +1,6 @@
-"""A CSV, TSV or JSONL table of photo paths and labels → rows."""
+"""A table of photos and labels, or an export of a tool that labels them → rows."""
 
-import csv
 import io
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -10,7 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from fursure.dataset.columns import Cells, Columns, columns_of, label_of, text_of
+from fursure.annotations.annotated import UNLABELLED, Annotated, Votes, votes_on
+from fursure.annotations.columnar import COLUMNAR_SUFFIXES, ColumnTable
+from fursure.annotations.exports import EXPORT_SUFFIXES, export_names, export_of
+from fursure.annotations.label_studio import is_row, photos_of
+from fursure.annotations.lines import json_lines, separated
+from fursure.annotations.opening import is_text_of_exports
+from fursure.annotations.places import is_elsewhere, places
+from fursure.dataset.columns import Cells, Columns, columns_of, label_of, split_named, text_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Split
 from fursure.dataset.naming import suffix, tidy
@@ -18,10 +23,10 @@ from fursure.errors import BadData, BadImage
 from fursure.formats.table import is_photo_suffix
 
 _LARGEST = 64 << 20  # bytes of one table: about a million rows
+LARGEST_EXPORT = 256 << 20  # bytes of one export: about 200,000 photos
+_NO_EXPORTS = COLUMNAR_SUFFIXES | {".tsv", ".jsonl"}
 _LONGEST_PATH = 4096  # characters, what Linux allows
 _TRIED = (".jpg", ".jpeg", ".png", ".webp")  # where a table gives a photo's id instead of its name
-
-Bad = Callable[[int, str], BadData]  # (line, reason) -> what to raise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +37,7 @@ class Row:
     label: str | None
     split: Split | None
     reason: str | None  # why this photo cannot be used
+    unlabelled: str = UNLABELLED  # what to call a photo without a label
 
 
 @final
@@ -45,10 +51,16 @@ class Table(Source):
     """
 
     def __init__(
-        self, inner: Source, name: str, folders: Sequence[str] = (), *, anywhere: bool = False
+        self,
+        inner: Source,
+        name: str,
+        folders: Sequence[str] = (),
+        *,
+        anywhere: bool = False,
+        columnar: ColumnTable | None = None,
     ) -> None:
         self._inner, self._name, self._folders = inner, name, ("", *folders)
-        self.anywhere = anywhere
+        self.anywhere, self._columnar = anywhere, columnar
         self.notes: list[str] = []
         self._home = name[: name.rfind("/") + 1].removeprefix(inner.prefix)
         self.root, self.prefix = inner.root, inner.prefix
@@ -70,33 +82,128 @@ class Table(Source):
         """Close the source that the table lies in."""
         self._inner.close()
 
-    def rows(self, *, labelled: bool = True) -> Iterator[Row]:
+    @property
+    def is_foreign(self) -> bool:
+        """Whether it is JSON or XML of a kind that does not label photos."""
+        return suffix(self._name) in EXPORT_SUFFIXES and export_of(self._data()) is None
+
+    def rows(self, *, labelled: bool = True, label_column: str | None = None) -> Iterator[Row]:
         """Yield the rows in order, each with the reason if its photo cannot be read.
+
+        Labels are those of ``label_column``, where one was named.
 
         Raises:
             BadData: the table is malformed, or lacks a column of paths or (if ``labelled``) labels.
         """
+        if (photos := self._annotated()) is not None:
+            yield from self._exported(photos, label_column, labelled=labelled)
+            return
         columns: Columns | None = None
         for line, cells in self._records():
             if columns is None:
-                columns = columns_of(cells, self.path, labelled=labelled)
+                wanted = label_column or (self._columnar and self._columnar.label_column)
+                columns = columns_of(cells, self.path, labelled=labelled, label_column=wanted)
                 self.notes[:] = columns.notes(self.path.name)
             try:
                 yield self._row(cells, columns)
             except (ValueError, BadData) as error:
                 raise self._bad(line, str(error)) from None
 
-    def _records(self) -> Iterator[tuple[int, Cells]]:
-        """Yield the number of a line and its cells."""
+    def _annotated(self) -> Callable[[], Iterator[Annotated]] | None:
+        """Return what begins to read an export of annotations, None for any other table."""
+        if self._columnar is not None or suffix(self._name) in _NO_EXPORTS:
+            return None
+        if suffix(self._name) == ".csv":
+            first = next((cells for _, cells in self._records()), {})
+            return (
+                (lambda: photos_of(cells for _, cells in self._records()))
+                if is_row(first)
+                else None
+            )
+        data = self._data()
+        if suffix(self._name) not in EXPORT_SUFFIXES and not is_text_of_exports(data[:512]):
+            return None
+        if (export := export_of(data)) is not None:
+            return lambda: export.photos(data)
+        if suffix(self._name) in EXPORT_SUFFIXES:
+            raise BadData(f"{self.path} is no export that is read: there are {export_names()}.")
+        return None
+
+    def _exported(
+        self,
+        photos: Callable[[], Iterator[Annotated]],
+        label_column: str | None,
+        *,
+        labelled: bool,
+    ) -> Iterator[Row]:
+        """Yield the rows of an export; a file that may be one of several photos' is none's."""
         try:
-            data = self._inner.read(self._name, _LARGEST)
+            votes = votes_on(photos() if labelled else (), label_column, str(self.path))
+            lying = [(photo, *self._lying(photo.written)) for photo in photos()]
+        except ValueError as error:
+            raise BadData(f"{self.path} cannot be read: {error}; export it again.") from None
+        claims = {(path, photo.written) for photo, path, reason in lying if reason is None}
+        claimed = Counter(path for path, _ in claims)
+        for photo, path, reason in lying:
+            several = claimed[path] > 1
+            yield self._exported_row(
+                photo,
+                votes,
+                photo.written if several else path,
+                "several photos of the export may be the same file" if several else reason,
+            )
+        self.notes[:] = votes.notes()
+
+    def _exported_row(self, photo: Annotated, votes: Votes, path: str, reason: str | None) -> Row:
+        label, unlabelled = votes.label(photo)
+        try:
+            label = label_of(label)
+        except ValueError as error:
+            raise BadData(f"{self.path}, {photo.written[:80]}: {error}") from None
+        splits = (split for word in photo.splits if (split := split_named(word)))
+        return Row(
+            path=path, label=label, split=next(splits, None), reason=reason, unlabelled=unlabelled
+        )
+
+    def _lying(self, written: str) -> tuple[str, str | None]:
+        """Return the path of the file that an export means, or it and why there is none."""
+        if not written or written.startswith("data:"):
+            raise ValueError(
+                "a photo without a path" if not written else "a photo inside the export itself"
+            )
+        first: tuple[str, str | None] | None = None
+        for place in places(written[:_LONGEST_PATH]):
+            path, reason = self._found(place)
+            if reason is None:
+                return path, None
+            first = first or (path, reason)
+        if first is None or is_elsewhere(written):
+            return written, "file lies on a server, and no copy of it beside the export"
+        return first
+
+    def _data(self) -> bytes:
+        """Return the bytes of the file."""
+        exported = suffix(self._name) in EXPORT_SUFFIXES
+        try:
+            return self._inner.read(self._name, LARGEST_EXPORT if exported else _LARGEST)
         except BadImage as error:
             raise BadData(f"{self.path} cannot be read: {error.reason}.") from None
+
+    def _records(self) -> Iterator[tuple[int, Cells]]:
+        """Yield the number of a line and its cells."""
+        if self._columnar is None and suffix(self._name) in COLUMNAR_SUFFIXES:
+            if self.prefix:
+                raise BadData(f"{self.path} lies in an archive; unpack that first.")
+            self._columnar = ColumnTable([(self.path, "")], str(self.path))
+        if self._columnar is not None:
+            yield from self._columnar.rows()
+            return
+        data = self._data()
         if b"\0" in data:
             raise BadData(f"{self.path} is no UTF-8 text; save the table as UTF-8.")
         # Whatever bytes a file's name has on Linux, a table there may hold them.
         text = io.StringIO(data.decode("utf-8-sig", "surrogateescape"), newline="")
-        records = _json_lines if suffix(self._name) == ".jsonl" else _separated
+        records = json_lines if suffix(self._name) == ".jsonl" else separated
         yield from records(text, self._bad)
 
     def _row(self, cells: Cells, columns: Columns) -> Row:
@@ -142,30 +249,5 @@ class Table(Source):
         return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
     def _bad(self, line: int, reason: str) -> BadData:
-        return BadData(f"{self.path}, line {line}: {reason}")
-
-
-def _separated(text: io.StringIO, bad: Bad) -> Iterator[tuple[int, Cells]]:
-    """Yield the rows of a CSV or TSV: whichever separator the first line has most of."""
-    first = text.readline()
-    text.seek(0)
-    reader = csv.reader(text, delimiter=max(",;\t", key=first.count), strict=True)
-    try:
-        header = next(reader, [])
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield reader.line_num, dict(zip(header, cells, strict=False))
-    except csv.Error as error:
-        raise bad(reader.line_num, str(error)) from None
-
-
-def _json_lines(text: io.StringIO, bad: Bad) -> Iterator[tuple[int, Cells]]:
-    for number, line in enumerate(text, start=1):
-        if line.strip():
-            try:
-                cells = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise bad(number, str(error)) from None
-            if not isinstance(cells, dict):
-                raise bad(number, "no JSON object; write one a line, such as {…}.")
-            yield number, cells
+        place = "line" if self._columnar is None else "row"
+        return BadData(f"{self.path}, {place} {line}: {reason}")

@@ -8,10 +8,10 @@ import tempfile
 import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple, cast
+from typing import BinaryIO, cast
 
-from fursure.dataset.archives import Index, ReadAt
-from fursure.errors import BadData, BadImage
+from fursure.dataset.archives import Index, StoredMember
+from fursure.errors import BadData
 
 Decompressing = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
 COMPRESSIONS: Mapping[bytes, Callable[[Path], Decompressing]] = {
@@ -23,20 +23,6 @@ _LARGEST_HEADER = 1 << 20  # bytes; a long name needs a few hundred
 _BLOCK = 1 << 20  # bytes decompressed at a time
 _FREE = 1 << 30  # bytes any archive may grow to; beyond, a bomb is what grows more than ...
 _RATIO = 20  # ... so many times: photos hardly shrink at all
-
-
-class _Tarred(NamedTuple):
-    """A member of a tar file."""
-
-    start: int  # offset of its bytes
-    size: int
-
-    def content(self, name: str, read_at: ReadAt) -> bytes:
-        """Return the bytes; a tar has no checksum over them."""
-        data = read_at(self.start, self.size)
-        if len(data) < self.size:
-            raise BadImage(name, "cut off: the archive ends too early")
-        return data
 
 
 class _Headers:
@@ -91,7 +77,7 @@ def _add(index: Index, info: tarfile.TarInfo) -> None:
     elif info.issparse():
         index.skipped["sparse file"] += 1
     elif info.isfile():
-        index.add(info.name, _Tarred(info.offset_data, info.size))
+        index.add(info.name, StoredMember(info.offset_data, info.size))
     else:
         links = info.issym() or info.islnk()
         index.skipped["link in the archive" if links else "not a regular file"] += 1

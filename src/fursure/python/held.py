@@ -80,6 +80,7 @@ def data_from(
     label_regex: str | None = None,
     rename: Mapping[str, str] | None = None,
     corrections: str | PathLike[str] | None = None,
+    label_column: str | None = None,
 ) -> Data:
     """Return the data set behind a path, a table, or a pair (photos, labels).
 
@@ -90,8 +91,8 @@ def data_from(
     if isinstance(data, Dataset):
         return data
     if isinstance(data, str | PathLike):
-        return Dataset(data, label_regex, rename or {}, corrections)
-    photos, labels, splits = _parts(data, label_regex)
+        return Dataset(data, label_regex, rename or {}, corrections, label_column)
+    photos, labels, splits = _parts(data, label_regex, label_column)
     if len({len(photos), len(labels), len(splits)}) > 1:
         raise BadData(
             f"there are {len(photos)} photos and {len(labels)} labels; give one for each."
@@ -108,7 +109,9 @@ def data_from(
 _Named = list[tuple[str, Any]]
 
 
-def _parts(data: Any, label_regex: str | None) -> tuple[_Named, list[Any], list[Split | None]]:
+def _parts(
+    data: Any, label_regex: str | None, label_column: str | None
+) -> tuple[_Named, list[Any], list[Split | None]]:
     """Return the photos, their labels, and the split of each where the table has one."""
     if isinstance(data, tuple) and len(data) == 2 and is_several(data[0]):
         photos, labels = list(named_photos(data[0])), list(data[1])
@@ -119,7 +122,9 @@ def _parts(data: Any, label_regex: str | None) -> tuple[_Named, list[Any], list[
             f"found {kind_of(data)}; needed is a folder, an archive or a table by its path, a "
             "DataFrame with photos and labels, or a pair (photos, labels)"
         )
-    columns = columns_of(dict.fromkeys(names), _TABLE, labelled=label_regex is None)
+    columns = columns_of(
+        dict.fromkeys(names), _TABLE, labelled=label_regex is None, label_column=label_column
+    )
     photos = _photos_of(data, names)
     if label_regex is not None:
         label_from_name = searching(label_regex)

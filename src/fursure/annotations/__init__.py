@@ -1,0 +1,1 @@
+"""Files of tools that label photos → what they say of each photo, before any path is followed."""

@@ -1,0 +1,235 @@
+"""Parquet and Arrow files → rows and pictures, batch by batch.
+
+An image column holds a photo's bytes, or the Hugging Face pair of ``bytes`` and ``path``; the
+names of classes are those of the schema's ``huggingface`` metadata.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any, final
+
+from fursure.errors import BadData, MissingExtra
+
+COLUMNAR_SUFFIXES = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
+_PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+_ROWS, _PICTURES = 4096, 16  # rows of a batch, without and with photos
+_BLOCK = 1 << 20  # bytes read of a column at a time
+_FREE, _RATIO = 1 << 30, 50  # bytes that any table may unpack to, and else times its size
+_IMAGES = ("image", "img", "photo", "picture", "pixels", "bytes", "image_bytes", "content")
+
+Shard = tuple[Path, str]  # a file, and the part of a split that its name tells of, "" for none
+
+
+def is_columnar(head: bytes) -> bool:
+    """Return whether a file begins as one of Parquet or Arrow does."""
+    return head.startswith((_PARQUET, _ARROW)) or (
+        head.startswith(_STREAM) and head[8:9] != b"\xff"
+    )
+
+
+@final
+class ColumnTable:
+    """The rows of one file, or of several with the same columns."""
+
+    def __init__(self, shards: Sequence[Shard], name: str) -> None:
+        """Read the schema of the first file; ``name`` is what messages call the table.
+
+        Raises:
+            MissingExtra: pyarrow is not installed.
+            BadData: the file is damaged.
+        """
+        try:
+            import pyarrow
+            from pyarrow import parquet
+        except ImportError as error:
+            raise MissingExtra("a Parquet or Arrow table", "tables") from error
+        self._arrow, self._parquet = pyarrow, parquet
+        self._shards, self._name = shards, name
+        with self._explained(shards[0][0]):
+            schema = self._opened(shards[0][0])[0]
+            self._classes = dict(_classes(schema))
+            self.columns = tuple(schema.names)
+            self._cells = [field.name for field in schema if self._is_cell(field.type)]
+            self._images = self._image_columns(schema)
+            self._named = [name for name in self._images if _has_path(schema.field(name).type)]
+        self.pictures = next(filter(self._has_bytes, self._images), None)
+
+    @property
+    def label_column(self) -> str | None:
+        """The only column whose values the schema says are classes."""
+        return next(iter(self._classes)) if len(self._classes) == 1 else None
+
+    def rows(self) -> Iterator[tuple[int, dict[str, object]]]:
+        """Yield the number of each row and its cells; ``path`` is the picture's name, if any.
+
+        Raises:
+            BadData: a file is damaged.
+        """
+        names = self._names()
+        number = 0
+        for path, part in self._shards:
+            for batch in self._batches(path, self._cells, _ROWS):
+                for cells in batch.to_pylist():
+                    number += 1
+                    try:
+                        row = self._row(cells, next(names, None), part)
+                    except ValueError as error:
+                        raise BadData(f"{path}, row {number}: {error}.") from None
+                    yield number, row
+
+    def photos(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the name and the bytes of each picture; rows without one are passed over.
+
+        Raises:
+            BadData: a file is damaged.
+        """
+        names = self._names()
+        for path, _ in self._shards:
+            for batch in self._batches(path, [self.pictures or ""], _PICTURES):
+                for value in batch.column(0):
+                    data = _bytes(value.as_py())
+                    name = next(names)
+                    if data and name is not None:
+                        yield name, data
+
+    def _row(self, cells: dict[str, Any], name: str | None, part: str) -> dict[str, object]:
+        row: dict[str, object] = {} if name is None else {"path": name}
+        for column, value in cells.items():
+            if column in self._classes:
+                row[column] = _class(value, self._classes[column])
+            elif column != "path" or name is None:
+                row[column] = None if value != value else value  # noqa: PLR0124 - NaN
+        return row | ({"split": part} if part and "split" not in row else {})
+
+    def _names(self) -> Iterator[str | None]:
+        """Yield what each photo is called: by the file it once was, else by its number.
+
+        Where there is no column of images there is no such name.
+        """
+        column = self.pictures or next(iter(self._images), None)
+        if column is None:
+            return
+        if column not in self._named:
+            yield from (f"{number:06}" for number in count(1))
+        seen, number = {"", ".", ".."}, 0
+        for path, _ in self._shards:
+            for batch in self._batches(path, [f"{column}.path"], _ROWS):
+                for value in batch.column(0).field("path"):
+                    number += 1
+                    name = value.as_py()
+                    if self.pictures:
+                        name = (name or "").replace("\\", "/").rpartition("/")[2]
+                        if name in seen or ":" in name:
+                            name = f"{number:06}"
+                        seen.add(name)
+                    yield name
+
+    def _has_bytes(self, column: str) -> bool:
+        """Return whether the first rows have photos in them, and not only their paths."""
+        for batch in self._batches(self._shards[0][0], [column], _PICTURES):
+            return any(_bytes(value.as_py()) for value in batch.column(0))
+        return False
+
+    def _image_columns(self, schema: Any) -> list[str]:
+        """Return the columns that may hold photos, those that are called so first."""
+        found = [field.name for field in schema if self._is_image(field.type)]
+        return sorted(found, key=lambda name: name.lower() not in _IMAGES)
+
+    def _is_image(self, kind: Any) -> bool:
+        types = self._arrow.types
+        if types.is_struct(kind):
+            names = {kind.field(at).name for at in range(kind.num_fields)}
+            return "bytes" in names and self._is_image(kind.field("bytes").type)
+        return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+    def _is_cell(self, kind: Any) -> bool:
+        types = self._arrow.types
+        if types.is_dictionary(kind):
+            kind = kind.value_type
+        return bool(
+            types.is_string(kind)
+            or types.is_large_string(kind)
+            or types.is_string_view(kind)
+            or types.is_integer(kind)
+            or types.is_floating(kind)
+            or types.is_boolean(kind)
+        )
+
+    def _opened(self, path: Path) -> tuple[Any, Any]:
+        """Return the schema of a file, and what reads it."""
+        with path.open("rb") as file:
+            head = file.read(16)
+        if head.startswith(_PARQUET):
+            table = self._parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK)
+            groups = range(table.metadata.num_row_groups)
+            size = sum(table.metadata.row_group(at).total_byte_size for at in groups)
+            if size > _FREE + _RATIO * path.stat().st_size:
+                raise BadData(
+                    f"{self._name} unpacks to {size:,} bytes, as no table of photos does; "
+                    "write it anew."
+                )
+            return table.schema_arrow, table
+        kind = self._arrow.ipc.open_file if head.startswith(_ARROW) else self._arrow.ipc.open_stream
+        table = kind(self._arrow.memory_map(str(path)))
+        return table.schema, table
+
+    def _batches(self, path: Path, columns: list[str], rows: int) -> Iterator[Any]:
+        """Yield so many rows at a time of some columns; ``a.b`` is a part of the column ``a``."""
+        with self._explained(path):
+            _, table = self._opened(path)
+            if isinstance(table, self._parquet.ParquetFile):
+                yield from table.iter_batches(rows, columns=columns, use_threads=False)
+                return
+            several = range(getattr(table, "num_record_batches", 0))
+            wanted = [column.partition(".")[0] for column in columns]
+            for whole in (table.get_batch(at) for at in several) if several else table:
+                whole.validate(full=True)
+                for start in range(0, whole.num_rows, rows):
+                    yield whole.slice(start, rows).select(wanted)
+
+    @contextmanager
+    def _explained(self, path: Path) -> Iterator[None]:
+        """Turn what pyarrow says of a damaged file into a sentence."""
+        try:
+            yield
+        except (self._arrow.ArrowException, OSError, ValueError, MemoryError) as error:
+            said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+            raise BadData(
+                f"{path} is damaged or cut off, or of a kind that cannot be read ({said}); "
+                "copy or write it again."
+            ) from None
+
+
+def _classes(schema: Any) -> Iterator[tuple[str, list[str]]]:
+    """Yield the columns that hold numbers of classes, with the names of these."""
+    try:
+        told = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))
+        features: Mapping[str, Any] = told["info"]["features"]
+        for column, feature in features.items():
+            match feature:
+                case {"_type": "ClassLabel", "names": list(names)} if column in schema.names:
+                    yield column, [str(name) for name in names]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return  # a note that is none: the numbers stand for themselves
+
+
+def _class(value: Any, names: list[str]) -> object:
+    """Return the name of a class by its number; -1 and nothing are no label."""
+    if type(value) is not int or value == -1:
+        return None if type(value) is int else value
+    if not 0 <= value < len(names):
+        raise ValueError(f"class {value} of {len(names)}")
+    return names[value]
+
+
+def _has_path(kind: Any) -> bool:
+    """Return whether a column of images says what files these were."""
+    return "path" in {kind.field(at).name for at in range(kind.num_fields)}
+
+
+def _bytes(value: Any) -> bytes | None:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    return data if isinstance(data, bytes) else None
