@@ -4,9 +4,9 @@ from hashlib import sha256
 
 import numpy as np
 
+from fursure.compare.learning_curve import for_test, learning_curve
 from fursure.dataset.manifest import Manifest, Photo, Split
 from fursure.features.collect import Collected
-from fursure.heads.learning_curve import for_test, learning_curve
 from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import LogisticRegression, Recipe
 
