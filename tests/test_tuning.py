@@ -72,14 +72,13 @@ def test_what_is_for_test_changes_no_score(splits: tuple[Split, ...]) -> None:
     part = collected(splits=splits)
     spoilt = part.features_ND.copy()
     spoilt[[photo.split == "test" for photo in part.usable]] = np.nan
+    grounds = [
+        TrialGround.of({("one", False): replace(part, features_ND=x_ND)}, BASE, frozenset())
+        for x_ND in (part.features_ND, spoilt)
+    ]
     for head in (BASE.head, Mlp(hidden=(4,), epochs=3)):
         recipe = replace(BASE, backbone="one", head=head)
-        a, b = (
-            TrialGround.of(
-                {("one", False): replace(part, features_ND=x_ND)}, BASE, frozenset()
-            ).score(recipe, ("one", False), unheard)
-            for x_ND in (part.features_ND, spoilt)
-        )
+        a, b = (place.score(recipe, ("one", False), unheard) for place in grounds)
         assert a.losses_N.tolist() == b.losses_N.tolist()
         val = sum(photo.split == "val" for photo in part.usable)
         if val:

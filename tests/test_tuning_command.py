@@ -1,6 +1,7 @@
 """`fursure tune` on drawings: the model, its recipe, its trials, and what is said of them."""
 
 import json
+import os
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
@@ -105,6 +106,22 @@ def test_ten_photos_in_all_are_searched_and_five_a_class_is_what_three_parts_nee
     four = draw_into(tmp_path / "four", count=2)
     refused = tune(four, tmp_path / "four", "--trials", 1)
     assert refused.returncode == 1
+
+
+@pytest.mark.slow
+def test_a_network_is_trained_where_asked_and_its_model_answers_the_test_photos(
+    drawings: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("timm")
+    (tmp_path / "small.toml").write_text(BEGIN)
+    run = tune(drawings, tmp_path, "--networks", "--trials", 5, "--json", "-q", "--no-report")
+    *trials, found = map(json.loads, run.stdout.splitlines())
+    trained = [trial for trial in trials if trial["recipe"]["tune"]]
+    assert trained
+    assert found["choosing"]["basis"] == "validation photos"
+    assert found["test"]["accuracy"]["n"] == found["begun"]["accuracy"]["n"]
+    left = list((Path(os.environ["FURSURE_HOME"]) / "training").glob("*"))
+    assert not left
 
 
 def test_a_search_without_end_or_beginning_is_a_usage_error(tmp_path: Path) -> None:

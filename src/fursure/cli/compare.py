@@ -157,6 +157,10 @@ def _as_text(ladder: "Ladder", threads: int) -> list[str]:
     "--flips", is_flag=True,
     help="Also try the mean of a photo and its mirror image, which encodes every photo twice.",
 )  # fmt: skip
+@click.option(
+    "--networks", is_flag=True,
+    help="Also try training of the network itself: rates, parts, augmentation; minutes a trial.",
+)  # fmt: skip
 @_knob("test", 0.2, "Share of the photos that no trial sees.")
 @_knob("validation", 0.1, "Share of the photos for choosing and certifying.")
 @_knob("seed", 0, "Of the split, of every trial and of what is drawn.")
@@ -202,6 +206,7 @@ def tune_command(
         backbones=knobs["backbones"],
         together=knobs["together"],
         flips=knobs["flips"],
+        networks=knobs["networks"],
         overwrite=knobs["overwrite"],
         report=not no_report,
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from fursure.backbones.combine import encoder_for
 from fursure.bundle.bundle import Bundle
-from fursure.compare.learning_curve import for_test, learning_curve
+from fursure.compare.learning_curve import learning_curve
 from fursure.compare.other_origin import Abroad
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
@@ -33,6 +33,7 @@ from fursure.photos.decode import LIMITS
 from fursure.recipe import Recipe
 from fursure.run import Advance, Progress, Run, silent
 from fursure.splitting.destinations import safe_name
+from fursure.training.parts import for_test
 from fursure.training.train import Trained, train_model
 
 RUNG_FORMAT = "fursure rung 1"

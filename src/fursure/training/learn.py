@@ -112,6 +112,21 @@ def learn(
     return Learned(encoder=backbone, collected=collected, found=fitted)
 
 
+def trained_network(
+    source: Source, collected: Collected, recipe: Recipe, backbone: Backbone, run: Run
+) -> tuple[Member, tuple[Path, ...]]:
+    """Return the network that the recipe makes of the photos, and what its training left over.
+
+    Its head is as it was trained: nothing is calibrated or measured, so no photo of test is read.
+
+    Raises:
+        FursureError: the photos or the network cannot be used so.
+    """
+    work = _Work(source, recipe, backbone, run)
+    member, runs = work._grown(collected, work._beside(collected), recipe, "training")
+    return member, tuple(path for tuned in runs for path in tuned.leftovers)
+
+
 @dataclass(frozen=True, slots=True)
 class _Work:
     """Training of the network itself: once, or once a fold and once more."""

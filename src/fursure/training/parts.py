@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from fursure.backbones.bundle import seen_by
 from fursure.dataset.labelled import Dataset
-from fursure.dataset.manifest import SPLITS, Manifest
+from fursure.dataset.manifest import SPLITS, Manifest, Photo
 from fursure.errors import BadData, NoPhotos, counted
 from fursure.features.division import Shares, divided
 from fursure.features.leakage import without_seen
@@ -56,3 +56,9 @@ def unseen_by_all(division: Manifest, names: Iterable[str]) -> Manifest:
     """Return the division without the photos of test and validation that any encoder has seen."""
     seen = frozenset[int]().union(*map(seen_by, sorted(names)))
     return replace(division, photos=without_seen(division.photos, seen))
+
+
+def for_test(photos: Sequence[Photo]) -> list[Photo]:
+    """Return the test photos in the order that all answers to them have."""
+    chosen = (photo for photo in photos if photo.split == "test")
+    return sorted(chosen, key=lambda photo: (photo.sha256, photo.path))

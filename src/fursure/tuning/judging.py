@@ -19,7 +19,7 @@ from fursure.tuning.scoring import Reported
 if TYPE_CHECKING:
     import optuna
 
-Judge = Callable[[Recipe, Reported], Answers]
+TrialJudge = Callable[[Recipe, Reported], Answers]
 TrialState = Literal["complete", "pruned", "failed"]
 
 
@@ -52,7 +52,9 @@ class _EnoughError(Exception):
     """A trial that is worse than others were at that step, or a search that was interrupted."""
 
 
-def all_judged(pool: ThreadPoolExecutor, judge: Judge, drawn: Sequence[Drawn]) -> list[Outcome]:
+def all_judged(
+    pool: ThreadPoolExecutor, judge: TrialJudge, drawn: Sequence[Drawn]
+) -> list[Outcome]:
     """Return how each did; where one raises what is no failure of its own, the others end too."""
     stop = Event()
     futures = [pool.submit(_judged, judge, each, stop) for each in drawn]
@@ -63,7 +65,7 @@ def all_judged(pool: ThreadPoolExecutor, judge: Judge, drawn: Sequence[Drawn]) -
         raise
 
 
-def _judged(judge: Judge, drawn: Drawn, stop: Event) -> Outcome:
+def _judged(judge: TrialJudge, drawn: Drawn, stop: Event) -> Outcome:
     outcome, began = Outcome(), time.monotonic()
 
     def reported(step: int, loss: float) -> None:

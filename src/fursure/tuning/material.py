@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fursure.backbones.backbone import Backbone
 from fursure.backbones.combine import encoder_for
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
@@ -21,19 +22,25 @@ TRIALS_FORMAT = "fursure trials 1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class TrialMaterial:
     """The same photos, with the features of every encoder."""
 
     collected: Mapping[EncoderKey, Collected]
+    encoders: Mapping[EncoderKey, Backbone]
     seen: frozenset[int]  # what any encoder was trained on, as short digests
+
+    @property
+    def digest(self) -> str:
+        """The identity of the photos, with what each is for."""
+        return next(iter(self.collected.values())).manifest.digest
 
     def identity(self, space: Space) -> dict[str, Any]:
         """Return what trials on these photos belong to, as plain values."""
-        first = next(iter(self.collected.values()))
         return {
             "format": TRIALS_FORMAT,
-            "photos": first.manifest.digest,
+            "photos": self.digest,
             "base": space.base.to_json(),
+            "networks": space.networks,
             "encoders": [
                 [name, flips, *part.caches] for (name, flips), part in self.collected.items()
             ],
@@ -43,12 +50,16 @@ class Material:
 def put_aside(dataset: Dataset, shares: Shares, space: Space, run: Run) -> Manifest:
     """Return what each photo is for, and say so; of few photos those of validation train too.
 
+    Where networks train they do not: once a fold would take too long.
+
     Raises:
         BadData: there are too few photos.
     """
     division = divided_in_three(dataset, shares, run)
     division = unseen_by_all(division, encoders_of(space.begins()))
-    if few([replace(photo, split=None) for photo in division.usable], space.base):
+    if not space.networks and few(
+        [replace(photo, split=None) for photo in division.usable], space.base
+    ):
         photos = tuple(
             replace(photo, split="train") if photo.split == "val" else photo
             for photo in division.photos
@@ -59,19 +70,21 @@ def put_aside(dataset: Dataset, shares: Shares, space: Space, run: Run) -> Manif
     return division
 
 
-def encoded_by_all(dataset: Dataset, division: Manifest, space: Space, run: Run) -> Material:
+def encoded_by_all(dataset: Dataset, division: Manifest, space: Space, run: Run) -> TrialMaterial:
     """Return the photos as each encoder sees them; each encodes a photo once, ever.
 
     Raises:
         FursureError: a backbone cannot be used, or a photo is no longer what it was.
     """
     found: dict[EncoderKey, Collected] = {}
+    encoders: dict[EncoderKey, Backbone] = {}
     seen = frozenset[int]()
     with dataset.open() as source:
         listing, verdicts = dataset.listed(source), dataset.verdicts()
         for name, flipped in space.encoders():
             recipe = replace(space.base, backbone=space.backbones[name], flips=flipped)
             encoder = encoder_for(recipe, calibration_on(source, listing.photos))
+            encoders[name, flipped] = encoder
             seen |= encoder.seen
             found[name, flipped] = collect(
                 source,
@@ -83,4 +96,4 @@ def encoded_by_all(dataset: Dataset, division: Manifest, space: Space, run: Run)
                 division=division,
                 corrections=verdicts,
             )
-    return Material(collected=found, seen=seen)
+    return TrialMaterial(collected=found, encoders=encoders, seen=seen)

@@ -60,7 +60,7 @@ class TrialGround:
             classes=len(labels),
             features_ND={key: part.features_ND[rows] for key, part in collected.items()},
             train_N=np.array([photo.split == "train" for photo in photos]),
-            choose_N=_fresh(photos, seen) if crossed else _choosing(photos, recipe.seed),
+            choose_N=_fresh(photos, seen) if crossed else choosing(photos, recipe.seed),
             fold_N=fold_numbers(photos, labels, recipe) if crossed else None,
         )
 
@@ -137,7 +137,7 @@ def _fresh(photos: Sequence[Photo], seen: Container[int]) -> NDArray[np.bool_]:
     return ~np.array(seen_among(photos, seen), bool)
 
 
-def _choosing(photos: Sequence[Photo], seed: int) -> NDArray[np.bool_]:
+def choosing(photos: Sequence[Photo], seed: int) -> NDArray[np.bool_]:
     """Return the half of validation that chooses; all of it where chance left that empty."""
     val_N = np.array([photo.split == "val" for photo in photos])
     choose_N = val_N & np.array([half(seed, photo.group) == "choose" for photo in photos])

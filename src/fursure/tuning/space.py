@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 from fursure.recipe import FineTune, Head, LogisticRegression, Mlp, Recipe, Stage
 
-Backbones = str | tuple[str, ...]
+BackboneChoice = str | tuple[str, ...]
 _HIDDEN = {"64": (64,), "128": (128,), "256": (256,), "512": (512,), "256+64": (256, 64)}
 _PASSES = {"last-block": 5, "all": 4}  # at most
 
@@ -33,7 +33,7 @@ class Space:
     """All recipes that trials may have."""
 
     base: Recipe
-    backbones: Mapping[str, Backbones]  # by the name that a trial has for it
+    backbones: Mapping[str, BackboneChoice]  # by the name that a trial has for it
     flips: bool = False  # whether answers of a photo and its mirror image together are tried
     networks: bool = False  # whether training of the network itself is tried
 

@@ -21,7 +21,7 @@ from fursure.errors import MissingExtra, OutputExists
 from fursure.metrics.intervals import Estimate
 from fursure.recipe import Recipe
 from fursure.recipes.parse import from_json
-from fursure.tuning.judging import Drawn, Judge, Outcome, TrialState, all_judged
+from fursure.tuning.judging import Drawn, Outcome, TrialJudge, TrialState, all_judged
 from fursure.tuning.space import Space
 
 if TYPE_CHECKING:
@@ -135,12 +135,12 @@ class Search:
                 search.told.append(_read(trial, len(search.told)))
         return search
 
-    def run(self, judge: Judge, limits: SearchLimits, *, cores: int) -> Iterator[Trial]:
+    def run(self, judge: TrialJudge, limits: SearchLimits, *, cores: int) -> Iterator[Trial]:
         """Yield every further trial once its round is done.
 
         Each trial has a core of its own: a head's steps are too small to share.
         """
-        workers = min(cores, _WIDEST)
+        workers = 1 if self.space.networks else min(cores, _WIDEST)  # networks keep all busy
         with (
             threadpool_limits(max(1, cores // workers), user_api="blas"),
             ThreadPoolExecutor(workers) as pool,
@@ -241,7 +241,7 @@ def _differing(noted: Any, identity: Mapping[str, Any]) -> str:
         "photos": "of other photos, or of photos divided otherwise",
         "base": "that begin with another recipe",
         "encoders": "on other backbones",
-        "networks": "with other parts of the network to train",
+        "networks": "with or without training of the network",
     }
     return next(
         (text for name, text in words.items() if noted.get(name) != identity[name]),

@@ -13,9 +13,9 @@ import numpy as np
 
 from fursure.backbones.package import installed
 from fursure.bundle.bundle import Bundle
-from fursure.dataset.labelled import Data, dataset_of
-from fursure.dataset.manifest import Manifest
+from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.errors import BadBundle, BadData, BadRecipe, OutputExists, counted
+from fursure.evaluation.evaluate import evaluate_model
 from fursure.features.division import Shares
 from fursure.files import remove, replacing
 from fursure.heads.fit import fit
@@ -26,11 +26,12 @@ from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.recipes.toml import to_toml
 from fursure.run import Pass, Run
 from fursure.training.output_lock import held
-from fursure.training.parts import SHARES_TO_CHOOSE
+from fursure.training.parts import SHARES_TO_CHOOSE, for_test
 from fursure.training.train import Trained, beside, check_folder, train_model
-from fursure.tuning.material import Material, encoded_by_all, put_aside
+from fursure.tuning.material import TrialMaterial, encoded_by_all, put_aside
+from fursure.tuning.networks import NetworkTrials
 from fursure.tuning.scoring import Reported, TrialGround
-from fursure.tuning.space import Backbones, Space
+from fursure.tuning.space import BackboneChoice, Space
 from fursure.tuning.study import Search, SearchLimits, Trial, check_optuna
 
 _NOTE = "Its recipe is the best of several on validation; the figures are of photos none saw."
@@ -75,6 +76,7 @@ def tune_recipe(
     backbones: Sequence[str] = (),
     together: bool = False,
     flips: bool = False,
+    networks: bool = False,
     overwrite: bool = False,
     report: bool = False,
 ) -> Tuning:
@@ -82,8 +84,9 @@ def tune_recipe(
 
     The search begins with ``base``, on each of the ``backbones`` (without any: those of installed
     packages); ``together`` also tries all of them side by side, ``flips`` the mean of a photo and
-    its mirror image. Beside the model lie its recipe, and the trials: the same call goes on where
-    an earlier one was interrupted, or ends at once.
+    its mirror image, ``networks`` training of the network itself, minutes a trial. Beside the model
+    lie its recipe, and the trials: the same call goes on where an earlier one was interrupted, or
+    ends at once.
 
     Raises:
         FursureError: the photos, a backbone or the output cannot be used, or Optuna is missing.
@@ -93,17 +96,21 @@ def tune_recipe(
     _check_base(base)
     check_folder(path.parent)
     space = Space(
-        base=_shared(base, shares), backbones=_named(base, backbones, together), flips=flips
+        base=_shared(base, shares),
+        backbones=_named(base, backbones, together),
+        flips=flips,
+        networks=networks,
     )
     journal = beside(path, "trials.jsonl")
     with held(path, journal):
         division = put_aside(dataset, shares, space, run)
-        _check_output(path, division, overwrite=overwrite)
         material = encoded_by_all(dataset, division, space, run)
+        _check_output(path, material.digest, overwrite=overwrite)
         ground = TrialGround.of(material.collected, space.base, material.seen)
         search = _opened(journal, space, material, ground, overwrite=overwrite)
         earlier = len(search.told)
-        _searched(search, ground, limits, run)
+        trainings = NetworkTrials(dataset=dataset, material=material, run=run)
+        _searched(search, ground, trainings, limits, run)
         best, begun = _best(search.told), search.told[0]
         recipe = replace(best.recipe, name=f"{path.stem[:90]}-tuned", note=_NOTE)
         trained = train_model(
@@ -118,7 +125,12 @@ def tune_recipe(
         recipe_file = beside(path, "recipe.toml")
         with replacing(recipe_file) as file:
             file.write(to_toml(recipe).encode())
-        test = _tested(best.recipe, material, space)
+        trainings.clear()
+        test = (
+            _tested(best.recipe, material, space)
+            if best.recipe.tune is None
+            else _answered(trained.bundle, dataset, material, run)
+        )
         return Tuning(
             trained=trained,
             recipe_file=recipe_file,
@@ -148,16 +160,16 @@ def _shared(base: Recipe, shares: Shares) -> Recipe:
     return replace(base, validation=shares.validation, test=shares.test, seed=shares.seed)
 
 
-def _named(base: Recipe, asked: Sequence[str], together: bool) -> Mapping[str, Backbones]:
+def _named(base: Recipe, asked: Sequence[str], together: bool) -> Mapping[str, BackboneChoice]:
     """Return the backbones to try, by what a trial calls them; the recipe's own comes first."""
-    own: list[Backbones] = [] if asked else [base.backbone]
+    own: list[BackboneChoice] = [] if asked else [base.backbone]
     names = list(dict.fromkeys([*own, *(asked or (backbone.name for backbone in installed()))]))
     if together and len(names) > 1:
         names.append(tuple(name for name in names if isinstance(name, str)))
     return {name if isinstance(name, str) else " + ".join(name): name for name in names}
 
 
-def _check_output(path: Path, division: Manifest, *, overwrite: bool) -> None:
+def _check_output(path: Path, photos: str, *, overwrite: bool) -> None:
     """Refuse a model that lies there already and is none of an earlier run of this search.
 
     Raises:
@@ -169,12 +181,12 @@ def _check_output(path: Path, division: Manifest, *, overwrite: bool) -> None:
         meta = Bundle.read(path).meta
     except (BadBundle, OSError):
         raise OutputExists(path, "no model of this version of fursure") from None
-    if meta.recipe.get("note") != _NOTE or meta.data["digest"] != division.digest:
+    if meta.recipe.get("note") != _NOTE or meta.data["digest"] != photos:
         raise OutputExists(path, "made by another command, or from other photos")
 
 
 def _opened(
-    journal: Path, space: Space, material: Material, ground: TrialGround, *, overwrite: bool
+    journal: Path, space: Space, material: TrialMaterial, ground: TrialGround, *, overwrite: bool
 ) -> Search:
     """Return the search in the journal; to be overwritten is what belongs to another one."""
     identity = material.identity(space)
@@ -188,11 +200,18 @@ def _opened(
         return Search.open(journal, space, identity, warmup=warmup)
 
 
-def _searched(search: Search, ground: TrialGround, limits: SearchLimits, run: Run) -> None:
+def _searched(
+    search: Search,
+    ground: TrialGround,
+    trainings: NetworkTrials,
+    limits: SearchLimits,
+    run: Run,
+) -> None:
     """Try until the limits are reached, and tell how it goes."""
 
     def judge(recipe: Recipe, reported: Reported) -> Answers:
-        return ground.score(recipe, search.space.key(recipe), reported)
+        where = ground if recipe.tune is None else trainings
+        return where.score(recipe, search.space.key(recipe), reported)
 
     lowest = min((trial.loss for trial in search.told if trial.loss is not None), default=None)
     if search.told:
@@ -229,10 +248,26 @@ def _best(trials: Sequence[Trial]) -> Trial:
     return min(done, key=lambda trial: (trial.loss, trial.number))
 
 
-def _tested(recipe: Recipe, material: Material, space: Space) -> Answers:
+def _tested(recipe: Recipe, material: TrialMaterial, space: Space) -> Answers:
     """Return what the recipe's finished head answers for the test photos."""
     part = material.collected[space.key(recipe)]
     labels = part.manifest.labels
     fitted = fit(part.usable, part.features_ND, labels, recipe, seen=material.seen)
     truth = [labels.index(part.usable[row].label or "") for row in fitted.tested_M.tolist()]
     return Answers.of(fitted.tested_MK, np.array(truth))
+
+
+def _answered(bundle: Bundle, dataset: Dataset, material: TrialMaterial, run: Run) -> Answers:
+    """Return what a model with a trained network answers for the test photos, all in their order.
+
+    Raises:
+        BadData: a photo that could be read before no longer can.
+    """
+    part = next(iter(material.collected.values()))
+    photos, labels = for_test(part.usable), part.manifest.labels
+    rows = evaluate_model(bundle, dataset, run).rows
+    places = {path: row for row, path in enumerate(rows.paths)}
+    if missing := next((photo.path for photo in photos if photo.path not in places), None):
+        raise BadData(f"{missing} could be read before and no longer can; run the command again.")
+    truth_N = np.array([labels.index(photo.label or "") for photo in photos])
+    return Answers.of(rows.probs_NK[[places[photo.path] for photo in photos]], truth_N)

@@ -44,7 +44,12 @@ def _row(trial: Trial) -> tuple[str, str, str, str, str]:
 def in_short(recipe: Recipe) -> str:
     """Return what distinguishes the recipe of a trial, in a line."""
     backbone = recipe.backbone if isinstance(recipe.backbone, str) else " + ".join(recipe.backbone)
-    return f"{backbone}{' with flips' if recipe.flips else ''}, {_head(recipe.head)}"
+    where = f"{backbone}{' with flips' if recipe.flips else ''}, {_head(recipe.head)}"
+    if recipe.tune is None:
+        return where
+    stage, augment = recipe.tune.stages[-1], recipe.tune.augment
+    passes = counted(stage.epochs, "pass", "passes")
+    return f"{where}; {stage.part} trained, {passes} at {stage.rate:g}, augment {augment}"
 
 
 def _head(head: Head) -> str:
