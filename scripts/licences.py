@@ -25,6 +25,7 @@ EXTRAS = (
     "tensorboard",
     "mlflow",
     "wandb",
+    "tune",
 )
 INTRO = """# Licences of what is installed
 

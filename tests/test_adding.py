@@ -201,6 +201,7 @@ class NearestMean:
     share: Annotated[float, Number(0, 1)] = 1.0  # of the way from the middle of all photos
     class_weight: ClassWeight = "none"
     patience: ClassVar[int] = 1
+    step: ClassVar[str] = "share"
 
 
 def _fitted(head: NearestMean, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:

@@ -305,7 +305,13 @@ def test_a_killed_run_continues_and_ends_in_the_same_file(drawings: Path, tmp_pa
 def test_the_figures_beside_the_model_are_those_in_it(trained: Trained) -> None:
     values = json.loads(trained.path.with_name("drawn.metrics.json").read_text())
     assert values["figures"] == trained.bundle.meta.figures
-    assert values["curve"][0].keys() == {"knob", "validation_log_loss"}
+    assert values["curve"][0].keys() == {
+        "knob",
+        "name",
+        "training_log_loss",
+        "validation_accuracy",
+        "validation_log_loss",
+    }
 
 
 def test_photos_the_model_was_made_from_are_left_out_of_its_figures(

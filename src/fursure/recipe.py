@@ -36,6 +36,7 @@ class LogisticRegression:
     # L2 penalties on standardised features, per photo, strong to weak
     class_weight: ClassWeight = "none"
     patience: ClassVar[int] = 1  # strengths without a better validation log loss end the path
+    step: ClassVar[str] = "strength"  # what its candidates are told apart by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,7 @@ class Mlp:
     decay: Annotated[float, DECAY] = 0.95  # the rate is multiplied by this after every epoch
     batch: Annotated[int, COUNT] = 128  # photos a step
     class_weight: ClassWeight = "none"
+    step: ClassVar[str] = "pass"  # what its candidates are told apart by
 
 
 Head = LogisticRegression | Mlp

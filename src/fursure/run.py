@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal, Protocol
 
 from fursure.system import cores_allowed
@@ -10,6 +11,27 @@ from fursure.system import cores_allowed
 Engine = Literal["auto", "onnxruntime", "openvino"]
 Advance = Callable[[int], None]  # hears how many more photos are done
 Say = Callable[[str], None]  # hears a sentence that is worth telling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pass:
+    """A step on the way to a head or a network, and what it answered there."""
+
+    name: str  # "pass 3", "strength 0.01"
+    knob: float  # the number in its name
+    train_loss: float  # nats per photo; of a network, on augmented photos
+    val_loss: float  # nats per photo
+    val_accuracy: float
+    best: bool  # whether it was kept: the best so far
+
+    def sentence(self) -> str:
+        """Return how it went, for a person who waits."""
+        result = f"validation {self.val_accuracy:.2%}, {self.val_loss:.4f} nats"
+        learned = f", training {self.train_loss:.4f}" if isfinite(self.train_loss) else ""
+        return f"{self.name}: {result}{learned}{', kept' if self.best else ''}"
+
+
+Hear = Callable[[Pass], None]  # hears of each pass
 
 
 class Progress(Protocol):
@@ -25,7 +47,20 @@ def silent(title: str, total: int | None) -> Iterator[Advance]:  # noqa: ARG001 
     yield lambda _done: None
 
 
-def to_nobody(_sentence: str) -> None:
+class Watching(Protocol):
+    """Opens one training to whoever watches; `unwatched` is one, the live line another."""
+
+    def __call__(self, title: str) -> AbstractContextManager[Hear]:
+        """Begin to watch a training and return what hears of its passes."""
+
+
+@contextmanager
+def unwatched(title: str) -> Iterator[Hear]:  # noqa: ARG001 - a Watching
+    """Watching nothing."""
+    yield to_nobody
+
+
+def to_nobody(_heard: object) -> None:
     """Say nothing."""
 
 
@@ -37,6 +72,7 @@ class Run:
     threads: int | None = None  # None: all cores that this process may keep busy
     progress: Progress = silent
     say: Say = to_nobody
+    watch: Watching = unwatched
 
     @property
     def cores(self) -> int:

@@ -26,6 +26,7 @@ COMMANDS = {  # name -> the module that holds it, imported only when it is asked
     "show": "fursure.cli.evaluate",
     "split": "fursure.cli.split",
     "train": "fursure.cli.train",
+    "tune": "fursure.cli.compare",
 }
 SUMMARIES = {  # so that --help imports none of them; a test compares them with the commands
     "backbones": "List the encoders at hand.",
@@ -43,10 +44,11 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
     "show": "Say what MODEL is: classes, figures, layers, what it was trained on.",
     "split": "Divide the labelled photos in DATA into train, val and test.",
     "train": "Train a classifier on the labelled photos in DATA.",
+    "tune": "Search for the recipe that suits the photos in DATA, and train a model by it.",
 }
 
 GROUPS = {  # as --help lists them; a command stands in one of them
-    "Train and judge": ("demo", "train", "evaluate", "compare"),
+    "Train and judge": ("demo", "train", "tune", "evaluate", "compare"),
     "Answer": ("predict", "serve", "export"),
     "Photos": ("check", "split"),
     "Models and machine": ("show", "push", "recipes", "backbones", "cache", "doctor"),

@@ -1,4 +1,4 @@
-"""``fursure compare``: recipes on one split of one's own photos, and which is worth its time."""
+"""``fursure compare`` and ``tune``: recipes on one split of one's own photos, given or drawn."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,3 +130,94 @@ def _as_text(ladder: "Ladder", threads: int) -> list[str]:
             *ladder.verdict.sentences,
         ]
     return [printable(line) for line in lines]
+
+
+@click.command("tune")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path), required=True,
+    help="The model to write; its recipe and its trials lie beside it.",
+)  # fmt: skip
+@click.option("--trials", type=click.IntRange(1, 100_000), help="Recipes to try in all.")
+@click.option(
+    "--minutes", type=click.FloatRange(0, 100_000, min_open=True),
+    help="Of trying, all runs together; the first recipe is tried however few they are.",
+)  # fmt: skip
+@click.option(
+    "--recipe", "begin", metavar="NAME|FILE.toml", default="linear-probe", show_default=True,
+    shell_complete=complete.recipes,
+    help="What to begin with, and what a better one is compared with.",
+)  # fmt: skip
+@click.option(
+    "--backbone", "backbones", multiple=True, shell_complete=complete.backbones,
+    help="To choose among; repeat. [default: the recipe's, and those of installed packages]",
+)  # fmt: skip
+@click.option("--together", is_flag=True, help="Also try all backbones side by side.")
+@click.option(
+    "--flips", is_flag=True,
+    help="Also try the mean of a photo and its mirror image, which encodes every photo twice.",
+)  # fmt: skip
+@click.option(
+    "--networks", is_flag=True,
+    help="Also try training of the network itself: rates, parts, augmentation; minutes a trial.",
+)  # fmt: skip
+@_knob("test", 0.2, "Share of the photos that no trial sees.")
+@_knob("validation", 0.1, "Share of the photos for choosing and certifying.")
+@_knob("seed", 0, "Of the split, of every trial and of what is drawn.")
+@options.corrections
+@click.option("--no-report", is_flag=True, help="Write no page beside the model.")
+@options.labelled
+@options.working
+def tune_command(
+    data: Path,
+    output: Path,
+    trials: int | None,
+    minutes: float | None,
+    begin: str,
+    as_json: bool,
+    quiet: bool,
+    no_report: bool,
+    **knobs: Any,
+) -> None:
+    """Search for the recipe that suits the photos in DATA, and train a model by it.
+
+    DATA is what train takes. Each backbone encodes the photos once; a trial then fits a head to
+    what it saw, in about a second. Trials learn from the photos of training and choose on those
+    of validation, or in turn where photos are few; those of test answer once, at the end. The
+    same command goes on where it was interrupted. Beside the model lie its recipe, for `fursure
+    train --recipe`, and the trials, a journal of Optuna's.
+    """
+    if trials is None and minutes is None:
+        raise click.UsageError("say how long to search: --trials 50, --minutes 5, or both.")
+    from fursure.features.division import Shares
+    from fursure.recipes.toml import open_recipe
+    from fursure.tuning.study import SearchLimits
+    from fursure.tuning.tune import tune_recipe
+    from fursure.tuning.verdict import conclusion, trial_table, verdict_sentences
+
+    run = options.run_from(knobs, quiet=quiet)
+    tuning = tune_recipe(
+        options.dataset_from(data, knobs),
+        output,
+        open_recipe(begin),
+        run,
+        limits=SearchLimits(trials=trials, minutes=minutes),
+        shares=Shares(validation=knobs["validation"], test=knobs["test"], seed=knobs["seed"]),
+        backbones=knobs["backbones"],
+        together=knobs["together"],
+        flips=knobs["flips"],
+        networks=knobs["networks"],
+        overwrite=knobs["overwrite"],
+        report=not no_report,
+    )
+    for note in tuning.trained.notes:
+        run.say(note)
+    if as_json:
+        for line in (*(trial.to_json() for trial in tuning.ranked()), conclusion(tuning)):
+            click.echo(options.to_json(line))
+        return
+    for text in (*trial_table(tuning), *verdict_sentences(tuning)):
+        click.echo(printable(text))
+    options.receipt(f"{output}: its recipe is {tuning.recipe_file}")
+    if not tuning.new:
+        options.say(f"{len(tuning.trials)} trials were done already: nothing to do.")

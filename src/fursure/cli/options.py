@@ -1,19 +1,20 @@
-"""Options that several commands share, and how progress looks on a terminal."""
+"""Options that several commands share, and what they print."""
 
 import os
 import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fursure.report.text import printable
-from fursure.run import Run, silent, to_nobody
+from fursure.run import Run
 from fursure.stages import recorded
 from fursure.terminal.colour import Tone, coloured, has_colour
+from fursure.terminal.live import Live
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 ZIP_ENCODING = "FURSURE_ZIP_ENCODING"  # what `fursure.dataset.zips` reads
-REPORT_EVERY = 10.0  # seconds between lines where standard error is no terminal
 
 engine: Decorator = click.option(
     "--engine",
@@ -131,12 +131,11 @@ working = _together(engine, threads, overwrite, as_json, quiet)  # how the work 
 
 def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
     """Return how a command works that has these ``options``."""
-    return Run(
-        engine=options.get("engine", "auto"),
-        threads=options.get("threads"),
-        progress=silent if quiet else bar,
-        say=to_nobody if quiet else say,
-    )
+    run = Run(engine=options.get("engine", "auto"), threads=options.get("threads"))
+    if quiet:
+        return run
+    live = Live(say)
+    return replace(run, progress=live.bar, say=say, watch=live.watch)
 
 
 def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
@@ -184,37 +183,3 @@ def to_json(value: Any) -> str:
     import json
 
     return json.dumps(value, ensure_ascii=True, allow_nan=False)
-
-
-@contextmanager
-def bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """Show photos done, rate and time left: a bar on a terminal, now and then a line elsewhere."""
-    began = time.monotonic()
-    if sys.stderr.isatty():
-        shown: Any = click.progressbar(
-            length=total or 0,
-            label=title,
-            file=sys.stderr,
-            show_pos=True,
-            item_show_func=lambda _: f"{shown.pos / max(time.monotonic() - began, 1e-3):.0f}/s",
-        )
-        with shown:
-            yield lambda done: shown.update(done, done)
-        return
-    done = 0
-    spoken = began
-
-    def advance(more: int) -> None:
-        nonlocal done, spoken
-        done += more
-        now = time.monotonic()
-        if now - spoken >= REPORT_EVERY:
-            spoken = now
-            rate = done / (now - began)
-            left = f", {(total - done) / rate:.0f} s left" if total else ""
-            say(f"{title}: {done}{f' of {total}' if total else ''}, {rate:.0f}/s{left}")
-
-    yield advance
-    seconds = time.monotonic() - began
-    if done:
-        say(f"{title}: {done} in {seconds:.1f} s, {done / max(seconds, 1e-3):.0f}/s")

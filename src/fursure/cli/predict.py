@@ -13,6 +13,7 @@ from fursure.errors import counted
 from fursure.report.text import percent, printable
 from fursure.stages import stage
 from fursure.terminal.colour import Tone
+from fursure.terminal.live import Live
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
@@ -205,7 +206,7 @@ def _table(
 
 
 def _counted(rows: Iterable["PredictedRow"], stack: ExitStack) -> Iterator["PredictedRow"]:
-    advance = stack.enter_context(options.bar("predicting", None))
+    advance = stack.enter_context(Live(options.say).bar("predicting", None))
     for row in rows:
         yield row
         advance(1)

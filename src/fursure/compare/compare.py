@@ -6,7 +6,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from fursure.backbones.bundle import seen_by
 from fursure.compare.ladder_folder import (
     LADDER_NOTE,
     Knobs,
@@ -16,14 +15,12 @@ from fursure.compare.ladder_folder import (
 )
 from fursure.compare.other_origin import Abroad
 from fursure.compare.run_recipe import Ground, rung
-from fursure.dataset.labelled import Data, Dataset, dataset_of
+from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.manifest import SPLITS, Manifest
-from fursure.errors import BadData, BadRecipe, FursureError, NoPhotos, counted
-from fursure.features.division import Shares, divided
-from fursure.features.leakage import without_seen
+from fursure.errors import BadRecipe, FursureError, counted
+from fursure.features.division import Shares
 from fursure.features.remarks import about_photos, warn_of_copies
 from fursure.files import replacing
-from fursure.heads.classes import check_classes, refuse_reserved
 from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
 from fursure.recipe import Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE, MLP_PROBE
@@ -33,10 +30,10 @@ from fursure.run import Run, Say
 from fursure.splitting.destinations import safe_name
 from fursure.splitting.split import few
 from fursure.training.output_lock import held
+from fursure.training.parts import SHARES_TO_CHOOSE, divided_in_three, encoders_of, unseen_by_all
 
 WITHOUT_TORCH = (LINEAR_PROBE, MLP_PROBE)
 PICTURE = "ladder.svg"
-_SHARES = Shares(validation=0.1, test=0.2)  # to choose takes more test photos than to know
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +95,7 @@ def compare_recipes(
     recipes: Sequence[Recipe] = WITHOUT_TORCH,
     run: Run = Run(),
     *,
-    shares: Shares = _SHARES,
+    shares: Shares = SHARES_TO_CHOOSE,
     curve: bool = True,
     elsewhere: str | PathLike[str] | None = None,
     strangers: str | PathLike[str] | None = None,
@@ -120,7 +117,7 @@ def compare_recipes(
     asked = [overlaid(recipe, knobs, recipe.name) for recipe in recipes]
     check_names(asked)
     check_ladder_folder(place, dataset.place, knobs, overwrite=overwrite)
-    division = _unseen_by_all(_divided(dataset, shares, run), asked)
+    division = unseen_by_all(divided_in_three(dataset, shares, run), encoders_of(asked))
     for sentence in (*_about(division, knobs, recipes), *warn_of_copies(division.usable)):
         run.say(sentence)
     claim_ladder_folder(place, division, knobs, overwrite=overwrite)
@@ -194,38 +191,6 @@ def check_names(recipes: Sequence[Recipe]) -> None:
                     f"another recipe is called {other.name!r} too, and they differ; give one of "
                     'them a name of its own: name = "…" in its file',
                 )
-
-
-def _divided(dataset: Dataset, shares: Shares, run: Run) -> Manifest:
-    """Return what each photo is for; the split knows no recipe, so that a ladder can grow."""
-    with dataset.open() as source:
-        listing = dataset.listed(source)
-        division = divided(source, listing, shares, run, title="dividing photos")
-    if not division.usable:
-        raise NoPhotos(dataset.name, f"{counted(len(division.photos), 'file')}, none usable")
-    refuse_reserved(division.labels)
-    check_classes(division.usable, division.labels)
-    for label in division.labels:
-        groups = {photo.group for photo in division.usable if photo.label == label}
-        if len(groups) < len(SPLITS):
-            unlike = counted(len(groups), "photo besides copies", "photos that do not look alike")
-            raise BadData(
-                f"class {label!r} has {unlike}, and a "
-                f"comparison needs {len(SPLITS)}: to train, to validate and to test; add some, or "
-                "leave that class out."
-            )
-    return division
-
-
-def _unseen_by_all(division: Manifest, recipes: Sequence[Recipe]) -> Manifest:
-    """Return the division without the photos of test and validation that any encoder has seen."""
-    names = {
-        name
-        for recipe in recipes
-        for name in ([recipe.backbone] if isinstance(recipe.backbone, str) else recipe.backbone)
-    } | {recipe.tune.beside for recipe in recipes if recipe.tune and recipe.tune.beside}
-    seen = frozenset[int]().union(*map(seen_by, sorted(names)))
-    return replace(division, photos=without_seen(division.photos, seen))
 
 
 def _about(division: Manifest, knobs: Knobs, recipes: Sequence[Recipe]) -> Iterator[str]:

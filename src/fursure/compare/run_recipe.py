@@ -17,6 +17,7 @@ import numpy as np
 
 from fursure.backbones.combine import encoder_for
 from fursure.bundle.bundle import Bundle
+from fursure.compare.learning_curve import learning_curve
 from fursure.compare.other_origin import Abroad
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
@@ -26,13 +27,13 @@ from fursure.features.calibration import calibration_on
 from fursure.features.collect import collect
 from fursure.features.reader import READING
 from fursure.files import replacing
-from fursure.heads.learning_curve import for_test, learning_curve
 from fursure.metrics.answers import Answers
 from fursure.metrics.ladder import CurvePoint, Rung
 from fursure.photos.decode import LIMITS
 from fursure.recipe import Recipe
 from fursure.run import Advance, Progress, Run, silent
 from fursure.splitting.destinations import safe_name
+from fursure.training.parts import for_test
 from fursure.training.train import Trained, train_model
 
 RUNG_FORMAT = "fursure rung 1"

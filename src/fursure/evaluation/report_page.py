@@ -26,6 +26,7 @@ from fursure.evaluation.gallery import (
     squares,
     trained_on,
 )
+from fursure.evaluation.passes import training_charts
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
 from fursure.metrics.paired import Comparison, compare_paired
 from fursure.report.page import Curves, ReportPage, Spot, write_report_page
@@ -146,23 +147,8 @@ def _curves(
         selective=selective(probs_NK.max(axis=1), correct_N),
         before=reliability(raw_NK.max(axis=1), raw_NK.argmax(axis=1) == labels_N),
         after=reliability(probs_NK.max(axis=1), correct_N),
-        training=tuple(_passes(training)),
+        training=training_charts(training),
     )
-
-
-def _passes(training: Mapping[str, Any]) -> list[tuple[str, tuple[float, ...], tuple[float, ...]]]:
-    """Return how training went, pass by pass, as `name, passes, values`."""
-    epochs = training.get("epochs", [])
-    if len(epochs) < 2:
-        return []
-    numbers = tuple(float(number) for number in range(len(epochs)))
-    return [
-        (name, numbers, tuple(float(epoch[key]) for epoch in epochs))
-        for name, key in (
-            ("validation log loss", "val_loss"),
-            ("validation accuracy", "val_accuracy"),
-        )
-    ]
 
 
 def _spots(rows: AnswerRows, source: Source, bundle: Bundle) -> list[Spot]:

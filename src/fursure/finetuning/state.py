@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fursure.finetuning.classifier import Classifier
+from fursure.run import Pass
 
 Tensors = dict[str, Tensor]
 
@@ -28,11 +29,17 @@ class Epoch:
     best: bool  # whether these weights were kept
     seconds: float  # since the training began, interruptions left out
 
-    def sentence(self) -> str:
-        """Return how it went, for a person who waits."""
+    def passed(self) -> Pass:
+        """Return what a person who waits is told of it."""
         which = f"pass {self.number}" if self.number else "before the first pass"
-        result = f"validation {self.val_accuracy:.2%}, {self.val_loss:.4f} nats"
-        return f"stage {self.stage}, {which}: {result}{', kept' if self.best else ''}"
+        return Pass(
+            name=f"stage {self.stage}, {which}",
+            knob=float(self.number),
+            train_loss=self.train_loss,
+            val_loss=self.val_loss,
+            val_accuracy=self.val_accuracy,
+            best=self.best,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; what was not measured is null."""

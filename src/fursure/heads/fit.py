@@ -9,20 +9,22 @@ Dimension key: N photos, D features, K classes, S candidates (strengths or epoch
 
 from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import nan
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fursure.dataset.manifest import Photo
-from fursure.errors import BadData
 from fursure.features.leakage import check_measurable, seen_among
 from fursure.graphs.layers import Layers
+from fursure.heads.choosing import Chosen, Crossed, Shown, choose, cross, sampled
 from fursure.heads.heads import Candidate, candidates, class_weights
 from fursure.heads.own import fitted_layers
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.figures import log_losses
 from fursure.recipe import Recipe
+from fursure.run import Hear, Pass, to_nobody
 from fursure.splitting.split import folds, half
 from fursure.sureness.calibration import fit_temperature, softmax
 from fursure.sureness.risk import RiskTable, risk_table
@@ -42,7 +44,7 @@ class Fit:
     risks: RiskTable
     evaluation: Evaluation
     basis: Literal["test photos", "cross-validation"]  # what the figures were measured on
-    curve: tuple[tuple[float, float], ...]  # (knob, validation log loss in nats per photo)
+    curve: tuple[Pass, ...]
     held_out_N: NDArray[np.bool_]  # validation photos, which calibrate familiarity; may be none
     tested_M: NDArray[np.intp]  # rows of the photos that the figures were measured on
     tested_MK: NDArray[np.floating]  # calibrated probabilities of those
@@ -58,6 +60,7 @@ def fit(
     own: Any = None,
     out_of_fold_NK: NDArray[np.floating] | None = None,
     seen: Container[int] = frozenset(),
+    hear: Hear = to_nobody,
 ) -> Fit:
     """Train the recipe's head on the photos marked train and measure it on the others.
 
@@ -65,12 +68,13 @@ def fit(
     ``head`` that was trained with its network is only calibrated and measured; where figures come
     from cross-validation, on the logits ``out_of_fold_NK`` of networks that had not seen the photo
     (`fold_numbers`). A head of the user's ``own`` is fitted in place of the recipe's. Photos that
-    the encoder has ``seen`` may train, but nothing is measured on them.
+    the encoder has ``seen`` may train, but nothing is measured on them. ``hear`` is told of each
+    candidate.
 
     Raises:
         TooFewPhotos: a class is too small to hold anything out.
     """
-    task = _Task.of(photos, features_ND, labels, recipe, head=head, own=own, seen=seen)
+    task = _Task.of(photos, features_ND, labels, recipe, head=head, own=own, seen=seen, hear=hear)
     if has_splits(photos):
         fitted = task.by_splits()
     else:
@@ -92,7 +96,7 @@ def first_head(
     photos: Sequence[Photo], features_ND: Features, labels: Sequence[str], recipe: Recipe
 ) -> Layers:
     """Return the head with which a network begins to train: chosen on validation, not measured."""
-    return _Task.of(photos, features_ND, labels, recipe).chosen()[0].layers
+    return _Task.of(photos, features_ND, labels, recipe).chosen().best.layers
 
 
 def fold_numbers(
@@ -118,6 +122,7 @@ class _Task:
     head: Layers | None  # trained already
     own: Any  # a head of the user's own, to be fitted
     seen: Container[int]  # by the encoder, as short digests
+    hear: Hear
 
     @classmethod
     def of(
@@ -130,6 +135,7 @@ class _Task:
         head: Layers | None = None,
         own: Any = None,
         seen: Container[int] = frozenset(),
+        hear: Hear = to_nobody,
     ) -> "_Task":
         """Put the photos into an order that does not depend on the caller's."""
         order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
@@ -137,20 +143,30 @@ class _Task:
         index = {label: number for number, label in enumerate(labels)}
         labels_N = np.array([index[photo.label or ""] for photo in photos])
         order_N = np.array(order, np.intp)
-        return cls(photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, own, seen)
+        return cls(
+            photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, own, seen, hear
+        )
 
-    def _features(self, chosen_N: NDArray[np.bool_]) -> Features:
+    @property
+    def _step(self) -> str:
+        """What candidates are told apart by; a head from elsewhere is the only one."""
+        made_here = self.head is None and self.own is None
+        return self.recipe.head.step if made_here else "head"
+
+    def _features(self, chosen_N: NDArray[np.bool_] | NDArray[np.intp]) -> Features:
         return self.given_ND[self.order_N[chosen_N]]
+
+    def _shown(self, chosen_N: NDArray[np.bool_] | NDArray[np.intp]) -> Shown:
+        return Shown(self._features(chosen_N), self.labels_N[chosen_N])
 
     def by_splits(self) -> Fit:
         """Choose on one half of validation, certify on the other, test on the test photos."""
         splits_N = np.array([photo.split for photo in self.photos])
         test_N = splits_N == "test"
         choose_N, certify_N = self._halves()
-        best, curve = self.chosen()
-        temperature = fit_temperature(
-            best.layers(self._features(choose_N)), self.labels_N[choose_N]
-        )
+        chosen = self.chosen()
+        best, curve = chosen.best, chosen.curve
+        temperature = fit_temperature(chosen.logits_MK, self.labels_N[choose_N])
         certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
         test_NK = softmax(best.layers(self._features(test_N)), temperature)
         return Fit(
@@ -174,24 +190,18 @@ class _Task:
         halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
         return _never_empty(val_N & (halves_N == "choose"), val_N & (halves_N == "certify"), val_N)
 
-    def chosen(self) -> tuple[Candidate, tuple[tuple[float, float], ...]]:
+    def chosen(self) -> Chosen:
         """Return the head that answers best for the photos that choose, and the path to it."""
         train_N = np.array([photo.split == "train" for photo in self.photos])
         choose_N, _ = self._halves()
-        choose_ND = self._features(choose_N)
-        best_loss, best, curve, stale = np.inf, None, [], 0
-        for candidate in self._candidates(train_N):
-            logits_NK = candidate.layers(choose_ND)
-            loss = float(log_losses(softmax(logits_NK), self.labels_N[choose_N]).mean())
-            curve.append((candidate.knob, loss))
-            stale += 1
-            if loss < best_loss:
-                best_loss, best, stale = loss, candidate, 0
-            if stale >= self.recipe.head.patience:
-                break
-        if best is None:
-            raise BadData("every head's validation loss was not a number; a feature may be broken.")
-        return best, tuple(curve)
+        return choose(
+            self._candidates(train_N),
+            self._shown(sampled(np.flatnonzero(train_N))),
+            self._shown(choose_N),
+            step=self._step,
+            patience=self.recipe.head.patience,
+            hear=self.hear,
+        )
 
     def by_folds(self, logits_NK: NDArray[np.floating] | None) -> Fit:
         """Predict each photo out of fold; choices for a fold are made on the other folds.
@@ -204,10 +214,10 @@ class _Task:
         fold_M = fold_numbers(self.photos, self.labels, self.recipe)[rows]
         check_measurable(mine, self.seen)
         fresh_M = ~np.array(seen_among(mine, self.seen), bool)
-        knobs, logits_SMK = (
-            self._out_of_fold(rows, fold_M) if logits_NK is None else ([0.0], logits_NK[None, rows])
+        crossed = (
+            self._out_of_fold(rows, fold_M) if logits_NK is None else _trained(logits_NK[rows])
         )
-        labels_M = self.labels_N[rows]
+        logits_SMK, labels_M = crossed.logits_SNK, self.labels_N[rows]
 
         loss_SM = np.stack([log_losses(softmax(logits_MK), labels_M) for logits_MK in logits_SMK])
         probs_MK = np.zeros(logits_SMK.shape[1:])
@@ -220,7 +230,11 @@ class _Task:
             probs_MK[here_M] = softmax(others[here_M], temperature)
         loss_S = loss_SM[:, fresh_M].mean(axis=1)
         chosen = int(loss_S.argmin())
-        final = self._trained_to(~given_N, knobs[chosen])
+        right_SM = logits_SMK.argmax(axis=2) == labels_M
+        curve = crossed.curve(loss_S, right_SM[:, fresh_M].mean(axis=1), self._step)
+        for step in curve:
+            self.hear(step)
+        final = self._trained_to(~given_N, crossed.knobs_S[chosen])
         temperature = fit_temperature(logits_SMK[chosen][fresh_M], labels_M[fresh_M])
         tested, tested_MK = rows[fresh_M], probs_MK[fresh_M]
         if given_N.any():
@@ -233,35 +247,29 @@ class _Task:
         )
         return Fit(
             layers=final,
-            knob=knobs[chosen],
+            knob=crossed.knobs_S[chosen],
             temperature=temperature,
             risks=_certified(probs_MK[certify_M], labels_M[certify_M]),
             # Heads of different folds share most of their photos, so their mistakes do not come as
             # independently as an interval takes them to.
             evaluation=evaluation if given_N.any() else evaluation.widened(WIDER),
             basis="test photos" if given_N.any() else "cross-validation",
-            curve=tuple(zip(knobs, loss_S.tolist(), strict=True)),
+            curve=curve,
             held_out_N=np.zeros(len(self.photos), bool),
             tested_M=tested,
             tested_MK=tested_MK,
         )
 
-    def _out_of_fold(
-        self, rows: NDArray[np.intp], fold_M: NDArray[np.integer]
-    ) -> tuple[list[float], NDArray[np.float32]]:
-        """Return the knobs and the logits (S, M, K) of every candidate, each out of fold."""
-        knobs: list[float] = []
-        logits: list[NDArray[np.float32]] = []
-        for fold in np.unique(fold_M):
-            held_M = fold_M == fold
+    def _out_of_fold(self, rows: NDArray[np.intp], fold_M: NDArray[np.integer]) -> Crossed:
+        """Return what every candidate answers, each photo out of fold."""
+
+        def taught(train_M: NDArray[np.bool_]) -> Iterator[Candidate]:
             train_N = np.zeros(len(self.photos), bool)
-            train_N[rows[~held_M]] = True
-            for number, candidate in enumerate(self._candidates(train_N)):
-                if number == len(knobs):
-                    knobs.append(candidate.knob)
-                    logits.append(np.zeros((len(rows), len(self.labels)), np.float32))
-                logits[number][held_M] = candidate.layers(self.given_ND[self.order_N[rows[held_M]]])
-        return knobs, np.stack(logits)
+            train_N[rows[train_M]] = True
+            return self._candidates(train_N)
+
+        *_, crossed = cross(taught, self._shown(rows), fold_M, len(self.labels))
+        return crossed
 
     def _candidates(self, train_N: NDArray[np.bool_]) -> Iterator[Candidate]:
         if self.head is not None:
@@ -283,6 +291,16 @@ class _Task:
 
 def _certified(probs_NK: NDArray[np.floating], labels_N: Labels) -> RiskTable:
     return risk_table(probs_NK.max(axis=1), probs_NK.argmax(axis=1) == labels_N)
+
+
+def _trained(logits_MK: NDArray[np.floating]) -> Crossed:
+    """Return the answers of networks that were trained once a fold: one candidate, no way to it."""
+    return Crossed(
+        knobs_S=[0.0],
+        logits_SNK=logits_MK[None].astype(np.float32),
+        train_losses_S=[nan],
+        done_N=np.ones(len(logits_MK), bool),
+    )
 
 
 def _never_empty(

@@ -13,7 +13,10 @@ from math import ceil, floor, log10
 WIDTH, HEIGHT = 360, 280  # of a chart's own units, which are pixels where the page has room
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 20, 12, 40  # around the plot
 _LINE = 14  # of those units, between the names of two curves
+_NAME = 60  # of those units, for the names to the right of the plot
 NAMES = ("a", "b", "c", "d", "e", "f")  # classes of lines; the page gives each a colour
+
+Chart = tuple[str, str, str]  # title, SVG and explanation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,11 +77,23 @@ class Axis:
         return self.marks.get(value, f"{scaled:,.6g}{' %' if self.percent else ''}")
 
 
-def chart(lines: Sequence[Line], x: Axis, y: Axis, *, title: str, diagonal: bool = False) -> str:
-    """Return an SVG of ``lines``; ``title`` says in words what it shows, for who cannot see it."""
+def chart(
+    lines: Sequence[Line],
+    x: Axis,
+    y: Axis,
+    *,
+    title: str,
+    diagonal: bool = False,
+    named: bool = False,
+) -> str:
+    """Return an SVG of ``lines``; ``title`` says in words what it shows, for who cannot see it.
+
+    ``named``: the name of each line stands beside it.
+    """
+    width = WIDTH + _NAME * named
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"{drawing(lines, x, y, diagonal=diagonal)}</svg>"
+        f'<svg viewBox="0 0 {width} {HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"{drawing(lines, x, y, diagonal=diagonal, named=named)}</svg>"
     )
 
 

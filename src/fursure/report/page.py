@@ -13,7 +13,7 @@ from fursure.metrics.classification import Evaluation
 from fursure.metrics.curves import Bin, Curve, most_confused
 from fursure.metrics.intervals import Estimate
 from fursure.metrics.paired import Comparison
-from fursure.report.charts import Axis, Line, bounds, chart
+from fursure.report.charts import Axis, Chart, Line, bounds, chart
 from fursure.report.html import rendered
 from fursure.report.verdict import headline, reasons
 
@@ -70,7 +70,7 @@ class Curves:
     selective: Curve
     before: tuple[Bin, ...]  # reliability without temperature
     after: tuple[Bin, ...]
-    training: tuple[tuple[str, tuple[float, ...], tuple[float, ...]], ...] = ()  # name, x, y
+    training: tuple[Chart, ...] = ()  # by pass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,10 +165,10 @@ def _figures(e: Evaluation) -> list[tuple[str, str, str]]:
     ]
 
 
-def _charts(page: ReportPage) -> list[tuple[str, str, str]]:
-    """Return title, SVG and explanation of every chart."""
+def _charts(page: ReportPage) -> list[Chart]:
+    """Return every chart."""
     curves = page.curves
-    charts = []
+    charts: list[Chart] = []
     if curves.roc:
         axes = Axis(title="false positives"), Axis(title="true positives")
         area = page.evaluation.roc_auc
@@ -181,17 +181,14 @@ def _charts(page: ReportPage) -> list[tuple[str, str, str]]:
         charts.append(
             ("Precision and recall", drawn, "How many finds are right, the more one wants to find.")
         )
-    charts += [_reliability(curves), _selective(page)]
-    for name, x, y in curves.training:
-        charts.append(_training(name, x, y))
-    return charts
+    return [*charts, _reliability(curves), _selective(page), *curves.training]
 
 
 def _lines(curves: Sequence[Curve]) -> list[Line]:
     return [Line(name=curve.name, x=curve.x, y=curve.y) for curve in curves]
 
 
-def _reliability(curves: Curves) -> tuple[str, str, str]:
+def _reliability(curves: Curves) -> Chart:
     lines = [
         Line(
             name=name,
@@ -212,7 +209,7 @@ def _reliability(curves: Curves) -> tuple[str, str, str]:
     return "Reliability", drawn, note
 
 
-def _selective(page: ReportPage) -> tuple[str, str, str]:
+def _selective(page: ReportPage) -> Chart:
     curve = page.curves.selective
     _, top = bounds([*curve.y, 0.01])
     lines = [Line(name=curve.name, x=curve.x, y=curve.y)]
@@ -223,16 +220,3 @@ def _selective(page: ReportPage) -> tuple[str, str, str]:
     drawn = chart(lines, *axes, title="Wrong answers, by the share of photos answered")
     note = "Answer only where it is surest, and fewer answers are wrong. The dot: as it is set now."
     return "Risk and coverage", drawn, note
-
-
-def _training(name: str, x: Sequence[float], y: Sequence[float]) -> tuple[str, str, str]:
-    _, top = bounds(y)
-    percent = "accuracy" in name
-    high = 1.0 if percent else top
-    low = max(0.0, min(y) - 0.05) if percent else 0.0
-    axes = (
-        Axis(title="pass", low=min(x), high=max(*x, min(x) + 1), percent=False),
-        Axis(title=name, low=low, high=high, percent=percent),
-    )
-    drawn = chart([Line(name=name, x=x, y=y, dots=len(x) < 40)], *axes, title=f"{name} by pass")
-    return name.capitalize(), drawn, "On the validation photos that chose among the passes."

@@ -5,6 +5,7 @@ Dimension key: N photos, K classes, D features.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from fursure.features.collect import Collected, encoded
 from fursure.graphs.layers import Layers
 from fursure.heads.fit import Fit, first_head, fit, fold_numbers, has_splits
 from fursure.recipe import Recipe
-from fursure.run import Run
+from fursure.run import Run, unwatched
 from fursure.splitting.split import assign
 
 if TYPE_CHECKING:  # they import torch, which a frozen backbone does without
@@ -45,7 +46,16 @@ class Learned:
 
     def curves(self) -> dict[str, Any]:
         """Return how it went: the head's knob by validation loss, and every pass of every run."""
-        curve = [{"knob": knob, "validation_log_loss": loss} for knob, loss in self.found.curve]
+        curve = [
+            {
+                "knob": step.knob,
+                "name": step.name,
+                "validation_log_loss": step.val_loss,
+                "validation_accuracy": step.val_accuracy,
+                "training_log_loss": step.train_loss if isfinite(step.train_loss) else None,
+            }
+            for step in self.found.curve
+        ]
         epochs = [
             {"run": number, **epoch.to_json()}
             for number, run in enumerate(self.runs, start=1)
@@ -95,8 +105,26 @@ def learn(
     if recipe.tune is not None:
         return work.split(collected) if has_splits(collected.usable) else work.crossed(collected)
     photos, labels = collected.usable, collected.manifest.labels
-    fitted = fit(photos, collected.features_ND, labels, recipe, own=own, seen=backbone.seen)
+    with run.watch("head") as hear:
+        fitted = fit(
+            photos, collected.features_ND, labels, recipe, own=own, seen=backbone.seen, hear=hear
+        )
     return Learned(encoder=backbone, collected=collected, found=fitted)
+
+
+def trained_network(
+    source: Source, collected: Collected, recipe: Recipe, backbone: Backbone, run: Run
+) -> tuple[Member, tuple[Path, ...]]:
+    """Return the network that the recipe makes of the photos, and what its training left over.
+
+    Its head is as it was trained: nothing is calibrated or measured, so no photo of test is read.
+
+    Raises:
+        FursureError: the photos or the network cannot be used so.
+    """
+    work = _Work(source, recipe, backbone, run)
+    member, runs = work._grown(collected, work._beside(collected), recipe, "training")
+    return member, tuple(path for tuned in runs for path in tuned.leftovers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +241,10 @@ class _Work:
         total = learned * sum(stage.epochs for stage in settings.stages)
         budget = settings.minutes is not None  # then nobody knows how many photos will be seen
         done = 0
-        with self.run.progress(title, None if budget else total) as advance:
+        with (
+            self.run.watch(title) as hear,
+            self.run.progress(title, None if budget else total) as advance,
+        ):
 
             def listen(event: "Step | Epoch") -> None:
                 nonlocal done
@@ -221,8 +252,10 @@ class _Work:
                     now = done + settings.batch if budget else int(event.done * total)
                     advance(now - done)
                     done = now
+                elif self.run.watch is unwatched:
+                    self.run.say(event.passed().sentence())
                 else:
-                    self.run.say(event.sentence())
+                    hear(event.passed())
 
             return tune(
                 self.source,

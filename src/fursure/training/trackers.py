@@ -203,7 +203,8 @@ def _figures(figures: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
 def _passes(curves: Mapping[str, Any]) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield the steps of the head, then the passes of each run of the network."""
     for step, point in enumerate(curves.get("curve", ())):
-        yield step, {f"head/{name}": value for name, value in point.items()}
+        numbers = {name: value for name, value in point.items() if isinstance(value, int | float)}
+        yield step, {f"head/{name}": value for name, value in numbers.items()}
     steps: dict[int, int] = {}
     for epoch in curves.get("epochs", ()):
         number = epoch["run"]

@@ -101,7 +101,7 @@ def train_model(
             what was found, what is needed and what to try next.
     """
     began, path, dataset = time.monotonic(), Path(output), dataset_of(data)
-    _check_folder(path.parent)
+    check_folder(path.parent)
     if head is not None:
         check_own(head, recipe)
     with held(path), dataset.open() as source:
@@ -219,9 +219,9 @@ def _assembled(
 
 
 def _write(bundle: Bundle, manifest: Manifest, curves: dict[str, Any], path: Path) -> None:
-    manifest.save(_beside(path, "manifest.jsonl"))
+    manifest.save(beside(path, "manifest.jsonl"))
     metrics = json.dumps(_metrics(bundle) | curves, indent=1).encode()
-    with replacing(_beside(path, "metrics.json"), needs=len(metrics)) as file:
+    with replacing(beside(path, "metrics.json"), needs=len(metrics)) as file:
         file.write(metrics)
     bundle.write(path)  # last: a bundle that is there is complete
     Bundle.read(path)  # a disk may keep other bytes than it was given
@@ -231,7 +231,7 @@ def _report(bundle: Bundle, learned: Learned, dataset: Dataset, source: Source, 
     """Write the page of the photos the figures were measured on, and say where it lies."""
     from fursure.training.report_page import training_report
 
-    page = _beside(path, "report.html")
+    page = beside(path, "report.html")
     try:
         training_report(page, bundle, learned, dataset.path, source)
     except MissingExtra as error:
@@ -239,8 +239,12 @@ def _report(bundle: Bundle, learned: Learned, dataset: Dataset, source: Source, 
     return f"to look at: {page}"
 
 
-def _check_folder(folder: Path) -> None:
-    """Refuse early what could not be written late."""
+def check_folder(folder: Path) -> None:
+    """Refuse early what could not be written late.
+
+    Raises:
+        BadData: there is no such folder, or it cannot be written.
+    """
     if not folder.is_dir():
         raise BadData(f"the folder {folder} for the model does not exist; make it first.")
     if not os.access(folder, os.W_OK):
@@ -288,13 +292,14 @@ def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, S
     if any(earlier.meta.recipe.get(knob) != recipe.to_json()[knob] for knob in knobs):
         return None
     with suppress(FursureError, OSError):  # gone or damaged: the tickets give most of them again
-        manifest = Manifest.load(_beside(path, "manifest.jsonl"))
+        manifest = Manifest.load(beside(path, "manifest.jsonl"))
         # Photos beyond the recipe's limit too: another limit may take them tomorrow.
         return {photo.sha256: photo.split for photo in manifest.photos if photo.split is not None}
     return None
 
 
-def _beside(path: Path, kind: str) -> Path:
+def beside(path: Path, kind: str) -> Path:
+    """Return the path of what lies beside a model, called as it is."""
     return path.with_name(f"{path.stem}.{kind}")
 
 

@@ -4,11 +4,12 @@ from hashlib import sha256
 
 import numpy as np
 
+from fursure.compare.learning_curve import learning_curve
 from fursure.dataset.manifest import Manifest, Photo, Split
 from fursure.features.collect import Collected
-from fursure.heads.learning_curve import for_test, learning_curve
 from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import LogisticRegression, Recipe
+from fursure.training.parts import for_test
 
 RECIPE = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), cross_validate_below=120)
 SPLITS: tuple[Split, ...] = ("train", "train", "train", "val", "test")

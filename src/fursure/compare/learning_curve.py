@@ -20,6 +20,7 @@ from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import Recipe
 from fursure.splitting.split import SMALLEST_CLASS, few, limited
 from fursure.sureness.calibration import softmax
+from fursure.training.parts import for_test
 
 _SIZES = tuple(step * 10**power for power in range(1, 8) for step in (1, 2, 5))[2:]  # from 50
 NEARLY = 0.8  # of all photos; a size above it says what all of them say
@@ -49,12 +50,6 @@ def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[CurvePoint]
         fitted = fit(everyone, collected.features_ND[[*rows, *test]], labels, recipe)
         logits_NK = fitted.layers(collected.features_ND[test])
         yield CurvePoint(len(rows), Answers.of(softmax(logits_NK, fitted.temperature), labels_N))
-
-
-def for_test(photos: Sequence[Photo]) -> list[Photo]:
-    """Return the test photos in the order that all answers to them have."""
-    chosen = (photo for photo in photos if photo.split == "test")
-    return sorted(chosen, key=lambda photo: (photo.sha256, photo.path))
 
 
 def _kept(learned: Sequence[Photo], size: int, seed: int) -> list[bool]:
