@@ -17,6 +17,21 @@ from fursure.terminal.colour import Tone, coloured, has_colour
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
+    from fursure.remote.place import Place
+
+
+class PlaceType(click.Path):
+    """A path here, or a URL of what lies elsewhere."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "Place":
+        """Return the place; a URL is looked up only when it is read."""
+        from fursure.remote.place import remote_place
+
+        place = remote_place(value)
+        return Path(os.fsdecode(super().convert(value, param, ctx))) if place is None else place
+
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -132,7 +147,7 @@ def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
     )
 
 
-def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
+def dataset_from(path: "Place", options: Mapping[str, Any]) -> "Dataset":
     """Return the labelled photos that a command with these ``options`` means."""
     from fursure.dataset.labelled import Dataset
 

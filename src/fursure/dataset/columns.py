@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fursure.dataset.manifest import Split
 from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
+from fursure.remote.place import Place
 
 # The first of these that a table has is taken.
 _PHOTOS = (
@@ -80,7 +80,7 @@ class Columns:
         return marked[0] if marked else "train" if self.flags else None
 
 
-def columns_of(cells: Cells, table: Path, *, labelled: bool) -> Columns:
+def columns_of(cells: Cells, table: Place, *, labelled: bool) -> Columns:
     """Return which columns hold path, label and split; ``cells`` are the first row.
 
     Raises:

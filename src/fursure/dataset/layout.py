@@ -1,7 +1,8 @@
 """A source's names → photos with labels and, where one is given, their split.
 
 The layouts are tried in this order: class folders inside of ``train``, ``val``, ``test``; class
-folders; a table; names that carry the label (``cat.0.jpg``); one folder that is the only class.
+folders; a table; members beside the photos (``0001.cls``); names that carry the label
+(``cat.0.jpg``); one folder that is the only class.
 A folder that merely wraps the others is looked through.
 """
 
@@ -21,11 +22,13 @@ from fursure.dataset.class_folders import (
 from fursure.dataset.columns import split_named
 from fursure.dataset.listing import Contents, Source, contents_of
 from fursure.dataset.manifest import Manifest, Photo
-from fursure.dataset.naming import LabelOf, junk, numbered, searching, suffix
+from fursure.dataset.naming import LabelOf, junk, label_from, numbered, searching, suffix
 from fursure.dataset.tables import Table
-from fursure.errors import BadData, NoPhotos, some
+from fursure.errors import BadData, BadImage, NoPhotos, some
+from fursure.webdataset import BESIDE, label_beside
 
 _UNLABELLED = "photo without a label"
+_LARGEST_LABEL = 1 << 20  # bytes of what lies beside a photo
 
 
 def iter_photos(source: Source, skipped: Counter[str] | None = None) -> Iterator[str]:
@@ -106,6 +109,7 @@ def _by_layout(source: Source, contents: Contents, base: str, *, lone_class: boo
         by_split_folders(contents, base)
         or by_class_folders(contents, base)
         or _by_table(source, contents, base, problems)
+        or _by_members(source, contents)
         or _by_names(contents, base, numbered)
     )
     if not photos and problems:
@@ -157,6 +161,24 @@ def _by_table(
         contents.skipped[suffix(name)] -= 1  # counted as junk, and read after all
         return photos
     return []
+
+
+def _by_members(source: Source, contents: Contents) -> list[Photo]:
+    """Photos whose labels lie beside them, as in the shards of WebDataset."""
+
+    def read(name: str) -> bytes | None:
+        try:
+            return source.read(name, _LARGEST_LABEL) if source.has(name) else None
+        except BadImage:
+            return None
+
+    if label_beside(contents.photos[0], read) is None:
+        return []
+    labels = ((name, label_beside(name, read)) for name in contents.photos)
+    photos = [Photo(path=name, label=label_from(label)) for name, label in labels if label]
+    for kind in BESIDE:  # counted as junk, and read after all
+        contents.skipped.pop(kind, None)
+    return photos
 
 
 def _by_names(
