@@ -2,11 +2,13 @@
 
 import random
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, final
+from urllib.parse import unquote
 
 from fursure.errors import MissingExtra, MissingPackage, RemoteFailed
 from fursure.files import FORBIDDEN, offline
@@ -80,7 +82,12 @@ class Store:
         Raises:
             RemoteFailed: there is neither.
         """
-        found = self._patiently(lambda: self._files.info(key))
+        try:
+            found = self._patiently(lambda: self._files.info(key))
+        except RemoteFailed as error:
+            if not self.is_web and isinstance(error.__cause__, PermissionError):
+                self._patiently(lambda: self._files.ls(key))  # only its answer tells why
+            raise
         return None if found["type"] == "directory" else _facts(found)
 
     def exists(self, key: str) -> bool:
@@ -105,7 +112,9 @@ class Store:
             NoRanges: the server has only whole files.
             RemoteFailed: the server does not answer, however often it is asked.
         """
-        data: bytes = self._patiently(lambda: self._files.cat_file(key, start, end), absent=True)
+        data: bytes = self._patiently(
+            lambda: self._files.cat_file(key, start=start, end=end), absent=True
+        )
         if end is not None and len(data) > end - (start or 0):
             raise NoRanges
         return data
@@ -200,12 +209,12 @@ def _knobs(place: RemotePath, *, anonymous: bool) -> dict[str, Any]:
                 knobs["anon"] = True
             return knobs | ({"key": user, "secret": password} if user else {})
         case "http" | "https":
-            from aiohttp import BasicAuth, ClientTimeout
+            from aiohttp import ClientTimeout
 
             client: dict[str, Any] = {"timeout": ClientTimeout(total=None, sock_read=_WAIT)}
             if place.userinfo:
-                user, _, password = place.userinfo.partition(":")
-                client["auth"] = BasicAuth(user, password)
+                signed_in = b64encode(unquote(place.userinfo).encode()).decode()
+                client["headers"] = {"Authorization": f"Basic {signed_in}"}
             return {"client_kwargs": client}
     return {"token": "anon"} if anonymous and place.scheme in {"gs", "gcs"} else {}
 
