@@ -161,7 +161,9 @@ def test_a_table_that_could_not_be_sent_is_sent_by_the_next_run(
 ) -> None:
     command = ("predict", "-m", trained.path, "s3://pets/photos", "--csv", "s3://pets/late.csv")
     with monkeypatch.context() as patch:
-        patch.setattr(store_module.Store, "upload", lambda self, *_: self._fail(OSError("no")))
+        patch.setattr(
+            store_module.RemoteStore, "upload", lambda self, *_: self._fail(OSError("no"))
+        )
         first = run(*command)
     assert first.exit_code == 1
     assert "s3://pets/late.csv cannot be used" in told(first)
@@ -318,7 +320,7 @@ def test_credentials_that_expire_in_the_middle_end_the_run_and_keep_its_rows(
     with passing(proxy) as url:
         use(monkeypatch, url)
         with monkeypatch.context() as patch:
-            patch.setattr(store_module.Store, "read", _expired)
+            patch.setattr(store_module.RemoteStore, "read", _expired)
             first = run(*command)
         assert first.exit_code == 1, first.output
         assert "the credentials have expired" in told(first)
@@ -327,10 +329,14 @@ def test_credentials_that_expire_in_the_middle_end_the_run_and_keep_its_rows(
     assert len((tmp_path / "rows.csv").read_text().splitlines()) == 121
 
 
-def _expired(store: store_module.Store, *_: object) -> bytes:
+def _expired(store: store_module.RemoteStore, *_: object) -> bytes:
     error = PermissionError("The provided token has expired.")
     error.__cause__ = _Answered()
     store._fail(error)
+
+
+def _refused(store: store_module.RemoteStore, *_: object) -> None:
+    store._fail(OSError("no"))
 
 
 class _Answered(Exception):

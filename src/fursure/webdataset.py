@@ -7,7 +7,7 @@ from collections.abc import Callable
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_SHARDS = 100_000
 _FIELDS = ("label", "class", "cls", "class_name")  # of a .json, the first that is there
-BESIDE = (".cls", ".json")  # members that may hold a label
+LABEL_MEMBERS = (".cls", ".json")  # members that may hold a label
 
 
 def shard_names(written: str) -> list[str] | None:

@@ -11,7 +11,7 @@ from fursure.report.text import printable
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked
-    from fursure.remote.place import Place
+    from fursure.remote.place import AnyPlace
 
 LINES = 5  # of a kind in the table
 _LONGEST = 40  # characters of a path in the table
@@ -39,7 +39,7 @@ _LONGEST = 40  # characters of a path in the table
 def check_command(
     ctx: click.Context,
     /,
-    data: "Place",
+    data: "AnyPlace",
     output: Path | None,
     most: int,
     backbone: str,

@@ -13,7 +13,7 @@ from fursure.run import Say
 
 if TYPE_CHECKING:
     from fursure.compare.compare import Ladder
-    from fursure.remote.place import Place
+    from fursure.remote.place import AnyPlace
 
 
 def _knob(name: str, default: float, text: str) -> options.Decorator:
@@ -59,7 +59,7 @@ def _knob(name: str, default: float, text: str) -> options.Decorator:
 def compare_command(
     ctx: click.Context,
     /,
-    data: "Place",
+    data: "AnyPlace",
     recipes: tuple[str, ...],
     output: Path,
     as_json: bool,

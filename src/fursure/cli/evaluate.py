@@ -9,7 +9,7 @@ from fursure.cli import complete, options
 from fursure.report.text import printable
 
 if TYPE_CHECKING:
-    from fursure.remote.place import Place
+    from fursure.remote.place import AnyPlace
 
 
 @click.command("evaluate")
@@ -35,7 +35,7 @@ def evaluate_command(
     ctx: click.Context,
     /,
     model: str,
-    data: "Place",
+    data: "AnyPlace",
     include_seen: bool,
     report: Path | None,
     no_report: bool,
@@ -107,7 +107,7 @@ def show_command(model: str, png: Path | None, overwrite: bool, as_json: bool) -
         options.say(f"to look at: {png}")
 
 
-def _beside(model: str, data: "Place") -> Path | None:
+def _beside(model: str, data: "AnyPlace") -> Path | None:
     """Return where the page goes unasked: beside the model, none for one in the package."""
     from fursure.remote.place import place_name
 

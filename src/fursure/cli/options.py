@@ -17,7 +17,7 @@ from fursure.terminal.colour import Tone, coloured, has_colour
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
-    from fursure.remote.place import Place
+    from fursure.remote.place import AnyPlace
 
 
 class PlaceType(click.Path):
@@ -25,7 +25,7 @@ class PlaceType(click.Path):
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> "Place":
+    ) -> "AnyPlace":
         """Return the place; a URL is looked up only when it is read."""
         from fursure.remote.place import remote_place
 
@@ -147,7 +147,7 @@ def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
     )
 
 
-def dataset_from(path: "Place", options: Mapping[str, Any]) -> "Dataset":
+def dataset_from(path: "AnyPlace", options: Mapping[str, Any]) -> "Dataset":
     """Return the labelled photos that a command with these ``options`` means."""
     from fursure.dataset.labelled import Dataset
 

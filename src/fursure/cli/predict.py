@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fursure.commands.submission import Submission
     from fursure.prediction import Prediction
     from fursure.remote.outbox import Outbox
-    from fursure.remote.place import Place
+    from fursure.remote.place import AnyPlace
     from fursure.report.parquet import ParquetTable
     from fursure.report.table import CsvTable
 
@@ -64,8 +64,8 @@ def predict_command(
     /,
     photos: tuple[str, ...],
     model: str | None,
-    csv_path: "Place | None",
-    parquet_path: "Place | None",
+    csv_path: "AnyPlace | None",
+    parquet_path: "AnyPlace | None",
     features: bool,
     submission: Path | None,
     of: str | None,
@@ -75,7 +75,7 @@ def predict_command(
     quiet: bool,
     **knobs: Any,
 ) -> None:
-    """Say what is on PHOTOS: files, folders, globs, archives, URLs, or - for standard input.
+    """Say what is on PHOTOS: files, folders, globs, archives, URLs, or - for stdin.
 
     The answer is a label, "unsure" where the model would be wrong too often, or "stranger" for a
     photo unlike those it was trained on. A photo that cannot be read is a row with its error.
@@ -131,8 +131,8 @@ def predict_command(
 
 
 def _form(
-    csv_path: "Place | None",
-    parquet_path: "Place | None",
+    csv_path: "AnyPlace | None",
+    parquet_path: "AnyPlace | None",
     submission: Path | None,
     more: dict[str, Any],
 ) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def _form(
     return {name: value for name, value in (form | more).items() if value}
 
 
-def _table_place(place: "Place | None") -> "tuple[Path | None, Outbox | None]":
+def _table_place(place: "AnyPlace | None") -> "tuple[Path | None, Outbox | None]":
     """Return where the table is made, and from where it is sent if it belongs elsewhere."""
     from fursure.remote.place import RemotePath
 

@@ -11,7 +11,7 @@ from fursure.report.text import printable
 if TYPE_CHECKING:
     from fursure.commands.split import Form
     from fursure.dataset.manifest import Manifest, Split
-    from fursure.remote.place import Place
+    from fursure.remote.place import AnyPlace
     from fursure.splitting.exact_counts import Amount
 
 
@@ -79,7 +79,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
 @options.labelled
 @options.working
 def split_command(
-    data: "Place",
+    data: "AnyPlace",
     out: Path,
     train: "Amount | None",
     val: "Amount | None",

@@ -11,7 +11,7 @@ from fursure.run import Run
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
-    from fursure.remote.place import Place
+    from fursure.remote.place import AnyPlace
 
 
 @click.command("train")
@@ -45,9 +45,9 @@ if TYPE_CHECKING:
 @options.working
 @options.verbose
 def train_command(
-    data: "Place",
+    data: "AnyPlace",
     output: Path | None,
-    strangers: "Place | None",
+    strangers: "AnyPlace | None",
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,

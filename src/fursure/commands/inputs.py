@@ -27,7 +27,7 @@ LOST = ("unreadable folder", "broken link")  # passed over although there may ha
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class SourcePhoto:
     """A photo of a source; called, it returns its bytes."""
 
     source: Source
@@ -41,7 +41,7 @@ class Member:
 def announce_photo(named: Named) -> None:
     """Have a photo fetched that will be asked for soon, if it lies elsewhere."""
     _, photo = named
-    if isinstance(photo, Member):
+    if isinstance(photo, SourcePhoto):
         photo.source.expect(photo.name)
 
 
@@ -103,7 +103,7 @@ class Photos:
         try:
             source = stack.enter_context(open_source(name))
             for member in iter_photos(source, self.passed_over):
-                yield _shown(name, source, member), Member(source, member)
+                yield _shown(name, source, member), SourcePhoto(source, member)
             self.notes += source.notes
         except FursureError as error:
             name = shown_place(name)

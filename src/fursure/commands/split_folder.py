@@ -17,7 +17,7 @@ from fursure.dataset.manifest import SPLITS, Manifest
 from fursure.dataset.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 from fursure.splitting.destinations import class_folders, destinations
 
 _NOTE, LIST, UNFINISHED = "split.json", "split.jsonl", "split.jsonl.part"
@@ -65,7 +65,7 @@ class Note:
         )
 
 
-def check_split_folder(folder: Path, data: Place) -> None:
+def check_split_folder(folder: Path, data: AnyPlace) -> None:
     """Refuse early, before photos are read, a folder that could not be filled late.
 
     Raises:

@@ -13,14 +13,14 @@ from fursure.dataset.manifest import Manifest
 from fursure.dataset.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 
 LADDER_NOTE, _LIST = "ladder.json", "split.jsonl"
 LADDER_FORMAT = "fursure ladder 1"
 Knobs = Mapping[str, float]  # of the split: test, validation, seed
 
 
-def check_ladder_folder(folder: Path, data: Place, knobs: Knobs, *, overwrite: bool) -> None:
+def check_ladder_folder(folder: Path, data: AnyPlace, knobs: Knobs, *, overwrite: bool) -> None:
     """Refuse early, before photos are read, a folder that could not be filled late.
 
     Raises:

@@ -14,7 +14,7 @@ from fursure.dataset.listing import Source
 from fursure.dataset.naming import tidy
 from fursure.errors import BadImage
 from fursure.remote.blocks import RemoteFile
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 from fursure.system import read_at
 
 ReadAt = Callable[[int, int], bytes]  # (offset, size) -> as many of these bytes as there are
@@ -62,9 +62,9 @@ class Index:
 class Archive(Source):
     """A zip or tar file, or the decompressed copy of one."""
 
-    def __init__(self, path: Place, file: BinaryIO | RemoteFile, index: Index) -> None:
-        self.path: Place = path
-        self.root: Place = path.parent
+    def __init__(self, path: AnyPlace, file: BinaryIO | RemoteFile, index: Index) -> None:
+        self.path: AnyPlace = path
+        self.root: AnyPlace = path.parent
         self.prefix = f"{path.name}!"
         self.notes = index.notes
         self._file, self._lock, self._index = file, threading.Lock(), index
@@ -116,9 +116,9 @@ class Shards(Source):
 
     prefix = ""
 
-    def __init__(self, path: Place, archives: Sequence[Archive]) -> None:
-        self.path: Place = path
-        self.root: Place = path.parent
+    def __init__(self, path: AnyPlace, archives: Sequence[Archive]) -> None:
+        self.path: AnyPlace = path
+        self.root: AnyPlace = path.parent
         self.notes = [note for archive in archives for note in archive.notes]
         self._archives = {archive.prefix: archive for archive in archives}
 

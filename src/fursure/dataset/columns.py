@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fursure.dataset.manifest import Split
 from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 
 # The first of these that a table has is taken.
 _PHOTOS = (
@@ -80,7 +80,7 @@ class Columns:
         return marked[0] if marked else "train" if self.flags else None
 
 
-def columns_of(cells: Cells, table: Place, *, labelled: bool) -> Columns:
+def columns_of(cells: Cells, table: AnyPlace, *, labelled: bool) -> Columns:
     """Return which columns hold path, label and split; ``cells`` are the first row.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import final
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import is_system_folder
 from fursure.errors import BadData, BadImage
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 
 
 @final
@@ -24,8 +24,8 @@ class Folder(Source):
 
     def __init__(self, root: Path, *, only: str | None = None, anywhere: bool = False) -> None:
         self._folder, self._only, self._anywhere = root, only, anywhere
-        self.root: Place = root
-        self.path: Place = root / only if only else root
+        self.root: AnyPlace = root
+        self.path: AnyPlace = root / only if only else root
 
     def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:
         """Yield files and folders; holds the entries of the open folders only.

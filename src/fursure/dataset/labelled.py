@@ -12,7 +12,7 @@ from fursure.dataset.layout import list_photos
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
 from fursure.dataset.sources import open_source
-from fursure.remote.place import Place, place_of, shown_place
+from fursure.remote.place import AnyPlace, place_of, shown_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Dataset:
         return shown_place(fspath(self.path))
 
     @property
-    def place(self) -> Place:
+    def place(self) -> AnyPlace:
         """Where it lies."""
         return place_of(self.path)
 

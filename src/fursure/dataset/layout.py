@@ -25,7 +25,7 @@ from fursure.dataset.manifest import Manifest, Photo
 from fursure.dataset.naming import LabelOf, junk, label_from, numbered, searching, suffix
 from fursure.dataset.tables import Table
 from fursure.errors import BadData, BadImage, NoPhotos, some
-from fursure.webdataset import BESIDE, label_beside
+from fursure.webdataset import LABEL_MEMBERS, label_beside
 
 _UNLABELLED = "photo without a label"
 _LARGEST_LABEL = 1 << 20  # bytes of what lies beside a photo
@@ -176,7 +176,7 @@ def _by_members(source: Source, contents: Contents) -> list[Photo]:
         return []
     labels = ((name, label_beside(name, read)) for name in contents.photos)
     photos = [Photo(path=name, label=label_from(label)) for name, label in labels if label]
-    for kind in BESIDE:  # counted as junk, and read after all
+    for kind in LABEL_MEMBERS:  # counted as junk, and read after all
         contents.skipped.pop(kind, None)
     return photos
 

@@ -8,7 +8,7 @@ from typing import Protocol, Self
 from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, is_left_by_a_system, junk
 from fursure.parallel import begun
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 
 
 class Source(Protocol):
@@ -18,8 +18,8 @@ class Source(Protocol):
     `Photo.path`. Nothing in it is ever changed, and any number of threads may read.
     """
 
-    path: Place  # what the user named
-    root: Place  # the folder its names are relative to
+    path: AnyPlace  # what the user named
+    root: AnyPlace  # the folder its names are relative to
     prefix: str  # "archive.zip!" before the names of an archive's members, else ""
     notes: Sequence[str] = ()  # what is worth telling of it, in sentences, once it was listed
 

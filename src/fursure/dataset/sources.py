@@ -20,8 +20,8 @@ from fursure.formats.table import is_photo_suffix, recognise
 from fursure.formats.tiff import TIFF
 from fursure.remote.blocks import RemoteFile
 from fursure.remote.folder import RemoteFolder
-from fursure.remote.place import Place, RemotePath, remote_place
-from fursure.remote.store import Store, store_of
+from fursure.remote.place import AnyPlace, RemotePath, remote_place
+from fursure.remote.store import RemoteStore, store_of
 from fursure.webdataset import shard_names
 
 _PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
@@ -131,7 +131,7 @@ def _open_file(path: Path, head: bytes) -> Source:
     )
 
 
-def _shards(path: Place, names: Sequence[str]) -> Shards:
+def _shards(path: AnyPlace, names: Sequence[str]) -> Shards:
     """Open every shard of a numbered row.
 
     Raises:
@@ -148,7 +148,7 @@ def _shards(path: Place, names: Sequence[str]) -> Shards:
     return Shards(path, archives)
 
 
-def _open_remote(place: RemotePath, store: Store) -> Source:
+def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
     """Open what lies in a bucket or on a web server: by its content, as `open_source` does."""
     key = store.key_of(place)
     is_photo = is_photo_suffix(place.suffix.lower())
@@ -173,7 +173,7 @@ def _open_remote(place: RemotePath, store: Store) -> Source:
         raise
 
 
-def _remote_table(place: RemotePath, store: Store) -> Table:
+def _remote_table(place: RemotePath, store: RemoteStore) -> Table:
     """Open a table elsewhere; beside one on a web server, photos are believed to be there."""
     folder = RemoteFolder(store, place.parent, blind=store.is_web)
     tops = [] if store.is_web else [name for name in folder.names() if name.count("/") == 1]

@@ -16,7 +16,7 @@ from fursure.dataset.manifest import Split
 from fursure.dataset.naming import suffix, tidy
 from fursure.errors import BadData, BadImage
 from fursure.formats.table import is_photo_suffix
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 
 _LARGEST = 64 << 20  # bytes of one table: about a million rows
 _LONGEST_PATH = 4096  # characters, what Linux allows
@@ -52,9 +52,9 @@ class Table(Source):
         self.anywhere = anywhere
         self.notes: list[str] = []
         self._home = name[: name.rfind("/") + 1].removeprefix(inner.prefix)
-        self.root: Place = inner.root
+        self.root: AnyPlace = inner.root
         self.prefix = inner.prefix
-        self.path: Place = inner.root / name
+        self.path: AnyPlace = inner.root / name
 
     def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:  # noqa: ARG002
         """Yield the paths in the order of the rows, each as often as it is listed."""

@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple, cast
 
 from fursure.dataset.archives import Index, ReadAt
 from fursure.errors import BadData, BadImage
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 
 Decompressing = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
 COMPRESSIONS: Mapping[bytes, Callable[[BinaryIO], Decompressing]] = {
@@ -67,7 +67,7 @@ class _Headers:
         self._file.seek(position)
 
 
-def index_tar(path: Place, file: BinaryIO) -> Index:
+def index_tar(path: AnyPlace, file: BinaryIO) -> Index:
     """Return where the members of an uncompressed tar file lie.
 
     Raises:
@@ -103,7 +103,7 @@ def _add(index: Index, info: tarfile.TarInfo) -> None:
         index.skipped["link in the archive" if links else "not a regular file"] += 1
 
 
-def decompressed(path: Place, magic: bytes, file: BinaryIO) -> BinaryIO:
+def decompressed(path: AnyPlace, magic: bytes, file: BinaryIO) -> BinaryIO:
     """Return the tar inside a compressed file, as a temporary file that vanishes when closed.
 
     Raises:
@@ -131,7 +131,7 @@ def decompressed(path: Place, magic: bytes, file: BinaryIO) -> BinaryIO:
     return tar
 
 
-def _copy(path: Place, size: int, stream: Decompressing, tar: BinaryIO) -> None:
+def _copy(path: AnyPlace, size: int, stream: Decompressing, tar: BinaryIO) -> None:
     most, written = _FREE + _RATIO * size, 0
     while block := stream.read(_BLOCK):
         if not written and not is_tar(block):

@@ -16,7 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from fursure.dataset.archives import Index, ReadAt
 from fursure.errors import BadData, BadImage, RemoteFailed
-from fursure.remote.place import Place
+from fursure.remote.place import AnyPlace
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra (APPNOTE 4.3.7)
 _USUAL_NAMES = 256  # bytes of name and extra field, hardly ever more
@@ -68,7 +68,7 @@ class _Zipped(NamedTuple):
             return b""
 
 
-def index_zip(path: Place, file: BinaryIO) -> Index:
+def index_zip(path: AnyPlace, file: BinaryIO) -> Index:
     """Return where the members of a zip file lie.
 
     Raises:

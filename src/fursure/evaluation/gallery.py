@@ -22,7 +22,7 @@ from fursure.evaluation.evaluate import AnswerRows
 from fursure.parallel import in_order
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.preprocess import Preprocess
-from fursure.remote.place import Place, place_of
+from fursure.remote.place import AnyPlace, place_of
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
 from fursure.run import available_threads
@@ -225,7 +225,7 @@ def _caches(bundle: Bundle) -> Sequence[str]:
     return [features_path(data.get("encoder", data["backbone"]), preprocess, data["engine"])]
 
 
-def _root(manifest: Manifest, photo: Photo) -> Place:
+def _root(manifest: Manifest, photo: Photo) -> AnyPlace:
     """Return what to open to read the photos of a manifest: a folder, or an archive in it."""
     archive, mark, _ = photo.path.partition("!")
     root = place_of(manifest.root)

@@ -10,7 +10,7 @@ from typing import BinaryIO, final
 
 from fursure.errors import RemoteFailed
 from fursure.remote.ahead import Ahead
-from fursure.remote.store import NoRanges, RemoteFacts, Store
+from fursure.remote.store import NoRanges, RemoteFacts, RemoteStore
 from fursure.system import read_at
 
 _BLOCK = 1 << 20  # bytes of one request: dozens of small photos that lie side by side
@@ -26,7 +26,7 @@ class RemoteFile(io.RawIOBase):
     order than they lie), or where the server knows no ranges, it is copied to a temporary file.
     """
 
-    def __init__(self, store: Store, facts: RemoteFacts) -> None:
+    def __init__(self, store: RemoteStore, facts: RemoteFacts) -> None:
         super().__init__()
         self._store, self._facts = store, facts
         self._lock = threading.Lock()

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 
 from fursure.errors import BadImage
 from fursure.remote.ahead import Ahead
-from fursure.remote.place import Place, RemotePath
-from fursure.remote.store import RemoteFacts, Store
+from fursure.remote.place import AnyPlace, RemotePath
+from fursure.remote.store import RemoteFacts, RemoteStore
 
 _TYPICAL = 1 << 20  # bytes of a photo whose size no listing tells
 
@@ -25,14 +25,14 @@ class RemoteFolder:
 
     def __init__(
         self,
-        store: Store,
+        store: RemoteStore,
         root: RemotePath,
         *,
         only: RemoteFacts | None = None,
         blind: bool = False,
     ) -> None:
-        self.root: Place = root
-        self.path: Place = store.place if only else root
+        self.root: AnyPlace = root
+        self.path: AnyPlace = store.place if only else root
         self._store, self._blind, self._key = store, blind, store.key_of(root)
         self._skipped: Counter[str] = Counter()
         self._listed = {store.place.name: only} if only else None

@@ -8,7 +8,7 @@ from typing import Literal
 
 from fursure.home import folder_for
 from fursure.remote.place import RemotePath
-from fursure.remote.store import Store, store_of
+from fursure.remote.store import RemoteStore, store_of
 
 _RECEIPT = '{"sent": '
 
@@ -19,7 +19,7 @@ class Outbox:
 
     place: RemotePath
     local: Path
-    store: Store
+    store: RemoteStore
 
     @classmethod
     def of(cls, place: RemotePath) -> "Outbox":

@@ -70,7 +70,7 @@ class RemotePath:
         return self
 
 
-Place = Path | RemotePath
+AnyPlace = Path | RemotePath
 
 
 def remote_place(written: str | os.PathLike[str]) -> RemotePath | None:
@@ -86,12 +86,12 @@ def remote_place(written: str | os.PathLike[str]) -> RemotePath | None:
     return place
 
 
-def place_of(written: str | os.PathLike[str]) -> Place:
+def place_of(written: str | os.PathLike[str]) -> AnyPlace:
     """Return the place here or elsewhere that was written."""
     return remote_place(written) or Path(written)
 
 
-def place_name(place: Place) -> str:
+def place_name(place: AnyPlace) -> str:
     """Return the last part of a place, of "." the folder's own name."""
     return place.resolve().name if isinstance(place, Path) else place.name
 

@@ -63,7 +63,7 @@ class RemoteFacts:
 
 
 @final
-class Store:
+class RemoteStore:
     """The file system that a place lies in; safe to share between threads."""
 
     def __init__(self, place: RemotePath) -> None:
@@ -153,7 +153,7 @@ class Store:
 
 
 @lru_cache(maxsize=16)
-def store_of(place: RemotePath) -> Store:
+def store_of(place: RemotePath) -> RemoteStore:
     """Return the one store of a place.
 
     Raises:
@@ -169,7 +169,7 @@ def store_of(place: RemotePath) -> Store:
         raise RemoteFailed(place, "it names no bucket and no server")
     if offline():
         raise RemoteFailed(place, f"it lies elsewhere, and {FORBIDDEN}")
-    return Store(place)
+    return RemoteStore(place)
 
 
 def _opened(place: RemotePath, *, anonymous: bool) -> Any:
