@@ -32,9 +32,7 @@ class RemotePath:
     def __truediv__(self, name: str) -> "RemotePath":
         """Return what lies under this place by that name."""
         place = RemotePath(self.scheme, f"{self.path.rstrip('/')}/{name}")
-        if secrets := _SECRETS.get(str(self)):
-            _SECRETS.setdefault(str(place), secrets)
-        return place
+        return self._signed_alike(place)
 
     @property
     def name(self) -> str:
@@ -51,9 +49,7 @@ class RemotePath:
         """What this lies in; a bucket lies in itself."""
         above, _, _ = self.path.rstrip("/").rpartition("/")
         place = RemotePath(self.scheme, (above or self.path) + "/" * (self.scheme in _WEB))
-        if secrets := _SECRETS.get(str(self)):
-            _SECRETS.setdefault(str(place), secrets)
-        return place
+        return self._signed_alike(place)
 
     @property
     def userinfo(self) -> str:
@@ -64,6 +60,12 @@ class RemotePath:
     def address(self) -> str:
         """The URL as the server wants it, query and all: never to be shown."""
         return str(self) + _SECRETS.get(str(self), ("", ""))[1]
+
+    def _signed_alike(self, place: "RemotePath") -> "RemotePath":
+        """Return a place on the same server, signed in to alike; a query belongs to one place."""
+        if self.userinfo:
+            _SECRETS.setdefault(str(place), (self.userinfo, ""))
+        return place
 
     def absolute(self) -> "RemotePath":
         """Return itself: there is no folder it could be relative to."""
