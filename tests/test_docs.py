@@ -35,6 +35,7 @@ NEEDS_VGG16 = "VGG16's weights have to be downloaded; test_seed_recipes.py runs 
 NEEDS_PHOTOS = "an hour with 12,000 real photos; docs/experiments.md has what it gave"
 NEEDS_DOCKER = "no Docker where the tests run"
 NEEDS_A_HUB = "the tests are offline; test_push.py runs it against a hub on this machine"
+NEEDS_A_BUCKET = "the tests are offline; test_remote.py runs it against a server on this machine"
 NEEDS_SYSTEMD = "no systemd where the tests run"
 NEEDS_A_TOOL = "a labelling tool writes that file; test_annotations.py and test_check.py draw it"
 CANNOT_RUN = {
@@ -52,6 +53,8 @@ CANNOT_RUN = {
     "fursure train cats-vs-dogs-12000.zip --recipe scratch-resnet --test 0.2": NEEDS_PHOTOS,
     "fursure train cats-vs-dogs-12000.zip": NEEDS_PHOTOS,
     "fursure predict -m hub:ORG/NAME photo.jpg": NEEDS_A_HUB,
+    "fursure predict s3://bucket/photos --parquet s3://bucket/answers.parquet": NEEDS_A_BUCKET,
+    "fursure train s3://bucket/labelled.zip -o pets.fursure": NEEDS_A_BUCKET,
     "docker build -f deploy/Dockerfile -t fursure .": NEEDS_DOCKER,
     "docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 fursure": (
         NEEDS_DOCKER

@@ -1,6 +1,7 @@
 """Every error fursure raises on purpose.
 
 FursureError                 the CLI prints it as one sentence, the service as a 4xx
+├── RemoteFailed             a bucket or a server that does not give or take what it should
 ├── BadImage                 bytes that are no photo we can use; never ends a run
 ├── BadData                  a data set that cannot be read or used as asked
 │   ├── SourceNotFound       nothing lies at that path
@@ -32,6 +33,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 """
 
 from collections.abc import Iterable
+from os import PathLike
 from pathlib import Path
 
 
@@ -50,6 +52,13 @@ class FursureError(Exception):
     """Base class: the message says what was found, what is needed, and the next step."""
 
 
+class RemoteFailed(FursureError):
+    """A bucket or a server that does not give or take what it should."""
+
+    def __init__(self, place: object, reason: str) -> None:
+        super().__init__(f"{place} cannot be used: {reason}.")
+
+
 class BadImage(FursureError):
     """One photo that cannot be used; carries its ``name`` and a short ``reason``."""
 
@@ -65,7 +74,7 @@ class BadData(FursureError):
 class SourceNotFound(BadData):
     """Nothing lies at the path given."""
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: str | PathLike[str]) -> None:
         super().__init__(
             f"{path} does not exist; give a folder, a .zip, a .tar, "
             "or a .csv, .tsv or .jsonl table."
@@ -75,7 +84,7 @@ class SourceNotFound(BadData):
 class NoPhotos(BadData):
     """A source without a single usable photo."""
 
-    def __init__(self, path: Path | str, found: str, next_step: str = "") -> None:
+    def __init__(self, path: str | PathLike[str], found: str, next_step: str = "") -> None:
         super().__init__(
             f"{path} holds no photos fursure can use ({found}); "
             + (next_step or "it needs one folder of images per class, or names such as cat.0.jpg.")
@@ -98,7 +107,7 @@ class TooFewPhotos(BadData):
 class BadBundle(FursureError):
     """A model file that is damaged, foreign or from the future."""
 
-    def __init__(self, path: Path | str, reason: str) -> None:
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
         super().__init__(f"{path} is not a usable model: {reason}")
 
 
@@ -194,7 +203,7 @@ class ForeignCheckpoint(FursureError):
 class CacheUnusable(FursureError):
     """A cache file that cannot be read or written: a full disk, a damaged file, no permission."""
 
-    def __init__(self, path: Path | str, reason: str) -> None:
+    def __init__(self, path: str | PathLike[str], reason: str) -> None:
         super().__init__(
             f"the cache {path} cannot be used: {reason}; free some space, point FURSURE_HOME at "
             "another folder, or empty it with `fursure cache clear`."
@@ -204,7 +213,7 @@ class CacheUnusable(FursureError):
 class OutputExists(FursureError):
     """An output that would have to be overwritten."""
 
-    def __init__(self, path: Path | str, found: str, *, replaced: bool = True) -> None:
+    def __init__(self, path: str | PathLike[str], found: str, *, replaced: bool = True) -> None:
         # ``replaced``: the command has an --overwrite
         instead = " or pass --overwrite" if replaced else ""
         super().__init__(f"{path} already exists ({found}); choose another name{instead}.")
@@ -213,7 +222,7 @@ class OutputExists(FursureError):
 class OutputBusy(FursureError):
     """An output that another run is making."""
 
-    def __init__(self, path: Path | str, *, process: str = "") -> None:
+    def __init__(self, path: str | PathLike[str], *, process: str = "") -> None:
         run = f"another run, process {process}" if process else "another run"
         super().__init__(
             f"{path} is being made by {run}; wait until that has ended, or choose another output."
@@ -223,7 +232,7 @@ class OutputBusy(FursureError):
 class BadRuntime(FursureError):
     """A folder without what an exported page runs on, or with another version of it."""
 
-    def __init__(self, folder: Path | str, found: str, needed: str) -> None:
+    def __init__(self, folder: str | PathLike[str], found: str, needed: str) -> None:
         super().__init__(
             f"{folder} holds {found}, and the page needs onnxruntime-web {needed}; run: "
             f"npm install onnxruntime-web@{needed}, and give node_modules/onnxruntime-web as "

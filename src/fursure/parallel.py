@@ -55,6 +55,19 @@ def _in_order(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
+def begun(
+    items: Iterable[_Item], begin: Callable[[_Item], object], *, ahead: int = 64
+) -> Iterator[_Item]:
+    """Yield the items in order, after ``begin`` heard of each and of the ``ahead`` behind it."""
+    waiting: deque[_Item] = deque()
+    for item in items:
+        begin(item)
+        waiting.append(item)
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
+
+
 def chunked(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     """Yield lists of ``size`` consecutive items, the last one as short as it comes."""
     source = iter(items)

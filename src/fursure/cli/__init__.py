@@ -37,7 +37,7 @@ SUMMARIES = {  # so that --help imports none of them; a test compares them with 
     "doctor": "Check this machine: versions, engines, threads, folders, one test photo.",
     "evaluate": "Measure MODEL on the labelled photos in DATA.",
     "export": "Write what runs MODEL elsewhere into a new folder.",
-    "predict": "Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.",
+    "predict": "Say what is on PHOTOS: files, folders, globs, archives, URLs, or - for stdin.",
     "push": "Publish MODEL on the Hugging Face Hub as ORG/NAME.",
     "recipes": "List the named recipes, or print one as TOML.",
     "serve": "Serve MODELS as a page to drop photos on, and as an HTTP API.",

@@ -11,13 +11,14 @@ from fursure.report.text import printable
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked
+    from fursure.remote.place import AnyPlace
 
 LINES = 5  # of a kind in the table
 _LONGEST = 40  # characters of a path in the table
 
 
 @click.command("check")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=options.PlaceType())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html",
     help="Write a page to review what was found: pictures, reasons, and your verdicts.",
@@ -42,7 +43,7 @@ _LONGEST = 40  # characters of a path in the table
 def check_command(
     ctx: click.Context,
     /,
-    data: Path,
+    data: "AnyPlace",
     output: Path | None,
     label_studio: Path | None,
     most: int,

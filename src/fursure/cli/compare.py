@@ -13,6 +13,7 @@ from fursure.run import Say
 
 if TYPE_CHECKING:
     from fursure.compare.compare import Ladder
+    from fursure.remote.place import AnyPlace
 
 
 def _knob(name: str, default: float, text: str) -> options.Decorator:
@@ -23,7 +24,7 @@ def _knob(name: str, default: float, text: str) -> options.Decorator:
 
 
 @click.command("compare")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=options.PlaceType())
 @click.argument("recipes", metavar="[RECIPE]...", nargs=-1, shell_complete=complete.recipes)
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path, file_okay=False), required=True,
@@ -45,11 +46,11 @@ def _knob(name: str, default: float, text: str) -> options.Decorator:
     help="Also measure what the heads on frozen backbones learn from fewer photos.",
 )  # fmt: skip
 @click.option(
-    "--elsewhere", type=click.Path(path_type=Path), metavar="DATA",
+    "--elsewhere", type=options.PlaceType(), metavar="DATA",
     help="Labelled photos of another origin, to measure every recipe on as well.",
 )  # fmt: skip
 @click.option(
-    "--strangers", type=click.Path(path_type=Path), metavar="DATA",
+    "--strangers", type=options.PlaceType(), metavar="DATA",
     help="Photos of none of the classes, to ask every recipe about; 20 at least.",
 )  # fmt: skip
 @options.labelled
@@ -58,7 +59,7 @@ def _knob(name: str, default: float, text: str) -> options.Decorator:
 def compare_command(
     ctx: click.Context,
     /,
-    data: Path,
+    data: "AnyPlace",
     recipes: tuple[str, ...],
     output: Path,
     as_json: bool,

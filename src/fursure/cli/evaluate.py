@@ -1,17 +1,20 @@
 """``fursure evaluate`` and ``show``: what a model is worth on labelled photos, and what it is."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from fursure.cli import complete, options
 from fursure.report.text import printable
 
+if TYPE_CHECKING:
+    from fursure.remote.place import AnyPlace
+
 
 @click.command("evaluate")
 @click.argument("model", shell_complete=complete.models)
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=options.PlaceType())
 @click.option(
     "--include-seen", is_flag=True, help="Also count photos the model or its encoder was made from."
 )
@@ -32,7 +35,7 @@ def evaluate_command(
     ctx: click.Context,
     /,
     model: str,
-    data: Path,
+    data: "AnyPlace",
     include_seen: bool,
     report: Path | None,
     no_report: bool,
@@ -104,10 +107,16 @@ def show_command(model: str, png: Path | None, overwrite: bool, as_json: bool) -
         options.say(f"to look at: {png}")
 
 
-def _beside(model: str, data: Path) -> Path | None:
+def _beside(model: str, data: "AnyPlace") -> Path | None:
     """Return where the page goes unasked: beside the model, none for one in the package."""
+    from fursure.remote.place import place_name
+
     path = Path(model)
-    return path.with_name(f"{_stem(path)}-{_stem(data)}.report.html") if path.exists() else None
+    return (
+        path.with_name(f"{_stem(path)}-{_stem(place_name(data))}.report.html")
+        if path.exists()
+        else None
+    )
 
 
 def _stem(path: str | Path) -> str:

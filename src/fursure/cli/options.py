@@ -18,6 +18,21 @@ from fursure.terminal.live import Live
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
+    from fursure.remote.place import AnyPlace
+
+
+class PlaceType(click.Path):
+    """A path here, or a URL of what lies elsewhere."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> "AnyPlace":
+        """Return the place; a URL is looked up only when it is read."""
+        from fursure.remote.place import remote_place
+
+        place = remote_place(value)
+        return Path(os.fsdecode(super().convert(value, param, ctx))) if place is None else place
+
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -138,7 +153,7 @@ def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
     return replace(run, progress=live.bar, say=say, watch=live.watch)
 
 
-def dataset_from(path: Path, options: Mapping[str, Any]) -> "Dataset":
+def dataset_from(path: "AnyPlace", options: Mapping[str, Any]) -> "Dataset":
     """Return the labelled photos that a command with these ``options`` means."""
     from fursure.dataset.labelled import Dataset
 

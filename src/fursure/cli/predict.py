@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import complete, options
-from fursure.errors import counted
+from fursure.errors import OutputExists, counted
 from fursure.report.text import percent, printable
 from fursure.stages import stage
 from fursure.terminal.colour import Tone
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from fursure.commands.sorter import Sorter
     from fursure.commands.submission import Submission
     from fursure.prediction import Prediction
+    from fursure.remote.outbox import Outbox
+    from fursure.remote.place import AnyPlace
     from fursure.report.parquet import ParquetTable
     from fursure.report.table import CsvTable
 
@@ -32,11 +34,11 @@ if TYPE_CHECKING:
     help="A .fursure file, or hub:ORG/NAME[@REVISION]. [default: pets, cats and dogs]",
 )  # fmt: skip
 @click.option(
-    "--csv", "csv_path", type=click.Path(path_type=Path, dir_okay=False),
+    "--csv", "csv_path", type=options.PlaceType(dir_okay=False),
     help="Write a table; an interrupted run continues where it stopped.",
 )  # fmt: skip
 @click.option(
-    "--parquet", "parquet_path", type=click.Path(path_type=Path, dir_okay=False),
+    "--parquet", "parquet_path", type=options.PlaceType(dir_okay=False),
     help="The same as a Parquet file; needs the extra tables.",
 )  # fmt: skip
 @click.option(
@@ -64,8 +66,8 @@ def predict_command(
     /,
     photos: tuple[str, ...],
     model: str | None,
-    csv_path: Path | None,
-    parquet_path: Path | None,
+    csv_path: "AnyPlace | None",
+    parquet_path: "AnyPlace | None",
     features: bool,
     submission: Path | None,
     of: str | None,
@@ -75,7 +77,7 @@ def predict_command(
     quiet: bool,
     **knobs: Any,
 ) -> None:
-    """Say what is on PHOTOS: files, folders, globs, archives, or - for standard input.
+    """Say what is on PHOTOS: files, folders, globs, archives, URLs, or - for stdin.
 
     The answer is a label, "unsure" where the model would be wrong too often, or "stranger" for a
     photo unlike those it was trained on. A photo that cannot be read is a row with its error.
@@ -86,15 +88,15 @@ def predict_command(
     from fursure.commands.predict import predict
 
     form = _form(csv_path, parquet_path, submission, {"features": features, "of": of})
-    path = csv_path or parquet_path
+    path, outbox = _table_place(csv_path or parquet_path)
     bundle = find_model(model)
     inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
     made_by = _made_by(bundle, photos, sort_into, knobs) | form if path else {}
-    if path and not overwrite and (code := _done_before(path, made_by)) is not None:
+    if path and not overwrite and (code := _done_before(path, made_by, outbox)) is not None:
         ctx.exit(code)
     tally = Tally(_sorter(sort_into))
     with ExitStack() as stack:
-        table = _table(path, bundle, made_by, overwrite)
+        table = _table(path, bundle, made_by, overwrite or outbox is not None)
         skip = table.has if table else lambda _name: False
         rows: Iterable[PredictedRow] = predict(
             bundle,
@@ -122,8 +124,7 @@ def predict_command(
                     table(prediction, features_D)
     if table:
         tally.failed_before = table.failed_before
-        table.sign(0 if tally.all_good and inputs.all_good else 3)
-        options.receipt(str(path))
+        _deliver(table, outbox, 0 if tally.all_good and inputs.all_good else 3)
     notes = table.sentences() if table else ()
     for sentence in [] if quiet else [*tally.sentences(), *notes, *about_inputs(inputs)]:
         options.say(sentence)
@@ -139,7 +140,10 @@ def _sorter(folder: Path | None) -> "Sorter | None":
 
 
 def _form(
-    csv_path: Path | None, parquet_path: Path | None, submission: Path | None, more: dict[str, Any]
+    csv_path: "AnyPlace | None",
+    parquet_path: "AnyPlace | None",
+    submission: Path | None,
+    more: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what the table's form depends on; flags that say nothing together are a mistake."""
     if csv_path and parquet_path:
@@ -154,6 +158,29 @@ def _form(
     return {name: value for name, value in (form | more).items() if value}
 
 
+def _table_place(place: "AnyPlace | None") -> "tuple[Path | None, Outbox | None]":
+    """Return where the table is made, and from where it is sent if it belongs elsewhere."""
+    from fursure.remote.place import RemotePath
+
+    if not isinstance(place, RemotePath):
+        return place, None
+    from fursure.remote.outbox import Outbox
+
+    outbox = Outbox.of(place)
+    return outbox.local, outbox
+
+
+def _deliver(
+    table: "CsvTable | ParquetTable | Submission", outbox: "Outbox | None", code: int
+) -> None:
+    """Note what made the finished table, and send it where it belongs."""
+    table.sign(code)
+    if outbox is not None:
+        outbox.send()
+        table.sign(code)  # of the receipt, which has taken its place here
+    options.receipt(str(outbox.place if outbox else table.path))
+
+
 def _made_by(
     bundle: "Bundle",
     photos: tuple[str, ...],
@@ -162,24 +189,40 @@ def _made_by(
 ) -> dict[str, Any]:
     """Return what a table depends on, and the links that are made along with it."""
     asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
+    from fursure.remote.place import shown_place
+
     links = str(sort_into) if sort_into else None
-    return {"model": bundle.digest, "photos": list(photos), "sort_into": links, **asked}
+    return {
+        "model": bundle.digest,
+        "photos": [shown_place(photo) for photo in photos],
+        "sort_into": links,
+        **asked,
+    }
 
 
-def _done_before(path: Path, made_by: dict[str, Any]) -> int | None:
+def _done_before(path: Path, made_by: dict[str, Any], outbox: "Outbox | None") -> int | None:
     """Return the exit code of an earlier run of the same command, and say so; None: none ended."""
     from fursure.commands.inputs import Photos
-    from fursure.report.receipt import ended_with
+    from fursure.report.receipt import Names, ended_with, keep
 
+    state = outbox.state() if outbox else ""
+    if outbox and state == "taken":
+        raise OutputExists(outbox.place, "a finished table")
     if not path.exists() or "-" in made_by["photos"]:  # standard input is another each time
         return None
     with ExitStack() as stack:
-        names = (name for name, _ in Photos(made_by["photos"]).opened_on(stack))
-        code = ended_with(path, made_by, names)
+        names = [name for name, _ in Photos(made_by["photos"]).opened_on(stack)]
+    code = ended_with(path, made_by, names)
+    if outbox and code is None and state == "delivered":
+        raise OutputExists(outbox.place, "a finished table")
+    if outbox and code is not None and state == "waiting":
+        outbox.send()
+        keep(path, made_by, Names(names), code)
+    place = outbox.place if outbox else path
     if code is not None:
         failed = ", and some inputs still failed; --overwrite tries them again" if code else ""
-        options.receipt(str(path))
-        options.say(f"{path} was made from the same photos and model: nothing to do{failed}.")
+        options.receipt(str(place))
+        options.say(f"{place} was made from the same photos and model: nothing to do{failed}.")
     return code
 
 

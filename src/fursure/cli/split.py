@@ -11,6 +11,7 @@ from fursure.report.text import printable
 if TYPE_CHECKING:
     from fursure.commands.split import Form
     from fursure.dataset.manifest import Manifest, Split
+    from fursure.remote.place import AnyPlace
     from fursure.splitting.exact_counts import Amount
 
 
@@ -32,7 +33,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
 
 
 @click.command("split")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=options.PlaceType())
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR",
     help="The folder to fill; a new or an empty one.",
@@ -78,7 +79,7 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
 @options.labelled
 @options.working
 def split_command(
-    data: Path,
+    data: "AnyPlace",
     out: Path,
     train: "Amount | None",
     val: "Amount | None",

@@ -11,10 +11,11 @@ from fursure.run import Run
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
+    from fursure.remote.place import AnyPlace
 
 
 @click.command("train")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=options.PlaceType())
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path),
     help="The model to write. [default: DATA's name with .fursure]",
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @overrides.flags
 @options.corrections
 @click.option(
-    "--strangers", type=click.Path(path_type=Path),
+    "--strangers", type=options.PlaceType(),
     help="Photos of none of the classes, to recognise strangers by: a folder or an archive. Half "
     "of them teach, the others measure; it is used where it helps beyond doubt.",
 )  # fmt: skip
@@ -44,9 +45,9 @@ if TYPE_CHECKING:
 @options.working
 @options.verbose
 def train_command(
-    data: Path,
+    data: "AnyPlace",
     output: Path | None,
-    strangers: Path | None,
+    strangers: "AnyPlace | None",
     show_augmented: Path | None,
     find_rate: bool,
     no_report: bool,
@@ -61,6 +62,7 @@ def train_command(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     """
+    from fursure.remote.place import place_name
     from fursure.training.processes import gathered
     from fursure.training.trackers import check_trackers, track
     from fursure.training.train import train_model
@@ -69,7 +71,7 @@ def train_command(
     run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
     recipe = overrides.recipe_from(knobs, tell=run.say)
     preview = show_augmented is not None or find_rate
-    output = output or Path(f"{data.resolve().name.split('.')[0] or 'model'}.fursure")
+    output = output or Path(f"{place_name(data).split('.')[0] or 'model'}.fursure")
     with gathered(dataset, recipe, run, trains=not preview) as first:
         if not first:
             return

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,8 +20,29 @@ from fursure.dataset.sources import holds_photos, is_camera_raw, open_source
 from fursure.engine.predictor import Named
 from fursure.errors import BadImage, FursureError
 from fursure.photos.decode import LIMITS
+from fursure.remote.place import remote_place, shown_place
+from fursure.webdataset import shard_names
 
 LOST = ("unreadable folder", "broken link")  # passed over although there may have been photos
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePhoto:
+    """A photo of a source; called, it returns its bytes."""
+
+    source: Source
+    name: str
+
+    def __call__(self) -> bytes:
+        """Return its bytes."""
+        return self.source.read(self.name, LIMITS.bytes)
+
+
+def announce_photo(named: Named) -> None:
+    """Have a photo fetched that will be asked for soon, if it lies elsewhere."""
+    _, photo = named
+    if isinstance(photo, SourcePhoto):
+        photo.source.expect(photo.name)
 
 
 @dataclass(slots=True)
@@ -53,11 +73,13 @@ class Photos:
                     self.count += 1
                     yield photo
                 if self.count == before:
-                    self.without.append(name)
+                    self.without.append(shown_place(name))
 
     def _behind(self, name: str, stack: ExitStack) -> Iterator[Named]:
         path = Path(name)
-        if name == "-":
+        if remote_place(name) is not None:
+            yield from self._inside(name, stack)
+        elif name == "-":
             yield name, self._from_stdin()
         elif is_camera_raw(path):
             yield name, BadImage(name, f"a camera's raw file ({path.suffix}); save it as JPEG")
@@ -66,7 +88,7 @@ class Photos:
         elif is_system_folder(path.name):  # a star named it, not a person
             self.passed_over[path.name] += 1
         else:
-            yield from self._inside(name, path, stack)
+            yield from self._inside(name, stack)
 
     def _from_stdin(self) -> bytes | BadImage:
         if self.stdin is None:
@@ -76,22 +98,26 @@ class Photos:
         except OSError as error:
             return BadImage("-", f"standard input cannot be read: {error.strerror}")
 
-    def _inside(self, name: str, path: Path, stack: ExitStack) -> Iterator[Named]:
+    def _inside(self, name: str, stack: ExitStack) -> Iterator[Named]:
         """Yield the photos of a folder, an archive or a table; why there are no more is one too."""
         try:
-            source = stack.enter_context(open_source(path))
+            source = stack.enter_context(open_source(name))
             for member in iter_photos(source, self.passed_over):
-                yield _shown(name, source, member), partial(source.read, member, LIMITS.bytes)
+                yield _shown(name, source, member), SourcePhoto(source, member)
             self.notes += source.notes
         except FursureError as error:
+            name = shown_place(name)
             yield name, BadImage(name, str(error).removeprefix(f"{name} "))
 
 
 def _expanded(written: str) -> Iterator[str]:
-    """Yield what a glob stands for, once; anything that is there stands for itself.
+    """Yield what a glob or a row of shards stands for, once; what is there stands for itself.
 
     What a glob finds is taken literally: a broken link, or a name with brackets, is no glob.
     """
+    if remote_place(written) or shard_names(written):
+        yield from shard_names(written) or [written]
+        return
     if written == "-" or os.path.lexists(written) or not glob.has_magic(written):
         yield written
         return
@@ -103,6 +129,8 @@ def _expanded(written: str) -> Iterator[str]:
 
 def _shown(name: str, source: Source, member: str) -> str:
     """Return how a photo of a source is named: reachable from here, or ``archive!member``."""
+    if remote_place(name) is not None:
+        return str(source.root / member)
     if source.prefix:
         return str(Path(name).parent / member) if Path(name).parent != Path() else member
     return os.path.join(name, member) if Path(name).is_dir() else str(source.root / member)  # noqa: PTH118

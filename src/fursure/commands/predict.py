@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
-from fursure.commands.inputs import Photos
+from fursure.commands.inputs import Photos, announce_photo
 from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BULK
 from fursure.errors import NoPhotos, some
+from fursure.parallel import begun
 from fursure.prediction import Prediction
 from fursure.run import Run
 
@@ -38,7 +39,8 @@ def predict(
     """
     with ExitStack() as stack:
         every = photos.opened_on(stack)
-        named = ((name, photo) for name, photo in every if not skip(name))
+        unanswered = ((name, photo) for name, photo in every if not skip(name))
+        named = begun(unanswered, announce_photo)
         head = list(islice(named, BULK))  # enough to know whether this is bulk work
         if not photos.count:
             raise _nothing_in(photos)

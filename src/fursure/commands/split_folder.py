@@ -17,6 +17,7 @@ from fursure.dataset.manifest import SPLITS, Manifest
 from fursure.dataset.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
+from fursure.remote.place import AnyPlace
 from fursure.splitting.destinations import class_folders, destinations
 
 _NOTE, LIST, UNFINISHED = "split.json", "split.jsonl", "split.jsonl.part"
@@ -64,13 +65,13 @@ class Note:
         )
 
 
-def check_split_folder(folder: Path, data: Path) -> None:
+def check_split_folder(folder: Path, data: AnyPlace) -> None:
     """Refuse early, before photos are read, a folder that could not be filled late.
 
     Raises:
         BadData: it lies inside the data, cannot be written, or holds what is not its own.
     """
-    if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+    if isinstance(data, Path) and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
         raise BadData(
             f"{folder} lies inside {data}, which would take its photos for more data the next "
             "time; choose a folder outside of it."

@@ -13,20 +13,21 @@ from fursure.dataset.manifest import Manifest
 from fursure.dataset.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
+from fursure.remote.place import AnyPlace
 
 LADDER_NOTE, _LIST = "ladder.json", "split.jsonl"
 LADDER_FORMAT = "fursure ladder 1"
 Knobs = Mapping[str, float]  # of the split: test, validation, seed
 
 
-def check_ladder_folder(folder: Path, data: Path, knobs: Knobs, *, overwrite: bool) -> None:
+def check_ladder_folder(folder: Path, data: AnyPlace, knobs: Knobs, *, overwrite: bool) -> None:
     """Refuse early, before photos are read, a folder that could not be filled late.
 
     Raises:
         BadData: it lies inside the data, cannot be written, or holds what is not its own.
         OutputExists: it holds a ladder of another split.
     """
-    if data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
+    if isinstance(data, Path) and data.is_dir() and folder.resolve().is_relative_to(data.resolve()):
         raise BadData(f"{folder} lies inside {data}; choose a folder outside of the photos.")
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):

@@ -1,6 +1,6 @@
 """A model on photos unlike its test photos: of another origin, and of none of its classes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from os import PathLike
@@ -14,6 +14,7 @@ from fursure.engine.predictor import Predictor
 from fursure.errors import BadData, some
 from fursure.evaluation.evaluate import evaluate_model
 from fursure.metrics.answers import Answers, StrangerAnswers
+from fursure.parallel import begun
 from fursure.photos.decode import LIMITS
 from fursure.run import Run
 from fursure.training.strangers import Listed, list_strangers
@@ -77,9 +78,10 @@ class Abroad:
             open_source(self.strangers.path) as source,
             run.progress("asking about strangers", len(names)) as advance,
         ):
-            photos: list[tuple[str, Callable[[], bytes]]] = [
-                (name, partial(source.read, name, LIMITS.bytes)) for name in names
-            ]
+            photos: Iterator[tuple[str, Callable[[], bytes]]] = (
+                (name, partial(source.read, name, LIMITS.bytes))
+                for name in begun(names, source.expect)
+            )
             for prediction in predictor.stream(photos):
                 if prediction.error is None:
                     answers.append(prediction.answer)

@@ -20,6 +20,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.compare.learning_curve import learning_curve
 from fursure.compare.other_origin import Abroad
 from fursure.dataset.labelled import Dataset
+from fursure.dataset.listing import announced
 from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor
 from fursure.errors import BadData, OutputExists
@@ -242,7 +243,10 @@ def _run(bundle: Bundle, ground: Ground) -> _Run:
         ground.dataset.open() as source,
         ground.run.progress("testing", len(photos)) as advance,
     ):
-        named = [(photo.path, partial(source.read, photo.path, LIMITS.bytes)) for photo in photos]
+        named = (
+            (photo.path, partial(source.read, photo.path, LIMITS.bytes))
+            for photo in announced(source, photos)
+        )
         began = time.monotonic()
         for answer in predictor.stream(named):
             if answer.error is not None:

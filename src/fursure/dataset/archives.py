@@ -6,14 +6,15 @@ threads do side by side. Names are only ever compared with each other, so none c
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol, final
 
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import tidy
 from fursure.errors import BadImage
+from fursure.remote.blocks import RemoteFile
+from fursure.remote.place import AnyPlace
 from fursure.system import read_at
 
 ReadAt = Callable[[int, int], bytes]  # (offset, size) -> as many of these bytes as there are
@@ -27,6 +28,11 @@ class ArchiveMember(Protocol):
         """The size the archive declares, in bytes."""
         ...
 
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where its bytes begin in the archive, and how many there are, roughly."""
+        ...
+
     def content(self, name: str, read_at: ReadAt) -> bytes:
         """Return ``size`` bytes or raise `BadImage`; never hold much more than ``size``."""
         ...
@@ -37,6 +43,11 @@ class StoredMember(NamedTuple):
 
     start: int  # offset of its bytes
     size: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Its bytes."""
+        return self.start, self.size
 
     def content(self, name: str, read_at: ReadAt) -> bytes:
         """Return the bytes; there is no checksum over them."""
@@ -70,8 +81,10 @@ class Index:
 class Archive(Source):
     """A zip or tar file, or the decompressed copy of one."""
 
-    def __init__(self, path: Path, file: BinaryIO, index: Index) -> None:
-        self.path, self.root, self.prefix = path, path.parent, f"{path.name}!"
+    def __init__(self, path: AnyPlace, file: BinaryIO | RemoteFile, index: Index) -> None:
+        self.path: AnyPlace = path
+        self.root: AnyPlace = path.parent
+        self.prefix = f"{path.name}!"
         self.notes = index.notes
         self._file, self._lock, self._index = file, threading.Lock(), index
         # By parts, so that a folder lists the same zipped and unzipped.
@@ -87,6 +100,12 @@ class Archive(Source):
     def has(self, name: str) -> bool:
         """Return whether the archive has a file of that name."""
         return name.removeprefix(self.prefix) in self._index.members
+
+    def expect(self, name: str) -> None:
+        """Have a member's bytes fetched, where the archive lies elsewhere."""
+        member = self._index.members.get(name.removeprefix(self.prefix))
+        if member is not None and isinstance(self._file, RemoteFile):
+            self._file.expect(*member.span)
 
     def read(self, name: str, limit: int) -> bytes:
         """Return one member's bytes; its declared size decides before anything is read."""
@@ -105,4 +124,43 @@ class Archive(Source):
         self._file.close()
 
     def _read_at(self, offset: int, size: int) -> bytes:
+        if isinstance(self._file, RemoteFile):
+            return self._file.read_at(offset, size)
         return read_at(self._file, offset, size, self._lock)
+
+
+@final
+class Shards(Source):
+    """Several archives in one folder, read one after another, as one data set."""
+
+    prefix = ""
+
+    def __init__(self, path: AnyPlace, archives: Sequence[Archive]) -> None:
+        self.path: AnyPlace = path
+        self.root: AnyPlace = path.parent
+        self.notes = [note for archive in archives for note in archive.notes]
+        self._archives = {archive.prefix: archive for archive in archives}
+
+    def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:
+        """Yield the members of each archive, in the order of the archives."""
+        for archive in self._archives.values():
+            yield from archive.names(skipped)
+
+    def has(self, name: str) -> bool:
+        """Return whether the archive that ``name`` begins with has such a file."""
+        archive = self._of(name)
+        return archive is not None and archive.has(name)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return one member's bytes."""
+        if (archive := self._of(name)) is None:
+            raise BadImage(name, "file is missing")
+        return archive.read(name, limit)
+
+    def close(self) -> None:
+        """Close the archives."""
+        for archive in self._archives.values():
+            archive.close()
+
+    def _of(self, name: str) -> Archive | None:
+        return self._archives.get(name[: name.find("!") + 1])

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from fursure.dataset.manifest import Split
 from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
+from fursure.remote.place import AnyPlace
 
 # The first of these that a table has is taken.
 _PHOTOS = (
@@ -82,7 +82,7 @@ class Columns:
 
 
 def columns_of(
-    cells: Cells, table: Path, *, labelled: bool, label_column: str | None = None
+    cells: Cells, table: AnyPlace, *, labelled: bool, label_column: str | None = None
 ) -> Columns:
     """Return which columns hold path, label and split; ``cells`` are the first row.
 

@@ -10,6 +10,7 @@ from typing import final
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import is_system_folder
 from fursure.errors import BadData, BadImage
+from fursure.remote.place import AnyPlace
 
 
 @final
@@ -22,8 +23,9 @@ class Folder(Source):
     prefix = ""
 
     def __init__(self, root: Path, *, only: str | None = None, anywhere: bool = False) -> None:
-        self.root, self._only, self._anywhere = root, only, anywhere
-        self.path = root / only if only else root
+        self._folder, self._only, self._anywhere = root, only, anywhere
+        self.root: AnyPlace = root
+        self.path: AnyPlace = root / only if only else root
 
     def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:
         """Yield files and folders; holds the entries of the open folders only.
@@ -35,8 +37,8 @@ class Folder(Source):
             yield self._only
             return
         skipped = Counter() if skipped is None else skipped
-        seen = {_identity(self.root)}
-        stack = [("", iter(_listed(self.root)))]
+        seen = {_identity(self._folder)}
+        stack = [("", iter(_listed(self._folder)))]
         while stack:
             folder, entries = stack[-1]
             if (entry := next(entries, None)) is None:
@@ -60,14 +62,14 @@ class Folder(Source):
 
     def has(self, name: str) -> bool:
         """Return whether a regular file of that name lies in the folder."""
-        return not self._refused(name) and os.path.isfile(self.root / name)  # noqa: PTH113 - never raises
+        return not self._refused(name) and os.path.isfile(self._folder / name)  # noqa: PTH113 - never raises
 
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of a regular file, which may have changed since it was listed."""
         if self._refused(name):
             raise BadImage(name, "the path leaves the folder")
         try:
-            with open(self.root / name, "rb", opener=_without_waiting) as file:
+            with open(self._folder / name, "rb", opener=_without_waiting) as file:
                 state = os.fstat(file.fileno())
                 if not stat.S_ISREG(state.st_mode):
                     raise BadImage(name, "not a regular file")

@@ -6,20 +6,20 @@ Every command that takes labelled photos takes a `Dataset`, or a path that becom
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from os import PathLike, fspath
-from pathlib import Path
 
 from fursure.dataset.corrections import Correction, read_corrections
 from fursure.dataset.layout import list_photos
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
 from fursure.dataset.sources import open_source
+from fursure.remote.place import AnyPlace, place_of, shown_place
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
     """Labelled photos: where they lie, and how they come by their labels."""
 
-    path: str | PathLike[str]  # a folder, an archive or a table
+    path: str | PathLike[str]  # a folder, an archive or a table, also by URL
     label_regex: str | None = None  # finds the label in a file name
     rename: Mapping[str, str] = field(default_factory=dict)  # labels: old -> new
     corrections: str | PathLike[str] | None = None  # verdicts on photos, as a review writes them
@@ -28,12 +28,12 @@ class Dataset:
     @property
     def name(self) -> str:
         """How it was called."""
-        return fspath(self.path)
+        return shown_place(fspath(self.path))
 
     @property
-    def place(self) -> Path:
+    def place(self) -> AnyPlace:
         """Where it lies."""
-        return Path(self.path)
+        return place_of(self.path)
 
     def open(self) -> Source:
         """Return what its photos are read from.

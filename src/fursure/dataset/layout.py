@@ -1,7 +1,8 @@
 """A source's names → photos with labels and, where one is given, their split.
 
 The layouts are tried in this order: class folders inside of ``train``, ``val``, ``test``; class
-folders; a table; names that carry the label (``cat.0.jpg``); one folder that is the only class.
+folders; a table; members beside the photos (``0001.cls``); names that carry the label
+(``cat.0.jpg``); one folder that is the only class.
 A folder that merely wraps the others is looked through.
 """
 
@@ -23,11 +24,14 @@ from fursure.dataset.class_folders import (
 from fursure.dataset.columns import split_named
 from fursure.dataset.listing import Contents, Source, contents_of
 from fursure.dataset.manifest import Manifest, Photo
-from fursure.dataset.naming import LabelOf, junk, numbered, searching, suffix
+from fursure.dataset.naming import LabelOf, junk, label_from, numbered, searching, suffix
 from fursure.dataset.tables import Table
-from fursure.errors import BadData, NoPhotos, some
+from fursure.errors import BadData, BadImage, NoPhotos, some
+from fursure.webdataset import LABEL_MEMBERS, label_beside
 
 _EXPORTS = 16  # JSON and XML files in a folder; of more, each is of one photo
+_UNLABELLED = "photo without a label"
+_LARGEST_LABEL = 1 << 20  # bytes of what lies beside a photo
 
 
 def iter_photos(source: Source, skipped: Counter[str] | None = None) -> Iterator[str]:
@@ -121,6 +125,7 @@ def _by_layout(source: Source, contents: Contents, base: str, *, lone_class: boo
         or by_class_folders(contents, base)
         or _by_table(source, contents, base, problems)
         or _by_split_tables(source, contents, base, problems)
+        or _by_members(source, contents)
         or _by_names(contents, base, numbered)
     )
     if not photos and problems:
@@ -214,6 +219,24 @@ def _few_a_folder(tables: Iterable[str]) -> list[str]:
     names = list(tables)
     exports = [name for name in names if suffix(name) in EXPORT_SUFFIXES]
     return [name for name in names if len(exports) <= _EXPORTS or name not in exports]
+
+
+def _by_members(source: Source, contents: Contents) -> list[Photo]:
+    """Photos whose labels lie beside them, as in the shards of WebDataset."""
+
+    def read(name: str) -> bytes | None:
+        try:
+            return source.read(name, _LARGEST_LABEL) if source.has(name) else None
+        except BadImage:
+            return None
+
+    if label_beside(contents.photos[0], read) is None:
+        return []
+    labels = ((name, label_beside(name, read)) for name in contents.photos)
+    photos = [Photo(path=name, label=label_from(label)) for name, label in labels if label]
+    for kind in LABEL_MEMBERS:  # counted as junk, and read after all
+        contents.skipped.pop(kind, None)
+    return photos
 
 
 def _by_names(

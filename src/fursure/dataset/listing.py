@@ -1,14 +1,16 @@
 """What lies in a data set: the one view of folders, tables and archives."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Protocol, Self
 
 from fursure.annotations.columnar import COLUMNAR_SUFFIXES
 from fursure.annotations.exports import EXPORT_SUFFIXES
+from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, is_left_by_a_system, junk
+from fursure.parallel import begun
+from fursure.remote.place import AnyPlace
 
 
 class Source(Protocol):
@@ -18,8 +20,8 @@ class Source(Protocol):
     `Photo.path`. Nothing in it is ever changed, and any number of threads may read.
     """
 
-    path: Path  # what the user named
-    root: Path  # the folder its names are relative to
+    path: AnyPlace  # what the user named
+    root: AnyPlace  # the folder its names are relative to
     prefix: str  # "archive.zip!" before the names of an archive's members, else ""
     notes: Sequence[str] = ()  # what is worth telling of it, in sentences, once it was listed
 
@@ -34,11 +36,16 @@ class Source(Protocol):
         """Return whether `read` would find a regular file of that name."""
         ...
 
+    def expect(self, name: str) -> None:  # noqa: ARG002
+        """Hear that ``name`` will be read soon, once; what lies far away begins to fetch it."""
+        return
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of one file.
 
         Raises:
             BadImage: it is gone, damaged, encrypted, no regular file, or above ``limit`` bytes.
+            RemoteFailed: it lies elsewhere, and there nothing can be had any more.
         """
         ...
 
@@ -51,6 +58,16 @@ class Source(Protocol):
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+def announced(source: Source, photos: Iterable[Photo]) -> Iterator[Photo]:
+    """Yield photos in order, those that will be read announced to their source well before."""
+
+    def begin(photo: Photo) -> None:
+        if photo.reason is None:
+            source.expect(photo.path)
+
+    return begun(photos, begin)
 
 
 @dataclass(frozen=True, slots=True)

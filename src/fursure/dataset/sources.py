@@ -4,7 +4,8 @@ import re
 import stat
 import tempfile
 from collections.abc import Callable, Sequence
-from os import PathLike
+from contextlib import ExitStack
+from os import PathLike, fspath
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -12,7 +13,7 @@ from fursure.annotations.columnar import ColumnTable, Shard, is_columnar
 from fursure.annotations.exports import export_names, export_of
 from fursure.annotations.opening import is_text_of_exports
 from fursure.annotations.shards import shards_in
-from fursure.dataset.archives import Archive, Index, StoredMember
+from fursure.dataset.archives import Archive, Index, Shards, StoredMember
 from fursure.dataset.folders import Folder
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES
@@ -22,6 +23,11 @@ from fursure.dataset.zips import index_zip
 from fursure.errors import BadData, SourceNotFound
 from fursure.formats.table import is_photo_suffix, recognise
 from fursure.formats.tiff import TIFF
+from fursure.remote.blocks import RemoteFile
+from fursure.remote.folder import RemoteFolder
+from fursure.remote.place import AnyPlace, RemotePath, remote_place
+from fursure.remote.store import RemoteStore, store_of
+from fursure.webdataset import shard_names
 
 _PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
     r"\.(?:(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\.(\d{2,4})|[zr](\d{2})|part(\d+)\.rar)$", re.IGNORECASE
@@ -40,7 +46,9 @@ _FOREIGN = {
 
 
 def open_source(path: str | PathLike[str]) -> Source:
-    """Open a folder, a table, an archive or a single photo for reading.
+    """Open a folder, a table, an archive, numbered shards or a single photo for reading.
+
+    A URL means what lies in a bucket or on a web server.
 
     A file is what its content says; an extension only tells tables from other texts, and a
     photo's extension is believed, so that the decoder is the one to say what is wrong with it.
@@ -49,7 +57,12 @@ def open_source(path: str | PathLike[str]) -> Source:
     Raises:
         SourceNotFound: nothing lies at that path.
         BadData: it is of no kind fursure can read, or damaged.
+        RemoteFailed: it lies elsewhere and cannot be had.
     """
+    if (shards := shard_names(fspath(path))) is not None and not Path(path).exists():
+        return _shards(remote_place(path) or Path(path), shards)
+    if (place := remote_place(path)) is not None:
+        return _open_remote(place, store_of(place))
     path = Path(path)
     try:
         mode = path.stat().st_mode
@@ -111,7 +124,7 @@ def _open_file(path: Path, head: bytes) -> Source:
         return _archive(path, path.open("rb"), index_zip)
     for magic in COMPRESSIONS:
         if head.startswith(magic):
-            return _archive(path, decompressed(path, magic), index_tar)
+            return _archive(path, decompressed(path, magic, path.open("rb")), index_tar)
     if is_tar(head):
         return _archive(path, path.open("rb"), index_tar)
     if is_columnar(head):
@@ -164,6 +177,80 @@ def _is_export(path: Path, head: bytes) -> bool:
         return False
     with path.open("rb") as file:
         return export_of(file.read(_OPENING)) is not None
+def _shards(path: AnyPlace, names: Sequence[str]) -> Shards:
+    """Open every shard of a numbered row.
+
+    Raises:
+        BadData: one is missing, cut short, or no archive.
+    """
+    with ExitStack() as stack:
+        archives = []
+        for name in names:
+            source = stack.enter_context(open_source(name))
+            if not isinstance(source, Archive):
+                raise BadData(f"{source.path} is no archive; a row of shards is of .tar or .zip.")
+            archives.append(source)
+        stack.pop_all()
+    return Shards(path, archives)
+
+
+def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
+    """Open what lies in a bucket or on a web server: by its content, as `open_source` does."""
+    key = store.key_of(place)
+    is_photo = is_photo_suffix(place.suffix.lower())
+    if place.suffix.lower() in TABLE_SUFFIXES:
+        return _remote_table(place, store)
+    if (facts := None if store.is_web and key.endswith("/") else store.facts(key)) is None:
+        return RemoteFolder(store, place)
+    if is_photo:
+        return RemoteFolder(store, place.parent, only=facts)
+    file = RemoteFile(store, facts)
+    try:
+        head = file.read_at(0, 512)
+        if store.is_web and _is_page(head):
+            file.close()
+            return RemoteFolder(store, place)
+        if recognise(head) or head[4:8] == b"ftyp":
+            file.close()
+            return RemoteFolder(store, place.parent, only=facts)
+        return Archive(place, *_remote_index(place, file, head))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _remote_table(place: RemotePath, store: RemoteStore) -> Table:
+    """Open a table elsewhere; beside one on a web server, photos are believed to be there."""
+    folder = RemoteFolder(store, place.parent, blind=store.is_web)
+    tops = [] if store.is_web else [name for name in folder.names() if name.count("/") == 1]
+    return Table(folder, place.name, [name for name in tops if name.endswith("/")])
+
+
+def _remote_index(
+    place: RemotePath, file: RemoteFile, head: bytes
+) -> tuple[BinaryIO | RemoteFile, Index]:
+    """Return what an archive's members are read from, and where they lie.
+
+    A zip says at its end what lies where. A tar is walked from one end to the other, so it is
+    copied: reading its headers by ranges, and then its photos, would cost more.
+    """
+    if _is_zip(head):
+        return file, index_zip(place, cast(BinaryIO, file))
+    for magic in COMPRESSIONS:
+        if head.startswith(magic):
+            tar = decompressed(place, magic, file.copied())
+            file.close()
+            return tar, index_tar(place, tar)
+    if is_tar(head):
+        return file, index_tar(place, file.copied())
+    raise BadData(
+        f"{place} holds {_described(head)}, which is no data set; "
+        "give a folder, a .zip, a .tar, or a .csv, .tsv or .jsonl table."
+    )
+
+
+def _is_page(head: bytes) -> bool:
+    return head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
 def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index]) -> Archive:

@@ -21,6 +21,7 @@ from fursure.dataset.manifest import Split
 from fursure.dataset.naming import suffix, tidy
 from fursure.errors import BadData, BadImage
 from fursure.formats.table import is_photo_suffix
+from fursure.remote.place import AnyPlace
 
 _LARGEST = 64 << 20  # bytes of one table: about a million rows
 LARGEST_EXPORT = 256 << 20  # bytes of one export: about 200,000 photos
@@ -63,8 +64,9 @@ class Table(Source):
         self.anywhere, self._columnar = anywhere, columnar
         self.notes: list[str] = []
         self._home = name[: name.rfind("/") + 1].removeprefix(inner.prefix)
-        self.root, self.prefix = inner.root, inner.prefix
-        self.path = inner.root / name
+        self.root: AnyPlace = inner.root
+        self.prefix = inner.prefix
+        self.path: AnyPlace = inner.root / name
 
     def names(self, skipped: Counter[str] | None = None) -> Iterator[str]:  # noqa: ARG002
         """Yield the paths in the order of the rows, each as often as it is listed."""
@@ -73,6 +75,10 @@ class Table(Source):
     def has(self, name: str) -> bool:
         """Return whether there is such a file, listed or not."""
         return self._inner.has(name)
+
+    def expect(self, name: str) -> None:
+        """Hand the announcement on."""
+        self._inner.expect(name)
 
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of one photo."""
@@ -244,7 +250,7 @@ class Table(Source):
 
     def _elsewhere(self, written: str) -> str:
         """Return a path that leads out of the folder, relative to it where it comes back."""
-        root = self.root.absolute()
+        root = Path(self.root).absolute()  # nothing elsewhere leads out of its folder
         path = Path(os.path.normpath(root / written.replace("\\", "/")))
         return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 

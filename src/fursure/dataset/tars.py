@@ -2,20 +2,21 @@
 
 import bz2
 import gzip
+import io
 import lzma
 import tarfile
 import tempfile
 import zlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import BinaryIO, cast
 
 from fursure.dataset.archives import Index, StoredMember
 from fursure.errors import BadData
+from fursure.remote.place import AnyPlace
 
 Decompressing = gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile
-COMPRESSIONS: Mapping[bytes, Callable[[Path], Decompressing]] = {
-    b"\x1f\x8b": gzip.GzipFile,
+COMPRESSIONS: Mapping[bytes, Callable[[BinaryIO], Decompressing]] = {
+    b"\x1f\x8b": lambda file: gzip.GzipFile(fileobj=file),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
 }
@@ -47,7 +48,7 @@ class _Headers:
         self._file.seek(position)
 
 
-def index_tar(path: Path, file: BinaryIO) -> Index:
+def index_tar(path: AnyPlace, file: BinaryIO) -> Index:
     """Return where the members of an uncompressed tar file lie.
 
     Raises:
@@ -83,7 +84,7 @@ def _add(index: Index, info: tarfile.TarInfo) -> None:
         index.skipped["link in the archive" if links else "not a regular file"] += 1
 
 
-def decompressed(path: Path, magic: bytes) -> BinaryIO:
+def decompressed(path: AnyPlace, magic: bytes, file: BinaryIO) -> BinaryIO:
     """Return the tar inside a compressed file, as a temporary file that vanishes when closed.
 
     Raises:
@@ -91,8 +92,10 @@ def decompressed(path: Path, magic: bytes) -> BinaryIO:
     """
     tar = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - its reader closes it
     try:
-        with COMPRESSIONS[magic](path) as stream:
-            _copy(path, stream, tar)
+        size = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        with file, COMPRESSIONS[magic](file) as stream:
+            _copy(path, size, stream, tar)
     except BaseException as error:
         tar.close()
         if isinstance(error, OSError) and error.errno is not None:  # the disk's, not the data's
@@ -109,8 +112,8 @@ def decompressed(path: Path, magic: bytes) -> BinaryIO:
     return tar
 
 
-def _copy(path: Path, stream: Decompressing, tar: BinaryIO) -> None:
-    most, written = _FREE + _RATIO * path.stat().st_size, 0
+def _copy(path: AnyPlace, size: int, stream: Decompressing, tar: BinaryIO) -> None:
+    most, written = _FREE + _RATIO * size, 0
     while block := stream.read(_BLOCK):
         if not written and not is_tar(block):
             raise BadData(

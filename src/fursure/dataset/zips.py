@@ -12,13 +12,14 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from fursure.dataset.archives import Index, ReadAt
-from fursure.errors import BadData, BadImage
+from fursure.errors import BadData, BadImage, RemoteFailed
+from fursure.remote.place import AnyPlace
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")  # signature, lengths of name and extra (APPNOTE 4.3.7)
+_USUAL_NAMES = 256  # bytes of name and extra field, hardly ever more
 _ENCRYPTED = 0x1  # general purpose bit 0 (APPNOTE 4.4.4)
 _UTF8 = 0x800  # general purpose bit 11
 _UNICODE_PATH = 0x7075  # extra field (APPNOTE 4.6.9)
@@ -34,6 +35,11 @@ class _Zipped(NamedTuple):
     crc: int
     method: int
     flags: int
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Its header, whose length stands in it, and its bytes."""
+        return self.header, _LOCAL_HEADER.size + _USUAL_NAMES + self.packed
 
     def content(self, name: str, read_at: ReadAt) -> bytes:
         """Return the unpacked bytes, which must have the declared size and checksum."""
@@ -62,7 +68,7 @@ class _Zipped(NamedTuple):
             return b""
 
 
-def index_zip(path: Path, file: BinaryIO) -> Index:
+def index_zip(path: AnyPlace, file: BinaryIO) -> Index:
     """Return where the members of a zip file lie.
 
     Raises:
@@ -71,6 +77,8 @@ def index_zip(path: Path, file: BinaryIO) -> Index:
     try:
         with zipfile.ZipFile(file) as archive:
             members = archive.infolist()
+    except RemoteFailed:
+        raise
     except Exception as error:  # hostile bytes raise a dozen kinds
         raise BadData(
             f"{path} begins like a zip archive but its directory is damaged or missing "

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, dataset_of
-from fursure.dataset.listing import Source
+from fursure.dataset.listing import Source, announced
 from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import Outputs
@@ -148,7 +148,7 @@ class _Unseen:
     taken: int = 0
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
-        for photo in self.listing.photos:
+        for photo in announced(self.source, self.listing.photos):
             self.taken += 1
             data = self._bytes(photo.path, photo.reason)
             if isinstance(data, bytes) and not self.include_seen:

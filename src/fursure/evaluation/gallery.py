@@ -22,6 +22,7 @@ from fursure.evaluation.evaluate import AnswerRows
 from fursure.parallel import in_order
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.preprocess import Preprocess
+from fursure.remote.place import AnyPlace, place_of
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
 from fursure.run import available_threads
@@ -224,10 +225,11 @@ def _caches(bundle: Bundle) -> Sequence[str]:
     return [features_path(data.get("encoder", data["backbone"]), preprocess, data["engine"])]
 
 
-def _root(manifest: Manifest, photo: Photo) -> Path:
+def _root(manifest: Manifest, photo: Photo) -> AnyPlace:
     """Return what to open to read the photos of a manifest: a folder, or an archive in it."""
     archive, mark, _ = photo.path.partition("!")
-    return Path(manifest.root) / archive if mark else Path(manifest.root)
+    root = place_of(manifest.root)
+    return root / archive if mark else root
 
 
 def flat_map(features: Mapping[int, NDArray[np.floating]]) -> dict[int, tuple[float, float]]:

@@ -7,7 +7,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from os import PathLike, fspath
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from fursure.evaluation.gallery import (
 from fursure.evaluation.passes import training_charts
 from fursure.metrics.curves import precision_recall, reliability, roc, selective
 from fursure.metrics.paired import Comparison, compare_paired
+from fursure.remote.place import place_name, place_of
 from fursure.report.page import Curves, ReportPage, Spot, write_report_page
 from fursure.report.pictures import SMALL, inlined
 from fursure.run import available_threads
@@ -200,4 +201,4 @@ def _facts(bundle: Bundle, more: Mapping[str, str]) -> dict[str, str]:
 
 def data_name(data: str | PathLike[str]) -> str:
     """Return how a data set is called on a page: its last part, for the rest is nobody's matter."""
-    return Path(fspath(data)).resolve().name
+    return place_name(place_of(data))

@@ -18,7 +18,7 @@ from fursure.dataset.manifest import Photo
 from fursure.errors import CacheUnusable
 from fursure.features.reader import DECODING
 from fursure.home import folder_for
-from fursure.parallel import chunked, in_order
+from fursure.parallel import begun, chunked, in_order
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.preprocess import Preprocess
 
@@ -75,7 +75,8 @@ def _fill(
             decoded = decode(data, name=photos[row].path, min_side=preprocess.min_side)
             into_NHWC[row] = preprocess(decoded.image)
 
-    for _ in in_order(prepare, chunked(range(len(photos)), _CHUNK), threads=threads):
+    rows = begun(range(len(photos)), lambda row: source.expect(photos[row].path))
+    for _ in in_order(prepare, chunked(rows, _CHUNK), threads=threads):
         pass
 
 

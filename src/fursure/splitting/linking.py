@@ -76,7 +76,9 @@ class Placer:
             FursureError: the photo is gone, or is no longer what it was.
             OSError: the target cannot be written.
         """
-        origin = None if self._source.prefix else self._source.root / photo.path
+        root = self._source.root
+        inside = self._source.prefix or not isinstance(root, Path)
+        origin = None if inside else Path(root) / photo.path
         with _naming(target):
             if _is_there(target, photo, origin if self._link != "copy" else None):
                 return

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.dataset.listing import Source
+from fursure.dataset.listing import Source, announced
 from fursure.dataset.manifest import Photo
 from fursure.errors import BadImage
 from fursure.formats.jpeg import reduction
@@ -96,7 +96,8 @@ def scan(
     """
     worker = _Worker(source, known, encodings, facts, min_side)
     # One thread more than cores: while one waits for the disk or for Python, the others compute.
-    yield from in_order(worker, chunked(photos, CHUNK), threads=threads + 1)
+    chunks = chunked(announced(source, photos), CHUNK)
+    yield from in_order(worker, chunks, threads=threads + 1)
 
 
 @final

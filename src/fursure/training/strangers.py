@@ -14,7 +14,9 @@ from fursure.dataset.sources import open_source
 from fursure.errors import BadData, BadImage, counted
 from fursure.features.reader import Reader
 from fursure.heads.strangers import FEWEST_STRANGERS, Strangers
+from fursure.parallel import begun
 from fursure.photos.decode import LIMITS
+from fursure.remote.place import shown_place
 from fursure.run import Run
 
 _MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more
@@ -45,7 +47,7 @@ def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
     names: dict[str, str] = {}
     copies = unread = both = 0
     with open_source(path) as source:
-        for name in iter_photos(source):
+        for name in begun(iter_photos(source), source.expect):
             try:
                 digest = hashlib.sha256(source.read(name, LIMITS.bytes)).hexdigest()
             except BadImage:
@@ -55,9 +57,10 @@ def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
             copies += digest in names
             if digest not in known:
                 names.setdefault(digest, name)
+    shown = shown_place(fspath(path))
     if len(names) < FEWEST_STRANGERS:
         raise BadData(
-            f"{fspath(path)} holds {counted(len(names), 'different photo')} of strangers; at "
+            f"{shown} holds {counted(len(names), 'different photo')} of strangers; at "
             f"least {FEWEST_STRANGERS} are needed, half to learn from and half to measure on."
         )
     counts = {
@@ -73,7 +76,11 @@ def list_strangers(path: str | PathLike[str], known: Collection[str]) -> Listed:
         if count > 0
     )
     kept = sorted(names)[:_MOST]
-    return Listed(path=fspath(path), names={digest: names[digest] for digest in kept}, notes=notes)
+    return Listed(
+        path=shown,
+        names={digest: names[digest] for digest in kept},
+        notes=notes,
+    )
 
 
 def encode_strangers(

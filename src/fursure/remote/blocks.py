@@ -1,0 +1,140 @@
+"""A file far away → what reads like one here, by ranges, while that costs less than a copy."""
+
+import io
+import tempfile
+import threading
+from collections import OrderedDict
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO, final
+
+from fursure.errors import RemoteFailed
+from fursure.remote.ahead import Ahead
+from fursure.remote.store import NoRanges, RemoteFacts, RemoteStore
+from fursure.system import read_at
+
+_BLOCK = 1 << 20  # bytes of one request: dozens of small photos that lie side by side
+_KEPT = 48  # blocks
+_FURTHER = 8  # blocks fetched ahead of whoever reads from one end to the other
+
+
+@final
+class RemoteFile(io.RawIOBase):
+    """A file read in blocks of a mebibyte, those kept that were read last.
+
+    Once more bytes came by blocks than the whole file has (its members are wanted in another
+    order than they lie), or where the server knows no ranges, it is copied to a temporary file.
+    """
+
+    def __init__(self, store: RemoteStore, facts: RemoteFacts) -> None:
+        super().__init__()
+        self._store, self._facts = store, facts
+        self._lock = threading.Lock()
+        self._ahead: Ahead[int] = Ahead(self._fetch, lambda _block: _BLOCK)
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+        self._stack = ExitStack()
+        self._copy: BinaryIO | None = None
+        self._fetched = self._position = 0
+        if facts.size is None:
+            self.copied()
+        self.size = self._copy_size() if facts.size is None else facts.size
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        """Return ``size`` bytes from ``offset`` on, fewer at the end; threads may ask at once."""
+        end = min(self.size, offset + size)
+        if self._copy is None and self._fetched > self.size + (_KEPT * _BLOCK):
+            self.copied()
+        if self._copy is None:
+            try:
+                return self._from_blocks(offset, end)
+            except NoRanges:
+                self.copied()
+        return read_at(self.copied(), offset, max(0, end - offset), self._lock)
+
+    def expect(self, offset: int, size: int) -> None:
+        """Hear that these bytes will be read soon."""
+        if self._copy is None:
+            for block in range(offset // _BLOCK, (min(self.size, offset + size) - 1) // _BLOCK + 1):
+                if block not in self._blocks:
+                    self._ahead.expect(block)
+
+    def copied(self) -> BinaryIO:
+        """Return the whole file as a temporary one here, which goes when this is closed.
+
+        Raises:
+            RemoteFailed: it cannot be had, or there is no room for it.
+        """
+        with self._lock:
+            if self._copy is None:
+                folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+                try:
+                    self._store.download(self._facts.key, folder / "copy")
+                except OSError as error:
+                    raise RemoteFailed(
+                        self._store.place,
+                        f"its copy does not fit in {tempfile.gettempdir()} ({error.strerror}); "
+                        "set TMPDIR to a disk with space",
+                    ) from None
+                self._copy = self._stack.enter_context((folder / "copy").open("rb"))
+            return self._copy
+
+    def close(self) -> None:
+        """Let go of the blocks and of the copy."""
+        if not self.closed:
+            self._ahead.close()
+            self._stack.close()
+        super().close()
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that any place in it can be read."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next bytes are read from."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to another place."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes, and have those after them fetched."""
+        size = self.size if size is None or size < 0 else size
+        data = self.read_at(self._position, size)
+        self._position += len(data)
+        self.expect(self._position, min(_FURTHER * _BLOCK, max(0, self.size - self._position)))
+        return data
+
+    def _from_blocks(self, offset: int, end: int) -> bytes:
+        if offset >= end:
+            return b""
+        first, last = offset // _BLOCK, (end - 1) // _BLOCK
+        self.expect(offset, end - offset)
+        data = b"".join(self._block(block) for block in range(first, last + 1))
+        return data[offset - first * _BLOCK : end - first * _BLOCK]
+
+    def _block(self, number: int) -> bytes:
+        with self._lock:
+            if number in self._blocks:
+                self._blocks.move_to_end(number)
+                return self._blocks[number]
+        data = self._ahead.take(number)
+        with self._lock:
+            self._blocks[number] = data
+            self._fetched += len(data)
+            if len(self._blocks) > _KEPT:
+                self._blocks.popitem(last=False)
+        return data
+
+    def _fetch(self, number: int) -> bytes:
+        start = number * _BLOCK
+        return self._store.read(self._facts.key, start, min(self.size, start + _BLOCK))
+
+    def _copy_size(self) -> int:
+        return self.copied().seek(0, io.SEEK_END)
