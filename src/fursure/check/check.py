@@ -28,7 +28,7 @@ from fursure.features.collect import grouped
 from fursure.features.remarks import about_backbone, about_photos
 from fursure.recipe import Engine
 from fursure.run import Run
-from fursure.splitting.scan import Scanned
+from fursure.splitting.scanned import Scanned
 from fursure.splitting.split import folds
 from fursure.stages import stage
 

@@ -27,6 +27,7 @@ from fursure.report.text import printable
 @options.max_error
 @options.labelled
 @options.working
+@options.on
 @click.pass_context
 def evaluate_command(
     ctx: click.Context,

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 @options.zip_encoding
 @options.max_error
 @options.working
+@options.on
 @options.verbose
 @click.pass_context
 def predict_command(
@@ -101,6 +102,7 @@ def predict_command(
             options.run_from(knobs, quiet=quiet),
             max_error=knobs["max_error"],
             skip=skip,
+            features=features,
         )
         if table:
             stack.enter_context(table)

@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 from fursure.dataset.layout import iter_photos
-from fursure.dataset.listing import Source
+from fursure.dataset.listing import Member, Source
 from fursure.dataset.naming import is_system_folder
 from fursure.dataset.sources import holds_photos, is_camera_raw, open_source
 from fursure.engine.predictor import Named
@@ -81,7 +80,8 @@ class Photos:
         try:
             source = stack.enter_context(open_source(path))
             for member in iter_photos(source, self.passed_over):
-                yield _shown(name, source, member), partial(source.read, member, LIMITS.bytes)
+                photo = Member(source=source, name=member, limit=LIMITS.bytes)
+                yield _shown(name, source, member), photo
             self.notes += source.notes
         except FursureError as error:
             yield name, BadImage(name, str(error).removeprefix(f"{name} "))

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Protocol, Self, final
 
 from fursure.dataset.naming import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, is_left_by_a_system, junk
 
@@ -49,6 +49,24 @@ class Source(Protocol):
 
     def __exit__(self, *raised: object) -> None:
         self.close()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A photo of a source, read when it is called; where it lies can be told to others."""
+
+    source: Source
+    name: str
+    limit: int  # bytes
+
+    def __call__(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            BadImage: it cannot be read.
+        """
+        return self.source.read(self.name, self.limit)
 
 
 @dataclass(frozen=True, slots=True)

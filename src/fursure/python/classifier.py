@@ -20,7 +20,7 @@ from fursure.heads.fit import Fit, fit
 from fursure.heads.own import check_own
 from fursure.python.encoder import Backbones, features_of, read_rows
 from fursure.recipe import HEADS, ClassWeight, Engine, Head, LogisticRegression, Recipe
-from fursure.splitting.scan import Scanned
+from fursure.splitting.scanned import Scanned
 from fursure.sureness.calibration import softmax
 
 try:
