@@ -19,9 +19,7 @@ from pathlib import Path
 
 from benchmarks.machine import described, run
 from benchmarks.main_job import FURSURE, PHOTOS
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from ray_nodes import Nodes  # noqa: E402 - the tests' own nodes
+from benchmarks.ray_nodes import Nodes
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import pytest
 from fursure.cluster.places import Place, Places, Sent, place_of, sent
 from fursure.commands.inputs import Photos
 from fursure.dataset.sources import open_source
-from fursure.errors import BadImage
+from fursure.errors import BadImage, FursureError
 from fursure.photos.handed import photo_bytes
 
 
@@ -21,7 +21,11 @@ def travelled(*inputs: str) -> list[tuple[str, bytes]]:
         for name, photo in Photos(inputs).opened_on(stack):
             on_the_way: Sent = pickle.loads(pickle.dumps(sent(name, photo)))  # noqa: S301
             arrived.append(places.received(on_the_way))
-    return [(name, photo_bytes(name, photo)) for name, photo in arrived]
+    read = [(name, photo_bytes(name, photo)) for name, photo in arrived]
+    for name in inputs:  # a worker keeps them open until it ends
+        if not isinstance(source := places.source(str(Path(name).absolute())), FursureError):
+            source.close()
+    return read
 
 
 def test_files_folders_and_archives_are_opened_by_whoever_gets_their_names(

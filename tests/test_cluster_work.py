@@ -9,12 +9,11 @@ from crews import in_this_process
 
 from fursure.bundle.bundle import Bundle
 from fursure.cluster.workbench import Workbench, check_engine
-from fursure.commands.api import train
 from fursure.errors import EngineFailed
 from fursure.features.cache import VECTORS, DiskCache
 from fursure.recipe import Recipe
 from fursure.run import Run
-from fursure.training.train import Trained
+from fursure.training.train import Trained, train_model
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +51,7 @@ def test_training_on_a_cluster_makes_the_same_model_bit_for_bit(
         folder = tmp_path / name
         folder.mkdir()
         run = Run(engine="onnxruntime", on=on)
-        models.append(train(drawings, folder / "m.fursure", Recipe(), run=run).path)
+        models.append(train_model(drawings, folder / "m.fursure", Recipe(), run).path)
     here, there = (Bundle.read(path) for path in models)
     assert there.digest == here.digest
     assert there.meta.figures == here.meta.figures

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from ray_nodes import Nodes, end_all, running
 
+from benchmarks.ray_nodes import Nodes, end_all, running
 from fursure.bundle.bundle import Bundle
 from fursure.training.train import Trained
 

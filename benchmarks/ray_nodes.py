@@ -5,6 +5,7 @@ with a line. `FOLDER` goes on the PYTHONPATH of that node alone.
 """
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -92,11 +93,9 @@ def end_all(words: str) -> None:
 
 
 def main(folder: str, client_port: str) -> None:
-    from random import Random
 
     from ray.cluster_utils import Cluster
 
-    random = Random(os.getpid())
     said = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever Ray prints is no reply
     cluster = Cluster(
@@ -116,7 +115,7 @@ def main(folder: str, client_port: str) -> None:
                 env = {"PYTHONPATH": path[0]} if path else None
                 cluster.add_node(num_cpus=2, node_ip_address="127.0.0.1", env_vars=env)
             case ["kill"]:
-                node = random.choice(sorted(cluster.worker_nodes, key=id))
+                node = secrets.choice(list(cluster.worker_nodes))
                 cluster.remove_node(node, allow_graceful=False)
         print("done", file=said, flush=True)
     cluster.shutdown()
