@@ -36,7 +36,11 @@ NEEDS_PHOTOS = "an hour with 12,000 real photos; docs/experiments.md has what it
 NEEDS_DOCKER = "no Docker where the tests run"
 NEEDS_A_HUB = "the tests are offline; test_push.py runs it against a hub on this machine"
 NEEDS_SYSTEMD = "no systemd where the tests run"
+NEEDS_A_CLUSTER = "Ray has to be started; test_on_ray.py runs it on two nodes of this machine"
 CANNOT_RUN = {
+    "fursure predict PHOTOS --csv answers.csv --on ray": NEEDS_A_CLUSTER,
+    "fursure predict PHOTOS --csv answers.csv --on ray://HEAD:10001": NEEDS_A_CLUSTER,
+    "fursure train PHOTOS -o pets.fursure --on ray://HEAD:10001": NEEDS_A_CLUSTER,
     "fursure train PHOTOS --recipe vgg16-bottleneck": NEEDS_VGG16,
     "fursure train PHOTOS --recipe vgg16-small": NEEDS_VGG16,
     "fursure compare PHOTOS scratch-cnn vgg-transfer -o ladder": NEEDS_VGG16,

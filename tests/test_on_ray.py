@@ -20,7 +20,7 @@ from fursure.training.train import Trained
 
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
-COUNT = 1500  # photos, of which the drawings make hard links
+COUNT = 3000  # photos, of which the drawings make hard links
 
 
 @pytest.fixture(scope="module")

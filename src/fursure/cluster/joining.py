@@ -20,8 +20,8 @@ _STORE = 512 * 2**20  # bytes of shared memory of a cluster of our own: results 
 _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry, whoever else started the cluster
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of what a later version will do
-    "RAY_BACKEND_LOG_LEVEL": "fatal",  # its own words go to its log files, not among ours
 }
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # on any system: 127.0.0.1, nobody else's
 
 
 @contextmanager
@@ -35,8 +35,9 @@ def joined(on: str, cores: int) -> Iterator[Any]:
         ClusterFailed: nobody answers there, or a node lacks this version of fursure.
         MissingExtra: Ray is not installed.
     """
-    os.environ.update(_SETTINGS)  # before Ray is imported: it reads them then
     address = on if "://" in on else os.environ.get("RAY_ADDRESS") or None
+    # before Ray is imported: it reads them then
+    os.environ.update(_SETTINGS | (_ALONE if address is None else {}))
     ray = _imported()
     if ray.is_initialized():
         check_nodes(_versions(ray))
@@ -99,7 +100,6 @@ def _connect(ray: Any, address: str | None, cores: int, folder: str | None) -> N
         "num_cpus": cores,
         "include_dashboard": False,  # nor its port
         "object_store_memory": _STORE,
-        "_node_ip_address": "127.0.0.1",
         "_temp_dir": folder,
     }
     logging.getLogger("ray").setLevel(logging.CRITICAL)
