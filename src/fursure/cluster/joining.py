@@ -21,6 +21,7 @@ _SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no telemetry, whoever else started the cluster
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else it warns of what a later version will do
 }
+_LOOPBACK = "127.0.0.1:"
 _ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}  # on any system: 127.0.0.1, nobody else's
 
 
@@ -36,8 +37,10 @@ def joined(on: str, cores: int) -> Iterator[Any]:
         MissingExtra: Ray is not installed.
     """
     address = on if "://" in on else os.environ.get("RAY_ADDRESS") or None
-    # before Ray is imported: it reads them then
-    os.environ.update(_SETTINGS | (_ALONE if address is None else {}))
+    alone = address is None or _LOOPBACK in address  # else Ray would look for it elsewhere
+    os.environ.update(
+        _SETTINGS | (_ALONE if alone else {})
+    )  # before Ray is imported: it reads them
     ray = _imported()
     if ray.is_initialized():
         check_nodes(_versions(ray))
