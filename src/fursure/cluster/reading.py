@@ -24,10 +24,11 @@ from fursure.engine.session import open_session
 from fursure.errors import FursureError
 from fursure.parallel import chunked
 from fursure.photos.preprocess import Preprocess
+from fursure.photos.statistics import Facts
 from fursure.recipe import Engine
 from fursure.run import Run
 from fursure.splitting.scan import CHUNK, Encoding, ScanWorker
-from fursure.splitting.scanned import Known, Nothing, Scanned
+from fursure.splitting.scanned import Known, Nothing, Scanned, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ class Reading:
             Encoding(network.encode, Nothing(), network.preprocess.min_side)
             for network in self._opened()
         ]
-        facts = Nothing() if self.facts else None
+        facts: Store[Facts] | None = Nothing() if self.facts else None
         worker = ScanWorker(source, Nothing(), encodings, facts, self.min_side, _Held(self.held_N))
         return worker.known_of
 

@@ -63,6 +63,7 @@ def predict(
             for sentence in about_engine(name, bundle.model, asked=run.engine, photos=len(head)):
                 run.say(sentence)
         every = chain(head, named)
+        chunks: Iterator[tuple[list[Prediction], NDArray[np.float32] | None]]
         if run.on is None:
             chunks = (
                 (predictions, outputs.get("features"))
