@@ -3,13 +3,12 @@
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
-from fursure.cluster.answering import Answering, answered_on_cluster
-from fursure.cluster.places import sent
 from fursure.commands.inputs import Photos
 from fursure.engine.predictor import Named, Predictor
 from fursure.engine.runtime import BULK
@@ -17,6 +16,9 @@ from fursure.errors import NoPhotos, some
 from fursure.parallel import chunked
 from fursure.prediction import Prediction
 from fursure.run import Run
+
+if TYPE_CHECKING:
+    from fursure.cluster.answering import Answering
 
 PredictedRow = tuple[Prediction, NDArray[np.float32] | None]  # of a bad photo there are no features
 
@@ -70,6 +72,8 @@ def predict(
                 for predictions, outputs in predictor.worked(every)
             )
         else:
+            from fursure.cluster.answering import Answering  # most never need a cluster
+
             job = Answering.like(
                 predictor, run, photos=len(head), max_error=max_error, features=features
             )
@@ -81,9 +85,12 @@ def predict(
 
 
 def _elsewhere(
-    run: Run, job: Answering, chunks: Iterable[list[Named]]
+    run: Run, job: "Answering", chunks: Iterable[list[Named]]
 ) -> Iterator[tuple[list[Prediction], NDArray[np.float32] | None]]:
     """Yield the predictions and the features of each chunk, in order, from a cluster."""
+    from fursure.cluster.answering import answered_on_cluster
+    from fursure.cluster.places import sent
+
     by_name = ([sent(*photo) for photo in chunk] for chunk in chunks)
     for answered in answered_on_cluster(run, job, by_name):
         yield answered.predictions, answered.features_ND
