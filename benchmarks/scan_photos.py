@@ -11,7 +11,8 @@ from fursure.dataset.sources import open_source
 from fursure.features.reader import fingerprints
 from fursure.run import available_threads
 from fursure.splitting.groups import group
-from fursure.splitting.scan import scan, views_of
+from fursure.splitting.scan import scan
+from fursure.splitting.scanned import views_of
 
 
 def main(paths: list[str]) -> None:

@@ -13,7 +13,7 @@ from fursure.check.findings import (
 )
 from fursure.dataset.manifest import Photo
 from fursure.photos.statistics import Facts
-from fursure.splitting.scan import Fingerprint, Scanned
+from fursure.splitting.scanned import Fingerprint, Scanned
 
 USUAL = Facts(
     bytes=20_000,

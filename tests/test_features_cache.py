@@ -13,7 +13,7 @@ import pytest
 
 from fursure.errors import CacheUnusable
 from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, DiskCache
-from fursure.splitting.scan import Fingerprint
+from fursure.splitting.scanned import Fingerprint
 
 A, B = "aa" * 32, "bb" * 32
 

@@ -19,7 +19,8 @@ from fursure.dataset.sources import open_source
 from fursure.drawings.draw import draw, jpeg
 from fursure.photos.decode import Decoded, decode
 from fursure.photos.statistics import Facts
-from fursure.splitting.scan import CHUNK, Encoding, Fingerprint, Scanned, Vector, scan
+from fursure.splitting.scan import CHUNK, Encoding, scan
+from fursure.splitting.scanned import Fingerprint, Scanned, Vector
 
 Value = TypeVar("Value")
 

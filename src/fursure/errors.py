@@ -26,6 +26,7 @@ FursureError                 the CLI prints it as one sentence, the service as a
 ├── OutputBusy               an output that another run is making
 ├── BadRuntime               a folder without what an exported page runs on
 ├── ExportFailed             a model that a target of `fursure export` cannot hold as asked
+├── ClusterFailed            a cluster that cannot be joined, or whose nodes cannot do the work
 ├── EngineFailed             an inference engine that is missing or failed its self-test
 ├── MissingWeights           a network whose weights' package is not installed
 ├── MissingPackage           a package of others that a result was to be handed to
@@ -242,6 +243,10 @@ class BadRuntime(FursureError):
 
 class ExportFailed(FursureError):
     """A model that a target of `fursure export` cannot hold as asked."""
+
+
+class ClusterFailed(FursureError):
+    """A cluster that cannot be joined, or whose nodes cannot do the work."""
 
 
 class EngineFailed(FursureError):

@@ -70,6 +70,7 @@ class Run:
 
     engine: Engine = "auto"  # what runs networks
     threads: int | None = None  # None: all cores that this process may keep busy
+    on: str | None = None  # a cluster, "ray" or "ray://HOST:PORT"; None: this machine alone
     progress: Progress = silent
     say: Say = to_nobody
     watch: Watching = unwatched

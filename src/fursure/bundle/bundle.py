@@ -58,12 +58,15 @@ class Seen:
     # what the encoder's own weights were trained on, by this model or by those it came from
 
     def __contains__(self, sha256: object) -> bool:
-        key = short_digests([str(sha256)])[0]
-        return any(
-            len(digests) > 0
-            and digests[min(int(np.searchsorted(digests, key)), len(digests) - 1)] == key
-            for digests in (self.training, self.validation, self.encoder)
-        )
+        every = (self.training, self.validation, self.encoder)
+        return any(is_among(digests, str(sha256)) for digests in every)
+
+
+def is_among(digests: NDArray[np.uint64], sha256: str) -> bool:
+    """Return whether a digest's first 8 bytes are among those, which are sorted."""
+    key = short_digests([sha256])[0]
+    place = int(np.searchsorted(digests, key))
+    return place < len(digests) and bool(digests[place] == key)
 
 
 def short_digest(sha256: str) -> int:

@@ -28,7 +28,7 @@ from fursure.engine.selftest import about_engine
 from fursure.features.collect import grouped
 from fursure.features.remarks import about_backbone, about_photos
 from fursure.run import Engine, Run
-from fursure.splitting.scan import Scanned
+from fursure.splitting.scanned import Scanned
 from fursure.splitting.split import folds
 from fursure.stages import stage
 

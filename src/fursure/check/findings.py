@@ -16,7 +16,7 @@ from fursure.dataset.naming import suffix
 from fursure.errors import counted
 from fursure.formats.table import suffixes_of
 from fursure.photos.statistics import Facts
-from fursure.splitting.scan import Scanned
+from fursure.splitting.scanned import Scanned
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
 from fursure.features.reader import READING, Reader
 from fursure.run import Run
-from fursure.splitting.scan import Scanned
+from fursure.splitting.scanned import Scanned
 
 _Half = NDArray[np.float16]
 

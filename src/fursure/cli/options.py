@@ -144,9 +144,26 @@ labelled = _together(
 working = _together(engine, threads, overwrite, as_json, quiet)  # how the work is done, and told
 
 
+def _cluster(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value and value != "ray" and not value.startswith("ray://"):
+        raise click.BadParameter(f"{value!r} is no cluster; write ray, or ray://HOST:PORT")
+    return value
+
+
+on: Decorator = click.option(
+    "--on", metavar="CLUSTER", callback=_cluster,
+    help="Let a cluster of Ray do the work: ray for that of RAY_ADDRESS or else one of this "
+    "machine's cores, or ray://HOST:PORT; needs the extra ray.",
+)  # fmt: skip
+
+
 def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
     """Return how a command works that has these ``options``."""
-    run = Run(engine=options.get("engine", "auto"), threads=options.get("threads"))
+    run = Run(
+        engine=options.get("engine", "auto"),
+        threads=options.get("threads"),
+        on=options.get("on"),
+    )
     if quiet:
         return run
     live = Live(say)

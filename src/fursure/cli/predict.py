@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 @options.zip_encoding
 @options.max_error
 @options.working
+@options.on
 @options.verbose
 @click.pass_context
 def predict_command(
@@ -104,6 +105,7 @@ def predict_command(
             options.run_from(knobs, quiet=quiet),
             max_error=knobs["max_error"],
             skip=skip,
+            features=features,
         )
         if table:
             stack.enter_context(table)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fursure.dataset.layout import iter_photos
-from fursure.dataset.listing import Source
+from fursure.dataset.listing import Member, Source
 from fursure.dataset.naming import is_system_folder
 from fursure.dataset.sources import holds_photos, is_camera_raw, open_source
 from fursure.engine.predictor import Named
@@ -26,22 +26,10 @@ from fursure.webdataset import shard_names
 LOST = ("unreadable folder", "broken link")  # passed over although there may have been photos
 
 
-@dataclass(frozen=True, slots=True)
-class SourcePhoto:
-    """A photo of a source; called, it returns its bytes."""
-
-    source: Source
-    name: str
-
-    def __call__(self) -> bytes:
-        """Return its bytes."""
-        return self.source.read(self.name, LIMITS.bytes)
-
-
 def announce_photo(named: Named) -> None:
     """Have a photo fetched that will be asked for soon, if it lies elsewhere."""
     _, photo = named
-    if isinstance(photo, SourcePhoto):
+    if isinstance(photo, Member):
         photo.source.expect(photo.name)
 
 
@@ -103,7 +91,8 @@ class Photos:
         try:
             source = stack.enter_context(open_source(name))
             for member in iter_photos(source, self.passed_over):
-                yield _shown(name, source, member), SourcePhoto(source, member)
+                photo = Member(source=source, name=member, limit=LIMITS.bytes)
+                yield _shown(name, source, member), photo
             self.notes += source.notes
         except FursureError as error:
             name = shown_place(name)

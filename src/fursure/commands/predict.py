@@ -1,20 +1,24 @@
 """A model and what the user pointed at → predictions, streamed."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from itertools import chain, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
 from fursure.commands.inputs import Photos, announce_photo
-from fursure.engine.predictor import Predictor
+from fursure.engine.predictor import Named, Predictor
 from fursure.engine.runtime import BULK
 from fursure.errors import NoPhotos, some
-from fursure.parallel import begun
+from fursure.parallel import begun, chunked
 from fursure.prediction import Prediction
 from fursure.run import Run
+
+if TYPE_CHECKING:
+    from fursure.cluster.answering import Answering
 
 PredictedRow = tuple[Prediction, NDArray[np.float32] | None]  # of a bad photo there are no features
 
@@ -26,11 +30,13 @@ def predict(
     *,
     max_error: float | None = None,
     skip: Callable[[str], bool] = lambda _name: False,
+    features: bool = True,
 ) -> Iterator[PredictedRow]:
     """Yield a prediction and the features of each photo, in order, in flat memory.
 
     ``skip`` says which names an interrupted run has already answered; ``run`` hears what runs the
-    network, where there are many photos. A photo, a folder or an archive that cannot be read is a
+    network, where there are many photos, and says where: from a cluster ``features`` come only
+    where they are asked for. A photo, a folder or an archive that cannot be read is a
     row with its reason.
 
     Raises:
@@ -38,9 +44,9 @@ def predict(
         FursureError: the model or the engine cannot be used.
     """
     with ExitStack() as stack:
-        every = photos.opened_on(stack)
-        unanswered = ((name, photo) for name, photo in every if not skip(name))
-        named = begun(unanswered, announce_photo)
+        opened = photos.opened_on(stack)
+        unanswered = ((name, photo) for name, photo in opened if not skip(name))
+        named = begun(unanswered, announce_photo) if run.on is None else unanswered
         head = list(islice(named, BULK))  # enough to know whether this is bulk work
         if not photos.count:
             raise _nothing_in(photos)
@@ -59,10 +65,36 @@ def predict(
             name = predictor.network.session.engine
             for sentence in about_engine(name, bundle.model, asked=run.engine, photos=len(head)):
                 run.say(sentence)
-        for predictions, outputs in predictor.worked(chain(head, named)):
-            features = iter(outputs.get("features", ()))
+        every = chain(head, named)
+        chunks: Iterator[tuple[list[Prediction], NDArray[np.float32] | None]]
+        if run.on is None:
+            chunks = (
+                (predictions, outputs.get("features"))
+                for predictions, outputs in predictor.worked(every)
+            )
+        else:
+            from fursure.cluster.answering import Answering  # most never need a cluster
+
+            job = Answering.like(
+                predictor, run, photos=len(head), max_error=max_error, features=features
+            )
+            chunks = _elsewhere(run, job, chunked(every, predictor.at_once))
+        for predictions, features_ND in chunks:
+            vectors = iter(() if features_ND is None else features_ND)
             for prediction in predictions:
-                yield prediction, None if prediction.error is not None else next(features)
+                yield prediction, None if prediction.error is not None else next(vectors, None)
+
+
+def _elsewhere(
+    run: Run, job: "Answering", chunks: Iterable[list[Named]]
+) -> Iterator[tuple[list[Prediction], NDArray[np.float32] | None]]:
+    """Yield the predictions and the features of each chunk, in order, from a cluster."""
+    from fursure.cluster.answering import answered_on_cluster
+    from fursure.cluster.places import sent
+
+    by_name = ([sent(*photo) for photo in chunk] for chunk in chunks)
+    for answered in answered_on_cluster(run, job, by_name):
+        yield answered.predictions, answered.features_ND
 
 
 def _nothing_in(photos: Photos) -> NoPhotos:

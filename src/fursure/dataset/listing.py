@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Protocol, Self, final
 
 from fursure.annotations.columnar import COLUMNAR_SUFFIXES
 from fursure.annotations.exports import EXPORT_SUFFIXES
@@ -68,6 +68,24 @@ def announced(source: Source, photos: Iterable[Photo]) -> Iterator[Photo]:
             source.expect(photo.path)
 
     return begun(photos, begin)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Member:
+    """A photo of a source, read when it is called; where it lies can be told to others."""
+
+    source: Source
+    name: str
+    limit: int  # bytes
+
+    def __call__(self) -> bytes:
+        """Return its bytes.
+
+        Raises:
+            BadImage: it cannot be read.
+        """
+        return self.source.read(self.name, self.limit)
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,6 +177,8 @@ def _is_export(path: Path, head: bytes) -> bool:
         return False
     with path.open("rb") as file:
         return export_of(file.read(_OPENING)) is not None
+
+
 def _shards(path: AnyPlace, names: Sequence[str]) -> Shards:
     """Open every shard of a numbered row.
 

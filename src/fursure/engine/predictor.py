@@ -206,9 +206,13 @@ class Predictor:
                 watch(predictions, outputs)
             return predictions, outputs
 
-        size = _CHUNK if self.network.session.bulk else 1
         workers = self.threads + 1 if self.network.session.bulk else 1
-        yield from in_order(work, chunked(photos, size), threads=workers)
+        yield from in_order(work, chunked(photos, self.at_once), threads=workers)
+
+    @property
+    def at_once(self) -> int:
+        """How many photos a worker takes at a time."""
+        return _CHUNK if self.network.session.bulk else 1
 
     def batch(
         self, photos: Sequence[Named], *, decode: Decode = decode

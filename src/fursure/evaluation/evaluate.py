@@ -3,9 +3,8 @@
 Dimension key: N photos, K classes.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,15 +13,14 @@ from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, dataset_of
-from fursure.dataset.listing import Source, announced
 from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import Outputs
 from fursure.engine.selftest import about_engine
-from fursure.errors import BadData, BadImage, some
+from fursure.errors import BadData, some
+from fursure.evaluation.unseen import Unseen, answers
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
-from fursure.photos.decode import LIMITS
 from fursure.prediction import Prediction
 from fursure.run import Run
 
@@ -107,7 +105,7 @@ def evaluate_model(
     with dataset.open() as source:
         listing = dataset.listed(source)
         _check_labels(listing, bundle, dataset.name)
-        photos = _Unseen(source, listing, bundle, include_seen)
+        photos = Unseen(source, listing, bundle, include_seen)
         count = len(listing.photos)
         predictor = Predictor.open(
             bundle, engine=run.engine, photos=count, threads=run.threads, max_error=max_error
@@ -124,7 +122,7 @@ def evaluate_model(
 
         with run.progress("evaluating", count) as advance:
             done = 0
-            for prediction in predictor.stream(photos, watch=watch):
+            for prediction in answers(photos, predictor, run, watch, max_error=max_error):
                 predictions.append(prediction)
                 advance(photos.taken - done)
                 done = photos.taken
@@ -133,39 +131,6 @@ def evaluate_model(
         _measured(predictions, photos, listing, bundle, predictor, features),
         notes=tuple(about_engine(name, bundle.model, asked=run.engine, photos=count)),
     )
-
-
-@dataclass(slots=True)
-class _Unseen:
-    """The photos of a listing with their bytes, without those the model was made from."""
-
-    source: Source
-    listing: Manifest
-    bundle: Bundle
-    include_seen: bool
-    labels: list[str] = field(default_factory=list)  # of the photos passed on, in order
-    seen: int = 0
-    taken: int = 0
-
-    def __iter__(self) -> Iterator[tuple[str, Any]]:
-        for photo in announced(self.source, self.listing.photos):
-            self.taken += 1
-            data = self._bytes(photo.path, photo.reason)
-            if isinstance(data, bytes) and not self.include_seen:
-                digest = hashlib.sha256(data).hexdigest()
-                if digest in self.bundle.seen:
-                    self.seen += 1
-                    continue
-            self.labels.append(photo.label or "")
-            yield photo.path, data
-
-    def _bytes(self, path: str, reason: str | None) -> Any:
-        try:
-            if reason is not None:
-                raise BadImage(path, reason)
-            return self.source.read(path, LIMITS.bytes)
-        except BadImage as error:
-            return error  # the predictor makes it a row with its error
 
 
 def _check_labels(listing: Manifest, bundle: Bundle, data: str) -> None:
@@ -179,7 +144,7 @@ def _check_labels(listing: Manifest, bundle: Bundle, data: str) -> None:
 
 def _measured(
     predictions: list[Prediction],
-    photos: _Unseen,
+    photos: Unseen,
     listing: Manifest,
     bundle: Bundle,
     predictor: Predictor,

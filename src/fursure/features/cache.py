@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fursure.errors import CacheUnusable
 from fursure.parallel import chunked
 from fursure.photos.statistics import Facts
-from fursure.splitting.scan import Fingerprint, Vector
+from fursure.splitting.scanned import Fingerprint, Vector
 
 CachedValue = TypeVar("CachedValue")
 _AT_ONCE = 500  # values a query; SQLite allows 999 marks in old versions
@@ -144,6 +145,11 @@ class DiskCache(Generic[CachedValue]):
                     with suppress(ValueError, TypeError, struct.error):  # damaged
                         values[digest.hex()] = self._codec.unpack(value)
         return values
+
+    def short_digests(self) -> NDArray[np.uint64]:
+        """Return the first 8 bytes of every digest held, sorted."""
+        rows = self._run("SELECT substr(digest, 1, 8) FROM entry ORDER BY digest")
+        return np.frombuffer(b"".join(row[0] for row in rows), ">u8").astype(np.uint64)
 
     def update(self, values: Mapping[str, CachedValue], /) -> None:
         """Store many values in one transaction: all of them or none."""

@@ -20,7 +20,7 @@ from fursure.features.reader import READING, Reader
 from fursure.recipe import Recipe
 from fursure.run import Run
 from fursure.splitting.groups import group
-from fursure.splitting.scan import Scanned, views_of
+from fursure.splitting.scanned import Scanned, views_of
 from fursure.splitting.split import SMALLEST_CLASS, assign, few, limited
 from fursure.stages import stage
 

@@ -12,12 +12,15 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from typing import TypeVar
+from functools import reduce
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fursure.backbones.backbone import Backbone
+from fursure.cluster.places import place_of
+from fursure.cluster.reading import Reading, scan_on_cluster
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
@@ -28,7 +31,8 @@ from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
 from fursure.run import Run
 from fursure.splitting.linking import changed
-from fursure.splitting.scan import Encoding, Fingerprint, Scanned, Vector, scan
+from fursure.splitting.scan import Encoding, ScanWorker, scan
+from fursure.splitting.scanned import Fingerprint, Scanned, Vector
 
 _Float = TypeVar("_Float", np.float16, np.float32)
 READING = "reading photos"  # the stage that the caches of an earlier run make short
@@ -88,22 +92,47 @@ class Reader:
             def opened(cache: DiskCache[CachedValue]) -> DiskCache[CachedValue]:
                 return stack.enter_context(closing(cache))
 
-            for chunk in scan(
-                self.source,
-                photos,
-                opened(fingerprints(min_side)),
-                encodings=[
-                    Encoding(
-                        network.encode, opened(features_cache(name)), network.preprocess.min_side
-                    )
-                    for network, name in zip(self.networks, self.caches, strict=True)
-                ],
-                facts=opened(facts_cache(min_side)) if facts else None,
-                min_side=min_side,
-                threads=self.run.cores,
-            ):
+            prints = opened(fingerprints(min_side))
+            caches = [opened(features_cache(name)) for name in self.caches]
+            measured = opened(facts_cache(min_side)) if facts else None
+            encodings = [
+                Encoding(network.encode, cache, network.preprocess.min_side)
+                for network, cache in zip(self.networks, caches, strict=True)
+            ]
+            if self.run.on is None:
+                chunks = scan(
+                    self.source,
+                    photos,
+                    prints,
+                    encodings=encodings,
+                    facts=measured,
+                    min_side=min_side,
+                    threads=self.run.cores,
+                )
+            else:
+                worker = ScanWorker(self.source, prints, encodings, measured, min_side)
+                held = [prints, *caches, *([] if measured is None else [measured])]
+                job = self._job(len(photos), min_side, held, facts=facts)
+                chunks = scan_on_cluster(self.run, job, photos, worker)
+            for chunk in chunks:
                 yield chunk
                 advance(len(chunk))
+
+    def _job(
+        self, photos: int, min_side: int, held: Sequence[DiskCache[Any]], *, facts: bool
+    ) -> Reading:
+        """Return what a cluster is asked for; what every cache holds is not computed again."""
+        pairs = zip(_parts(self.encoder), self.networks, strict=True)
+        return Reading(
+            place=place_of(self.source),
+            networks=tuple((part.onnx, network.preprocess) for part, network in pairs),
+            asked=self.run.engine,
+            engines=tuple(network.session.engine for network in self.networks),
+            photos=photos,
+            min_side=min_side,
+            facts=facts,
+            held_N=reduce(np.intersect1d, [cache.short_digests() for cache in held]),
+        )
 
     def laid_out(
         self, photos: Sequence[Photo], dtype: type[_Float], *, title: str, facts: bool = False

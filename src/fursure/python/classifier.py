@@ -21,7 +21,7 @@ from fursure.heads.own import check_own
 from fursure.python.encoder import Backbones, features_of, read_rows
 from fursure.recipe import HEADS, ClassWeight, Head, LogisticRegression, Recipe
 from fursure.run import Engine
-from fursure.splitting.scan import Scanned
+from fursure.splitting.scanned import Scanned
 from fursure.sureness.calibration import softmax
 
 try:

@@ -23,7 +23,7 @@ from fursure.features.reader import Reader
 from fursure.python.held import HeldSource, distinct_names
 from fursure.recipe import Recipe
 from fursure.run import Engine, Run
-from fursure.splitting.scan import Scanned
+from fursure.splitting.scanned import Scanned
 
 try:
     from sklearn.base import BaseEstimator, ClassNamePrefixFeaturesOutMixin, TransformerMixin

@@ -9,9 +9,9 @@ Dimension key: N photos, V views of a photo, D features.
 """
 
 import hashlib
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar, final
+from typing import TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,37 +26,11 @@ from fursure.photos.decode import LIMITS, Decoded, decode
 from fursure.photos.preprocess import COMMON_SIDE
 from fursure.photos.statistics import Facts, measure
 from fursure.splitting.fingerprint import crops, phash, thumbnail
+from fursure.splitting.scanned import Fingerprint, Known, Scanned, Store, Vector
 from fursure.stages import stage
 
 _Value = TypeVar("_Value")
-Vector = NDArray[np.float32]  # (D,)
 CHUNK = 32  # photos a worker takes at a time: few enough to stay smooth, many enough to batch
-
-
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What a photo looks like: its size and the hashes of its views, in 120 bytes."""
-
-    width: int  # pixels, upright
-    height: int  # pixels, upright
-    views: bytes  # little-endian 64-bit hashes: the photo, its mirror image, its crops
-
-
-def views_of(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
-    """Return the hashes (N, V) of every view: the photo, its mirror image, its crops."""
-    joined = b"".join(fingerprint.views for fingerprint in prints)
-    return np.frombuffer(joined, "<u8").reshape(len(prints), -1).astype(np.uint64)
-
-
-class Store(Protocol[_Value]):
-    """What was computed before, by digest: `fursure.features.cache`, or `Memory` in tests."""
-
-    def many(self, digests: Iterable[str]) -> dict[str, _Value]:
-        """Return the values held, of those asked for."""
-        ...
-
-    def update(self, values: Mapping[str, _Value], /) -> None:
-        """Keep more values, all of them or none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +40,6 @@ class Encoding:
     encode: Callable[[Sequence[Image.Image]], NDArray[np.float32]]  # photos -> (N, D)
     cache: Store[Vector]
     min_side: int = COMMON_SIDE  # pixels that the decoding of its photos keeps
-
-
-@dataclass(frozen=True, slots=True)
-class Scanned:
-    """One photo after its scan; one that cannot be used has a reason and nothing else."""
-
-    photo: Photo
-    fingerprint: Fingerprint | None = None
-    features_D: Vector | None = None  # of all encoders, side by side; None too where there are none
-    facts: Facts | None = None  # None too where nobody asked
 
 
 def scan(
@@ -94,7 +58,7 @@ def scan(
     none are measured) before its chunk is yielded, so an interrupted scan continues where it
     stopped.
     """
-    worker = _Worker(source, known, encodings, facts, min_side)
+    worker = ScanWorker(source, known, encodings, facts, min_side)
     # One thread more than cores: while one waits for the disk or for Python, the others compute.
     chunks = chunked(announced(source, photos), CHUNK)
     yield from in_order(worker, chunks, threads=threads + 1)
@@ -133,7 +97,7 @@ class _Pictures:
 
 
 @dataclass(frozen=True, slots=True)
-class _Worker:
+class ScanWorker:
     """Everything that happens to one chunk, on one thread."""
 
     source: Source
@@ -141,19 +105,39 @@ class _Worker:
     encodings: Sequence[Encoding]
     facts: Store[Facts] | None
     min_side: int  # pixels that the decoding keeps for fingerprints and facts
+    elsewhere: Container[str] = frozenset()  # digests that whoever asks knows all of
 
     def __call__(self, photos: list[Photo]) -> list[Scanned]:
+        """Return the photos with all that is to be known of them, now kept."""
+        return self.known_of(photos).scanned()
+
+    def known_of(self, photos: list[Photo]) -> Known:
+        """Return what is known of the photos; of those known elsewhere, their digests alone."""
         with stage("read", len(photos)):
             rows, data = self._read(photos)
+        data = {digest: data[digest] for digest in data if digest not in self.elsewhere}
         pictures = _Pictures(data, {digest: photo.path for photo, digest in rows})
         with stage("cache", len(data)):
             prints = self.known.many(data)
         prints |= self._fingerprint(pictures.lacking(prints, self.min_side))
         features = [_features(encoding, data, pictures) for encoding in self.encodings]
         facts = self._facts(data, pictures)
-        return [
-            _scanned(photo, digest, pictures.bad, prints, features, facts) for photo, digest in rows
-        ]
+        return Known(rows=rows, bad=pictures.bad, prints=prints, features=features, facts=facts)
+
+    def completed(self, found: Known) -> Known | None:
+        """Keep what was found elsewhere, and add what is kept here; None: something is lacking."""
+        needed = found.needed
+        facts = None if self.facts is None else _completed(self.facts, found.facts or {}, needed)
+        whole = replace(
+            found,
+            prints=_completed(self.known, found.prints, needed),
+            features=[
+                _completed(encoding.cache, part, needed)
+                for encoding, part in zip(self.encodings, found.features, strict=True)
+            ],
+            facts=facts,
+        )
+        return whole if whole.whole else None
 
     def _read(self, photos: list[Photo]) -> tuple[list[tuple[Photo, str]], dict[str, bytes]]:
         """Return the photos, each with its digest or a reason, and the bytes of each digest."""
@@ -187,15 +171,25 @@ class _Worker:
             self.known.update(made)
         return made
 
-    def _facts(self, data: Mapping[str, bytes], pictures: _Pictures) -> dict[str, Facts]:
+    def _facts(self, data: Mapping[str, bytes], pictures: _Pictures) -> dict[str, Facts] | None:
         if self.facts is None:
-            return {}
+            return None
         held = self.facts.many(data)
         decoded = pictures.lacking(held, self.min_side)
         made = {digest: measure(picture, len(data[digest])) for digest, picture in decoded.items()}
         if made:
             self.facts.update(made)
         return held | made
+
+
+def _completed(
+    store: Store[_Value], found: Mapping[str, _Value], needed: set[str]
+) -> dict[str, _Value]:
+    """Keep what was found, and return it with what is held of the rest."""
+    with stage("cache"):
+        if found:
+            store.update(found)
+        return dict(found) | store.many(needed - found.keys())
 
 
 def _features(
@@ -214,22 +208,3 @@ def _features(
     with stage("cache"):
         encoding.cache.update(made)
     return held | made
-
-
-def _scanned(
-    photo: Photo,
-    digest: str,
-    bad: Mapping[str, str],
-    prints: Mapping[str, Fingerprint],
-    features: Sequence[Mapping[str, Vector]],
-    facts: Mapping[str, Facts],
-) -> Scanned:
-    if photo.reason is not None:
-        return Scanned(photo)
-    if digest in bad:
-        return Scanned(replace(photo, sha256=digest, reason=bad[digest]))
-    fingerprint = prints[digest]
-    sized = replace(photo, sha256=digest, width=fingerprint.width, height=fingerprint.height)
-    vectors = [part[digest] for part in features]
-    joined_D = np.concatenate(vectors) if vectors else None
-    return Scanned(sized, fingerprint, joined_D, facts.get(digest))
