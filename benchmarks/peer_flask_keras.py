@@ -8,7 +8,7 @@ import io
 import socket
 
 import numpy as np
-from flask import Flask, jsonify, request  # type: ignore[import-not-found]
+from flask import Flask, Response, jsonify, request
 from keras.applications import MobileNetV2  # type: ignore[import-untyped]
 from PIL import Image
 
@@ -16,8 +16,8 @@ app = Flask(__name__)
 model = MobileNetV2(weights=None)
 
 
-@app.post("/predict")  # type: ignore[untyped-decorator]
-def predict() -> object:
+@app.post("/predict")
+def predict() -> Response:
     """Answer one photo."""
     photo = Image.open(io.BytesIO(request.get_data())).convert("RGB").resize((224, 224))
     pixels = np.asarray(photo, np.float32)[None] / 127.5 - 1

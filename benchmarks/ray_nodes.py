@@ -122,7 +122,7 @@ def main(folder: str, client_port: str) -> None:
                 node = secrets.choice(list(cluster.worker_nodes))
                 cluster.remove_node(node, allow_graceful=False)
         print("done", file=said, flush=True)
-    cluster.shutdown()
+    cluster.shutdown()  # type: ignore[no-untyped-call]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Chunks come back in order and once, whoever dies."""
 
 import tracemalloc
+from collections.abc import Iterator
 from itertools import islice
 
 import pytest
@@ -31,8 +32,14 @@ def test_work_over_which_every_worker_ends_is_given_up_in_a_sentence() -> None:
 
 def test_no_more_is_taken_than_there_is_room_for() -> None:
     taken: list[int] = []
+
+    def items() -> Iterator[int]:
+        for item in range(10_000):
+            taken.append(item)
+            yield item
+
     crew = Crew(lambda item: item, most=4)
-    results = exactly_once(crew, (taken.append(item) or item for item in range(10_000)))
+    results = exactly_once(crew, items())
     assert list(islice(results, 100)) == list(range(100))
     assert crew.largest <= 4
     assert len(taken) <= 100 + 5 * 4

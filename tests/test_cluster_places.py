@@ -7,7 +7,7 @@ from zipfile import ZipFile
 
 import pytest
 
-from fursure.cluster.places import Place, Places, Sent, place_of, sent
+from fursure.cluster.places import Places, Sent, SharedPlace, by_name, shared_name
 from fursure.commands.inputs import Photos
 from fursure.dataset.sources import open_source
 from fursure.errors import BadImage, FursureError
@@ -19,7 +19,7 @@ def travelled(*inputs: str) -> list[tuple[str, bytes]]:
     places, arrived = Places(), []
     with ExitStack() as stack:
         for name, photo in Photos(inputs).opened_on(stack):
-            on_the_way: Sent = pickle.loads(pickle.dumps(sent(name, photo)))  # noqa: S301
+            on_the_way: Sent = pickle.loads(pickle.dumps(by_name(name, photo)))  # noqa: S301
             arrived.append(places.received(on_the_way))
     read = [(name, photo_bytes(name, photo)) for name, photo in arrived]
     for name in inputs:  # a worker keeps them open until it ends
@@ -49,15 +49,15 @@ def test_a_source_is_named_from_the_root_and_a_url_as_it_is(
     monkeypatch.chdir(tmp_path)
     Path("photos").mkdir()
     with open_source("photos") as source:
-        assert place_of(source) == str(tmp_path / "photos")
+        assert shared_name(source) == str(tmp_path / "photos")
         source.path = "s3://bucket/photos"  # type: ignore[assignment]
-        assert place_of(source) == "s3://bucket/photos"
+        assert shared_name(source) == "s3://bucket/photos"
 
 
 def test_what_cannot_be_read_arrives_with_its_reason(tmp_path: Path) -> None:
-    _, photo = Places().received(sent("x.nef", BadImage("x.nef", "a camera's raw file")))
+    _, photo = Places().received(by_name("x.nef", BadImage("x.nef", "a camera's raw file")))
     assert isinstance(photo, BadImage)
     assert photo.reason == "a camera's raw file"
-    _, missing = Places().received(("a.jpg", Place(str(tmp_path / "gone.zip"), "a.jpg")))
+    _, missing = Places().received(("a.jpg", SharedPlace(str(tmp_path / "gone.zip"), "a.jpg")))
     with pytest.raises(BadImage, match="does not exist"):
         photo_bytes("a.jpg", missing)

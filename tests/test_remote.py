@@ -314,8 +314,8 @@ def test_what_a_bucket_refuses_is_one_sentence(
 def test_credentials_that_expire_in_the_middle_end_the_run_and_keep_its_rows(
     found: Bucket, photos: Path, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    command = ("predict", "-m", trained.path, photos, "s3://pets/photos")
-    command += ("--csv", tmp_path / "rows.csv", "-q")
+    table = ("--csv", tmp_path / "rows.csv", "-q")
+    command = ("predict", "-m", trained.path, photos, "s3://pets/photos", *table)
     proxy = Proxy(found.endpoint)
     with passing(proxy) as url:
         use(monkeypatch, url)

@@ -38,7 +38,7 @@ _LONGEST = 40  # characters of a path in the table
 @options.corrections
 @options.labelled
 @options.working
-@options.on
+@options.cluster
 @options.verbose
 @click.pass_context
 def check_command(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @options.max_error
 @options.labelled
 @options.working
-@options.on
+@options.cluster
 @click.pass_context
 def evaluate_command(
     ctx: click.Context,

@@ -150,7 +150,7 @@ def _cluster(_ctx: click.Context, _option: click.Parameter, value: str | None) -
     return value
 
 
-on: Decorator = click.option(
+cluster: Decorator = click.option(
     "--on", metavar="CLUSTER", callback=_cluster,
     help="Let a cluster of Ray do the work: ray for that of RAY_ADDRESS or else one of this "
     "machine's cores, or ray://HOST:PORT; needs the extra ray.",

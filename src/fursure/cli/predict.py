@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 @options.zip_encoding
 @options.max_error
 @options.working
-@options.on
+@options.cluster
 @options.verbose
 @click.pass_context
 def predict_command(

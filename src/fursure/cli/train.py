@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @options.labelled
 @options.working
-@options.on
+@options.cluster
 @options.verbose
 def train_command(
     data: "AnyPlace",

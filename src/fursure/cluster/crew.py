@@ -12,7 +12,7 @@ from fursure.cluster.workbench import Job, Workbench, carried
 from fursure.errors import ClusterFailed, counted
 from fursure.run import Run
 
-EACH = 3  # chunks a worker has at a time: two at work, one that waits, so none stands idle
+_EACH = 3  # chunks a worker has at a time: two at work, one that waits, so none stands idle
 _PATIENCE = 120.0  # seconds without a single worker
 _LOSSES = 20  # workers lost in a row for each one hired, without a result between
 
@@ -68,7 +68,7 @@ class RayCrew:
             opened, _ = self._ray.wait(list(self._hired), num_returns=len(self._hired), timeout=0)
             for ticket in opened:
                 self._welcome(ticket)
-        return EACH * len(self._load)
+        return _EACH * len(self._load)
 
     def _welcome(self, opened: Any) -> None:
         """Let a worker begin, unless its node cannot do the work."""

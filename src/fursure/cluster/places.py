@@ -10,14 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 
-from fursure.dataset.listing import Member, Source
+from fursure.dataset.listing import PhotoInside, Source
 from fursure.dataset.sources import open_source
 from fursure.errors import BadImage, FursureError
 from fursure.photos.decode import LIMITS
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SharedPlace:
     """Where a photo lies."""
 
     source: str  # a folder, an archive, a table; where there is no ``member`` the photo's own file
@@ -31,25 +31,25 @@ class Unreadable:
     reason: str
 
 
-Sent = tuple[str, Place | Unreadable | bytes]  # a photo's name and the photo, by name
+Sent = tuple[str, SharedPlace | Unreadable | bytes]  # a photo's name and the photo, by name
 Received = tuple[str, Callable[[], bytes] | BadImage | bytes | str]
 
 
-def sent(name: str, photo: object) -> Sent:
+def by_name(name: str, photo: object) -> Sent:
     """Return a photo of `fursure.commands.inputs` or of a listing as it travels."""
     match photo:
-        case Member(source=source, name=member):
-            return name, Place(place_of(source), member)
+        case PhotoInside(source=source, name=member):
+            return name, SharedPlace(shared_name(source), member)
         case BadImage(reason=reason):
             return name, Unreadable(reason)
         case bytes():
             return name, photo
         case os.PathLike() | str():
-            return name, Place(os.path.abspath(photo))  # noqa: PTH100 - no links followed
+            return name, SharedPlace(os.path.abspath(photo))  # noqa: PTH100 - no links followed
     raise TypeError(f"{name} is a {type(photo).__name__}, which has no place to be read from")
 
 
-def place_of(source: Source) -> str:
+def shared_name(source: Source) -> str:
     """Return how any machine that reaches a source may name it: whole, and a URL as it is."""
     written = str(source.path)
     return written if "://" in written else os.path.abspath(written)  # noqa: PTH100 - as above
@@ -65,9 +65,9 @@ class Places:
     def received(self, photo: Sent) -> Received:
         """Return a photo as the engine takes it; nothing of it is read yet."""
         match photo:
-            case name, Place(source, None):
+            case name, SharedPlace(source, None):
                 return name, source
-            case name, Place(source, member):
+            case name, SharedPlace(source, member):
                 return name, partial(self._read, source, str(member))
             case name, Unreadable(reason):
                 return name, BadImage(name, reason)

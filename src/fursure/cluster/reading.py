@@ -27,7 +27,7 @@ from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
 from fursure.run import Engine, Run
 from fursure.splitting.scan import CHUNK, Encoding, ScanWorker
-from fursure.splitting.scanned import Known, Nothing, Scanned, Store
+from fursure.splitting.scanned import KnownPhotos, Nothing, Scanned, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class _Held:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class ReadingJob:
     """A source and what is to be known of its photos; networks travel as bytes."""
 
     place: str  # of the source
@@ -53,7 +53,7 @@ class Reading:
     facts: bool = False
     held_N: NDArray[np.uint64] = field(default_factory=lambda: np.zeros(0, np.uint64))
 
-    def open(self) -> Callable[[list[Photo]], Known]:
+    def open(self) -> Callable[[list[Photo]], KnownPhotos]:
         """Load the networks for one core and open the source; return what reads a chunk.
 
         Raises:
@@ -78,7 +78,7 @@ class Reading:
 
 
 def scan_on_cluster(
-    run: Run, job: Reading, photos: Sequence[Photo], worker: ScanWorker
+    run: Run, job: ReadingJob, photos: Sequence[Photo], worker: ScanWorker
 ) -> Iterator[list[Scanned]]:
     """Yield ``photos`` as `scan` does; ``worker`` has the caches of this machine.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from fursure.dataset.layout import iter_photos
-from fursure.dataset.listing import Member, Source
+from fursure.dataset.listing import PhotoInside, Source
 from fursure.dataset.naming import is_system_folder
 from fursure.dataset.sources import holds_photos, is_camera_raw, open_source
 from fursure.engine.predictor import Named
@@ -29,7 +29,7 @@ LOST = ("unreadable folder", "broken link")  # passed over although there may ha
 def announce_photo(named: Named) -> None:
     """Have a photo fetched that will be asked for soon, if it lies elsewhere."""
     _, photo = named
-    if isinstance(photo, Member):
+    if isinstance(photo, PhotoInside):
         photo.source.expect(photo.name)
 
 
@@ -91,7 +91,7 @@ class Photos:
         try:
             source = stack.enter_context(open_source(name))
             for member in iter_photos(source, self.passed_over):
-                photo = Member(source=source, name=member, limit=LIMITS.bytes)
+                photo = PhotoInside(source=source, name=member, limit=LIMITS.bytes)
                 yield _shown(name, source, member), photo
             self.notes += source.notes
         except FursureError as error:

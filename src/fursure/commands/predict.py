@@ -90,10 +90,10 @@ def _elsewhere(
 ) -> Iterator[tuple[list[Prediction], NDArray[np.float32] | None]]:
     """Yield the predictions and the features of each chunk, in order, from a cluster."""
     from fursure.cluster.answering import answered_on_cluster
-    from fursure.cluster.places import sent
+    from fursure.cluster.places import by_name
 
-    by_name = ([sent(*photo) for photo in chunk] for chunk in chunks)
-    for answered in answered_on_cluster(run, job, by_name):
+    named = ([by_name(*photo) for photo in chunk] for chunk in chunks)
+    for answered in answered_on_cluster(run, job, named):
         yield answered.predictions, answered.features_ND
 
 

@@ -72,7 +72,7 @@ def announced(source: Source, photos: Iterable[Photo]) -> Iterator[Photo]:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Member:
+class PhotoInside:
     """A photo of a source, read when it is called; where it lies can be told to others."""
 
     source: Source

@@ -59,8 +59,8 @@ def open_source(path: str | PathLike[str]) -> Source:
         BadData: it is of no kind fursure can read, or damaged.
         RemoteFailed: it lies elsewhere and cannot be had.
     """
-    if (shards := shard_names(fspath(path))) is not None and not Path(path).exists():
-        return _shards(remote_place(path) or Path(path), shards)
+    if (names := shard_names(fspath(path))) is not None and not Path(path).exists():
+        return _shards(remote_place(path) or Path(path), names)
     if (place := remote_place(path)) is not None:
         return _open_remote(place, store_of(place))
     path = Path(path)

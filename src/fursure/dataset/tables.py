@@ -200,6 +200,8 @@ class Table(Source):
         if self._columnar is None and suffix(self._name) in COLUMNAR_SUFFIXES:
             if self.prefix:
                 raise BadData(f"{self.path} lies in an archive; unpack that first.")
+            if not isinstance(self.path, Path):
+                raise BadData(f"{self.path} is read from a file here only; download it first.")
             self._columnar = ColumnTable([(self.path, "")], str(self.path))
         if self._columnar is not None:
             yield from self._columnar.rows()

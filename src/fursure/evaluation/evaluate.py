@@ -18,7 +18,7 @@ from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import Outputs
 from fursure.engine.selftest import about_engine
 from fursure.errors import BadData, some
-from fursure.evaluation.unseen import Unseen, answers
+from fursure.evaluation.unseen import Unseen, unseen_answers
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.prediction import Prediction
@@ -122,7 +122,7 @@ def evaluate_model(
 
         with run.progress("evaluating", count) as advance:
             done = 0
-            for prediction in answers(photos, predictor, run, watch, max_error=max_error):
+            for prediction in unseen_answers(photos, predictor, run, watch, max_error=max_error):
                 predictions.append(prediction)
                 advance(photos.taken - done)
                 done = photos.taken

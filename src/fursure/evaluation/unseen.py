@@ -7,8 +7,8 @@ from typing import Any
 
 from fursure.bundle.bundle import Bundle
 from fursure.cluster.answering import Answering, answered_on_cluster
-from fursure.cluster.places import Sent, sent
-from fursure.dataset.listing import Member, Source, announced
+from fursure.cluster.places import Sent, by_name
+from fursure.dataset.listing import PhotoInside, Source, announced
 from fursure.dataset.manifest import Manifest, Photo
 from fursure.engine.predictor import Predictor, Watch
 from fursure.errors import BadImage
@@ -53,8 +53,10 @@ class Unseen:
     def by_name(self, photo: Photo) -> Sent:
         """Return a photo as it travels to whoever reads it."""
         if photo.reason is not None:
-            return sent(photo.path, BadImage(photo.path, photo.reason))
-        return sent(photo.path, Member(source=self.source, name=photo.path, limit=LIMITS.bytes))
+            return by_name(photo.path, BadImage(photo.path, photo.reason))
+        return by_name(
+            photo.path, PhotoInside(source=self.source, name=photo.path, limit=LIMITS.bytes)
+        )
 
     def pass_on(self, chunk: list[Photo], seen: frozenset[int]) -> None:
         """Note which photos of a chunk were answered, elsewhere, and which left out."""
@@ -63,7 +65,7 @@ class Unseen:
         self.labels += [photo.label or "" for row, photo in enumerate(chunk) if row not in seen]
 
 
-def answers(
+def unseen_answers(
     photos: Unseen, predictor: Predictor, run: Run, watch: Watch, *, max_error: float | None
 ) -> Iterator[Prediction]:
     """Yield the model's answer to each photo it has not seen, in order."""
@@ -79,8 +81,8 @@ def answers(
         unseen=not photos.include_seen,
     )
     chunks = list(chunked(photos.listing.photos, predictor.at_once))
-    by_name = ([photos.by_name(photo) for photo in chunk] for chunk in chunks)
-    for chunk, answered in zip(chunks, answered_on_cluster(run, job, by_name), strict=True):
+    named = ([photos.by_name(photo) for photo in chunk] for chunk in chunks)
+    for chunk, answered in zip(chunks, answered_on_cluster(run, job, named), strict=True):
         photos.pass_on(chunk, answered.seen)
         if answered.features_ND is not None:
             watch(answered.predictions, {"features": answered.features_ND})

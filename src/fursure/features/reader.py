@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.backbones.backbone import Backbone
-from fursure.cluster.places import place_of
-from fursure.cluster.reading import Reading, scan_on_cluster
+from fursure.cluster.places import shared_name
+from fursure.cluster.reading import ReadingJob, scan_on_cluster
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
@@ -111,7 +111,8 @@ class Reader:
                 )
             else:
                 worker = ScanWorker(self.source, prints, encodings, measured, min_side)
-                held = [prints, *caches, *([] if measured is None else [measured])]
+                held: list[DiskCache[Any]] = [prints, *caches]
+                held += [] if measured is None else [measured]
                 job = self._job(len(photos), min_side, held, facts=facts)
                 chunks = scan_on_cluster(self.run, job, photos, worker)
             for chunk in chunks:
@@ -120,11 +121,11 @@ class Reader:
 
     def _job(
         self, photos: int, min_side: int, held: Sequence[DiskCache[Any]], *, facts: bool
-    ) -> Reading:
+    ) -> ReadingJob:
         """Return what a cluster is asked for; what every cache holds is not computed again."""
         pairs = zip(_parts(self.encoder), self.networks, strict=True)
-        return Reading(
-            place=place_of(self.source),
+        return ReadingJob(
+            place=shared_name(self.source),
             networks=tuple((part.onnx, network.preprocess) for part, network in pairs),
             asked=self.run.engine,
             engines=tuple(network.session.engine for network in self.networks),

@@ -26,7 +26,7 @@ from fursure.photos.decode import LIMITS, Decoded, decode
 from fursure.photos.preprocess import COMMON_SIDE
 from fursure.photos.statistics import Facts, measure
 from fursure.splitting.fingerprint import crops, phash, thumbnail
-from fursure.splitting.scanned import Fingerprint, Known, Scanned, Store, Vector
+from fursure.splitting.scanned import Fingerprint, KnownPhotos, Scanned, Store, Vector
 from fursure.stages import stage
 
 _Value = TypeVar("_Value")
@@ -111,7 +111,7 @@ class ScanWorker:
         """Return the photos with all that is to be known of them, now kept."""
         return self.known_of(photos).scanned()
 
-    def known_of(self, photos: list[Photo]) -> Known:
+    def known_of(self, photos: list[Photo]) -> KnownPhotos:
         """Return what is known of the photos; of those known elsewhere, their digests alone."""
         with stage("read", len(photos)):
             rows, data = self._read(photos)
@@ -122,9 +122,11 @@ class ScanWorker:
         prints |= self._fingerprint(pictures.lacking(prints, self.min_side))
         features = [_features(encoding, data, pictures) for encoding in self.encodings]
         facts = self._facts(data, pictures)
-        return Known(rows=rows, bad=pictures.bad, prints=prints, features=features, facts=facts)
+        return KnownPhotos(
+            rows=rows, bad=pictures.bad, prints=prints, features=features, facts=facts
+        )
 
-    def completed(self, found: Known) -> Known | None:
+    def completed(self, found: KnownPhotos) -> KnownPhotos | None:
         """Keep what was found elsewhere, and add what is kept here; None: something is lacking."""
         needed = found.needed
         facts = None if self.facts is None else _completed(self.facts, found.facts or {}, needed)

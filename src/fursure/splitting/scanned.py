@@ -54,7 +54,7 @@ class Scanned:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
+class KnownPhotos:
     """What is known of a chunk's photos: the photos, and apart from them what digests stand for."""
 
     rows: list[tuple[Photo, str]]  # each with its digest, "" where it could not be read
@@ -71,8 +71,9 @@ class Known:
     @property
     def whole(self) -> bool:
         """Whether nothing is lacking."""
-        parts = [self.prints, *self.features, *([] if self.facts is None else [self.facts])]
-        return all(self.needed <= part.keys() for part in parts)
+        parts = [self.prints.keys(), *(part.keys() for part in self.features)]
+        facts = [] if self.facts is None else [self.facts.keys()]
+        return all(self.needed <= names for names in (*parts, *facts))
 
     def scanned(self) -> list[Scanned]:
         """Return the photos, one by one, with what is known of each."""
