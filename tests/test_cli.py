@@ -129,7 +129,7 @@ def test_standard_input_a_glob_and_a_zip_are_photos_too(photos: Path, tmp_path: 
         (["predict", "-m", "none.fursure", "x.jpg"], "fursure train"),
         (["evaluate", "pets", "nowhere"], "nowhere does not exist"),
         (["train", "nowhere"], "nowhere does not exist"),
-        (["predict", "https://example.org/cat.jpg"], "no such file"),
+        (["predict", "https://example.org/cat.jpg"], "forbids the network"),
     ],
 )
 def test_a_failure_is_one_sentence_without_a_traceback(
