@@ -71,6 +71,16 @@ def test_openvino_answers_like_onnx_runtime(bundle: Bundle) -> None:
 
 
 @needs_openvino
+@pytest.mark.parametrize(("threads", "cores", "tied"), [(1, 2, False), (2, 2, True)])
+def test_threads_are_tied_to_cores_only_where_they_fill_the_machine(
+    threads: int, cores: int, tied: bool, monkeypatch: pytest.MonkeyPatch, bundle: Bundle
+) -> None:
+    monkeypatch.setattr("fursure.engine.openvino.cores_allowed", lambda: cores)
+    compiled = OpenVino(bundle.model, threads=threads)._compiled
+    assert compiled.get_property("ENABLE_CPU_PINNING") is tied
+
+
+@needs_openvino
 def test_an_answer_does_not_depend_on_its_neighbours(bundle: Bundle) -> None:
     pictures = [draw("cat", seed, size=96) for seed in range(2 * BATCH + 3)]
     network = Network(OpenVino(bundle.model, threads=2), bundle.meta.preprocess)

@@ -15,6 +15,7 @@ import numpy as np
 from fursure.engine.libraries import openvino
 from fursure.engine.runtime import BATCH, Outputs, Pixels
 from fursure.errors import EngineFailed
+from fursure.system import cores_allowed
 
 Precision = Literal["bf16", "f32"]
 _NAMES = {"bf16": "bf16", "f32": "fp32"}  # OpenVINO's word -> the one in every answer
@@ -92,6 +93,9 @@ class OpenVino:
         graph = core().read_model(self._model, b"")
         self._names = [output.get_any_name() for output in graph.outputs]
         graph.reshape({0: [BATCH, *graph.inputs[0].partial_shape[1:]]})
+        # Threads tied to a core are a sixth faster where they fill the machine. Where they do not,
+        # every process ties its own to the first cores: two, of a thread each, share one of two.
+        fills = self._threads >= cores_allowed()
         return core().compile_model(
             graph,
             "CPU",
@@ -100,6 +104,7 @@ class OpenVino:
                 "NUM_STREAMS": self._threads,
                 "INFERENCE_NUM_THREADS": self._threads,
                 "INFERENCE_PRECISION_HINT": self._precision,
+                "ENABLE_CPU_PINNING": fills,
             },
         )
 
