@@ -13,8 +13,10 @@ INTRO = """# Command line
 Written by `scripts/cli_reference.py` from the commands themselves; `make check` compares.
 
 Results go to standard output, everything else to standard error. `--json` prints one object per
-line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 some inputs failed (the others are there),
-130 interrupted. Running the same command again continues what was interrupted. `FURSURE_HOME` is
+line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; 3 of `predict`, `evaluate`
+and `check` where some photos could not be used, and of `compare` where some recipes failed (the
+others are there). `train`, `tune` and `split` leave such photos out, count them even under `-q`,
+and end with 0. Running the same command again continues what was interrupted. `FURSURE_HOME` is
 the folder of caches, `FURSURE_OFFLINE` (or `HF_HUB_OFFLINE`) forbids the network. There is no
 telemetry.
 

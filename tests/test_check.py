@@ -236,6 +236,8 @@ def test_a_page_that_is_there_is_not_overwritten_by_accident(
     assert page.read_text() == "my thesis"
     with pytest.raises(BadData, match="cannot be written"):
         check_data(drawings, output=tmp_path / "nowhere" / "review.html")
+    with pytest.raises(OutputExists, match=r"\(a folder\); choose another name\.$"):
+        check_data(drawings, output=tmp_path, overwrite=True)
 
 
 def test_an_empty_class_is_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -252,6 +253,19 @@ def test_training_prints_figures_on_stdout_and_the_rest_elsewhere(
     assert again.returncode == 0
     assert "nothing to do" in again.stderr
     assert again.stdout == run.stdout
+
+
+@pytest.mark.parametrize(("command", "flag"), [("train", "-o"), ("split", "--out")])
+def test_a_quiet_run_still_counts_what_it_left_out(
+    command: str, flag: str, drawings: Path, tmp_path: Path
+) -> None:
+    photos = shutil.copytree(drawings, tmp_path / "photos")
+    for number in range(3):
+        (photos / "cat" / f"a{number}.jpg").write_bytes(b"no photo")
+    run = fursure(command, photos, flag, tmp_path / "made.fursure", "--json", "-q")
+    assert run.returncode == 0
+    words = "3 of 83 photos left out; the first is cat/a0.jpg: a text file, not a photo"
+    assert run.stderr.splitlines() == [words]
 
 
 def test_training_says_its_figures_as_json(drawings: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from samples import encoder_graph
 
 from fursure.backbones.backbone import Backbone
-from fursure.commands.api import train
+from fursure.commands.api import split, train
 from fursure.commands.split import Arrays, Folders, split_data
 from fursure.commands.split_folder import claim_split_folder
 from fursure.dataset.labelled import Dataset
@@ -374,8 +374,17 @@ def test_features_are_written_for_any_tool(drawings: Path, tmp_path: Path) -> No
     assert [path.split("/")[0] for path in paths] == [["cat", "dog"][one] for one in labels_N]
     assert set(paths) == {one.path for one in made.manifest.photos if one.split == "train"}
     assert np.load(out / "test_features.npy").shape == (10, 1280)
-    folders = split_data(drawings, tmp_path / "folders", WANTED)
+    assert not split(drawings, out, WANTED, form="npy").new
+    folders = split_data(drawings, tmp_path / "folders", WANTED, form="folders")
     assert splits(folders.manifest) == splits(made.manifest)
+
+
+def test_a_form_that_is_none_is_refused(drawings: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        BadData, match="no form of a split is called 'csv'; there are 'folders' and"
+    ):
+        split(drawings, tmp_path / "out", form="csv")  # type: ignore[arg-type]
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_row_is_what_training_sees_of_that_photo(drawings: Path, tmp_path: Path) -> None:

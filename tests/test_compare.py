@@ -4,13 +4,15 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from samples import draw_into
 
-from fursure import load
+from fursure import compare, load
 from fursure.bundle.bundle import Bundle
 from fursure.cli import cli
 from fursure.commands.api import train
@@ -24,7 +26,7 @@ from fursure.files import alone
 from fursure.metrics.classification import Evaluation
 from fursure.metrics.ladder import Failed, Rung
 from fursure.recipe import LogisticRegression, Mlp, Recipe
-from fursure.recipes.catalogue import FINE_TUNE, RECIPES
+from fursure.recipes.catalogue import FINE_TUNE, LINEAR_PROBE, RECIPES
 from fursure.run import Run
 
 LIGHT = Recipe(
@@ -225,6 +227,15 @@ def test_two_recipes_are_two_rungs(
     with pytest.raises(BadRecipe, match=words):
         compare_recipes(drawings, tmp_path / "ladder", recipes)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_alone_is_one_recipe(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: list[Any] = []
+    module = import_module("fursure.compare.compare")
+    monkeypatch.setattr(module, "compare_recipes", lambda *args, **_: asked.append(args[2]))
+    for recipes in ("linear-probe", LINEAR_PROBE, [LINEAR_PROBE]):
+        compare(tmp_path, tmp_path / "ladder", recipes)
+    assert asked == [[LINEAR_PROBE]] * 3
 
 
 def test_a_class_of_two_photos_cannot_be_compared_on(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ import fursure
 from fursure import FursureClassifier, PhotoEncoder
 from fursure.drawings.draw import draw
 from fursure.engine.network import Network
-from fursure.errors import BadHead, BadImage, MissingExtra, TooFewPhotos
+from fursure.errors import BadHead, BadImage, MissingExtra, TooFewPhotos, UnknownBackbone
 from fursure.features.reader import Reader
 
 LABELS = ["cat"] * 12 + ["dog"] * 12
@@ -48,6 +48,11 @@ def test_the_estimators_say_that_their_photos_are_no_matrix() -> None:
         assert not estimator.__sklearn_tags__().input_tags.two_d_array
         with pytest.raises(TypeError, match="X is one photo, or a matrix of numbers"):
             estimator.fit(np.zeros((4, 4)), [0, 1, 0, 1])
+
+
+def test_a_backbone_that_is_none_is_refused_at_fit() -> None:
+    with pytest.raises(UnknownBackbone, match="no backbone 'lite9'"):
+        PhotoEncoder("lite9").fit(PHOTOS[:1])
 
 
 def test_a_classifier_learns_with_the_default_backbone() -> None:
@@ -171,7 +176,13 @@ def test_a_fitted_classifier_travels_and_a_clone_has_learned_nothing() -> None:
         ({}, [*PHOTOS[:-1], 3], LABELS, TypeError, "photo 23 is an int"),
         ({}, [PHOTOS[0], *PHOTOS[12:]], LABELS[11:], TooFewPhotos, "class 'cat' has 1 usable"),
         ({"head": "tree"}, PHOTOS, LABELS, BadHead, "there are logistic and mlp, or one of yours"),
-        ({"head": "mlp", "C": 1}, PHOTOS, LABELS, BadHead, "C is the strength of the logistic"),
+        (
+            {"head": "mlp", "C": 1},
+            PHOTOS,
+            LABELS,
+            ValueError,
+            "^C is .* leave it out for head='mlp'",
+        ),
         ({"C": 0}, PHOTOS, LABELS, ValueError, "C is 0; needed is a number above 0"),
         ({"class_weight": "even"}, PHOTOS, LABELS, ValueError, "may be 'balanced' or None"),
     ],

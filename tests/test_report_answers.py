@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 
 import fursure
@@ -53,6 +54,27 @@ def test_answers_become_a_table_of_any_library(kind: str) -> None:
     }  # fmt: skip
     assert rows[0]["path"] == "none\\udcff.jpg"
     assert (rows[0]["answer"], rows[0]["p_cat"], rows[0]["error"]) == (None, None, "no such file")
+
+
+def test_answers_keep_the_index_of_the_photos(model: Predictor) -> None:
+    photos = [draw("cat", 1, size=96), draw("dog", 2, size=96), "none.jpg"]
+    series = pandas.Series(photos, index=[30, 10, 20], dtype=object)
+    answered = model.predict(series)
+    frame = series.to_frame("image")
+    copied = pickle.loads(pickle.dumps(answered))  # noqa: S301 - ours
+    for rows in (answered, model.predict(frame), copied):
+        assert rows.to_pandas().index.tolist() == [30, 10, 20]
+        assert rows[::-1].to_pandas().index.tolist() == [20, 10, 30]
+    assert frame.join(answered.to_pandas())["error"].tolist() == [None, None, "no such file"]
+    answered.reverse()
+    assert answered.to_pandas().index.tolist() == [0, 1, 2]
+    assert model.predict(photos).to_pandas().index.tolist() == [0, 1, 2]
+    assert answered.index(answered[1]) == 1  # as of any list
+
+
+@pytest.mark.parametrize("rows", [[GOOD], [GOOD, BAD], [BAD]])
+def test_no_error_is_none_and_never_nan(rows: list[Prediction]) -> None:
+    assert Predictions(rows).to_pandas()["error"].tolist() == [row.error for row in rows]
 
 
 def test_columns_have_their_types_even_where_no_photo_was_answered() -> None:

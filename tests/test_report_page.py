@@ -21,6 +21,7 @@ from fursure.evaluation.assess import assess
 from fursure.metrics.classification import score_probs
 from fursure.recipe import Recipe
 from fursure.report.charts import Axis, Line, bounds, chart
+from fursure.report.page import check_free
 from fursure.report.pictures import glow
 from fursure.report.verdict import headline
 from fursure.training.train import Trained
@@ -146,6 +147,8 @@ def test_another_file_is_not_overwritten_but_a_report_is(
 ) -> None:
     path = tmp_path / "thesis.html"
     path.write_text("mine")
+    with pytest.raises(OutputExists, match=r"\(a folder\); choose another name\.$"):
+        check_free(tmp_path, overwrite=True)
     with pytest.raises(OutputExists, match="no report of fursure"):
         assess(str(model.path), fresh, report=path)
     assert path.read_text() == "mine"

@@ -112,6 +112,11 @@ def test_a_sample_that_cannot_be_filled_is_told(
         Sample.read(sample(tmp_path / "s.csv", text), LABELS, of)
 
 
+def test_a_sample_that_is_not_there_is_told_without_numbers(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match=r"no\.csv cannot be read \(No such file or directory\)\.$"):
+        Sample.read(tmp_path / "no.csv", LABELS, None)
+
+
 def test_several_columns_are_clipped_and_sum_to_one(tmp_path: Path) -> None:
     bundle = shipped("pets")
     bundle = replace(bundle, meta=replace(bundle.meta, labels=LABELS))

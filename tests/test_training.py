@@ -66,7 +66,9 @@ def test_a_finished_output_is_done_and_another_one_is_refused(
     assert not train(drawings, path, LIGHT).new
     assert path.stat().st_mtime_ns == before
     other = replace(LIGHT, seed=1)
-    with pytest.raises(OutputExists, match=r"another recipe or other photos.*--overwrite"):
+    with pytest.raises(
+        OutputExists, match=r"other photos.*pass --overwrite \(overwrite=True in Python\)"
+    ):
         train(drawings, path, other)
     assert train(drawings, path, other, overwrite=True).new
 
@@ -79,6 +81,29 @@ def test_a_file_that_is_no_model_is_not_overwritten_by_accident(
     with pytest.raises(OutputExists, match="--overwrite"):
         train(drawings, path, LIGHT)
     assert path.read_text() == "my thesis"
+
+
+@pytest.mark.parametrize("name", [".", "/", "", ".."])
+def test_an_output_that_is_a_folder_is_refused_before_any_work(name: str, drawings: Path) -> None:
+    words = r"already exists \(a folder\); choose another name\.$"
+    with pytest.raises(OutputExists, match=words):
+        train(drawings, name, LIGHT, overwrite=True)
+
+
+def test_what_was_left_out_is_counted(drawings: Path, tmp_path: Path) -> None:
+    paths = sorted(drawings.rglob("*.jpg"))[30:50]
+    rows = [f"{path},{path.parent.name}" for path in paths] + ["gone0.jpg,cat", "gone1.jpg,dog"]
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(["path,label", *rows]))
+    first, again = (train(table, tmp_path / "m.fursure", LIGHT) for _ in range(2))
+    assert (first.new, again.new) == (True, False)
+    for trained in (first, again):
+        assert (
+            trained.unusable == "2 of 22 photos left out; the first is gone0.jpg: file is missing"
+        )
+        assert ", 2 left out, " in repr(trained)
+        assert trained.evaluation == figures(trained)
+    assert train(drawings, tmp_path / "all.fursure", LIGHT).unusable == ""
 
 
 def test_few_photos_are_measured_by_cross_validation(drawings: Path, tmp_path: Path) -> None:

@@ -215,8 +215,8 @@ class OutputExists(FursureError):
     """An output that would have to be overwritten."""
 
     def __init__(self, path: str | PathLike[str], found: str, *, replaced: bool = True) -> None:
-        # ``replaced``: the command has an --overwrite
-        instead = " or pass --overwrite" if replaced else ""
+        # ``replaced``: it may be overwritten, which is asked for by a flag or by a keyword
+        instead = " or pass --overwrite (overwrite=True in Python)" if replaced else ""
         super().__init__(f"{path} already exists ({found}); choose another name{instead}.")
 
 

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fursure import strict
 from fursure.photos.preprocess import Preprocess
 from fursure.strict import anything, keyed, listed, maybe, number, switch, table, whole
 from fursure.sureness.risk import RiskTable
+
+if TYPE_CHECKING:
+    from fursure.metrics.classification import Evaluation
 
 BUNDLE_FORMAT = 2  # 1 did not tell what photos a trained encoder has seen; it is read as well
 UNCERTIFIED = 0.9  # confidence for an answer without a certificate; none lowers it unasked
@@ -155,6 +158,13 @@ class Meta:
     def default_threshold(self) -> float:
         """Return the confidence from which the model answers unless asked otherwise."""
         return max(UNCERTIFIED, self.risks.threshold_for(self.max_error) or 0.0)
+
+    @property
+    def evaluation(self) -> "Evaluation":
+        """The figures, without what they were measured on."""
+        from fursure.metrics.classification import Evaluation  # `predict` starts without it
+
+        return Evaluation.from_json({k: v for k, v in self.figures.items() if k != "basis"})
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -34,8 +34,10 @@ def check_review_file(path: Path, *, overwrite: bool) -> None:
 
     Raises:
         BadData: the folder is missing or cannot be written.
-        OutputExists: there is such a file.
+        OutputExists: there is such a file, or it is a folder.
     """
+    if path.is_dir():
+        raise OutputExists(path, "a folder", replaced=False)
     folder = path.parent
     if not (folder.is_dir() and os.access(folder, os.W_OK)):
         raise BadData(f"the folder {folder} for the page cannot be written; make it first.")

@@ -120,7 +120,8 @@ def cli(ctx: click.Context, debug: bool) -> None:
     """Photos in, a classifier out that says when it is sure.
 
     Results go to standard output, everything else to standard error. Exit codes: 0 done,
-    1 failed, 2 wrong usage, 3 some inputs failed, 130 interrupted, 141 the reader of a pipe left.
+    1 failed, 2 wrong usage, 3 some photos failed (predict, evaluate, check) or some recipes
+    (compare), 130 interrupted, 141 the reader of a pipe left.
     """
     ctx.obj = debug
 

@@ -77,6 +77,7 @@ def compare_command(
     """
     from fursure.compare.compare import compare_recipes
     from fursure.features.division import Shares
+    from fursure.features.remarks import count_unusable
     from fursure.metrics.ladder import Failed
 
     run = options.run_from(knobs, quiet=quiet)
@@ -91,6 +92,7 @@ def compare_command(
         strangers=knobs["strangers"],
         overwrite=knobs["overwrite"],
     )
+    options.say_unusable(count_unusable(ladder.division), quiet=quiet)
     rows = map(options.to_json, (*ladder.rows(), ladder.conclusion()))
     for line in rows if as_json else _as_text(ladder, run.cores):
         click.echo(line)
@@ -213,6 +215,7 @@ def tune_command(
     )
     for note in tuning.trained.notes:
         run.say(note)
+    options.say_unusable(tuning.trained.unusable, quiet=quiet)
     if as_json:
         for line in (*(trial.to_json() for trial in tuning.ranked()), conclusion(tuning)):
             click.echo(options.to_json(line))

@@ -189,6 +189,12 @@ def say(text: str) -> None:
         click.echo(printable(text), err=True)
 
 
+def say_unusable(sentence: str, *, quiet: bool) -> None:
+    """Print how many photos could not be used where no note has said so."""
+    if quiet and sentence:
+        say(sentence)
+
+
 def complain(sentence: str) -> None:
     """Print what went wrong to standard error, behind the name of the program."""
     with suppress(OSError):

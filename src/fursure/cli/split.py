@@ -102,6 +102,7 @@ def split_command(
     of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
     """
     from fursure.commands.split import split_data
+    from fursure.features.remarks import count_unusable
 
     given: dict[Split, Amount | None] = {"train": train, "val": val, "test": test}
     run = options.run_from(knobs, quiet=quiet)
@@ -116,6 +117,7 @@ def split_command(
     )
     for note in divided.notes:
         run.say(note)
+    options.say_unusable(count_unusable(divided.manifest), quiet=quiet)
     if as_json:
         options.receipt(
             options.to_json(

@@ -62,6 +62,7 @@ def train_command(
     DATA is a folder with one folder of photos per class, train/ val/ test/ folders of those, files
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
+    Photos that cannot be used are left out, and counted even under -q.
     """
     from fursure.remote.place import place_name
     from fursure.training.processes import gathered
@@ -90,6 +91,7 @@ def train_command(
         )
     for note in trained.notes:
         run.say(note)
+    options.say_unusable(trained.unusable, quiet=quiet)
     for tracker in trackers:
         run.say(track(trained, tracker))
     meta = trained.bundle.meta
@@ -110,9 +112,9 @@ def train_command(
         return
     from fursure.errors import some
     from fursure.heads.card import explained
-    from fursure.metrics.classification import Evaluation, format_table
+    from fursure.metrics.classification import format_table
 
-    evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
+    evaluation = trained.evaluation
     how = explained(meta.figures["basis"], evaluation.n)
     options.receipt(f"{trained.path}: {some(meta.labels, between=' / ')}, {how}")
     options.receipt(format_table(evaluation))

@@ -19,7 +19,7 @@ from fursure.run import Engine, Progress, Run, Say, silent, to_nobody
 if TYPE_CHECKING:
     from fursure.check.check import Checked
     from fursure.commands.export import Exported
-    from fursure.commands.split import Divided, Form
+    from fursure.commands.split import Divided, Form, FormName
     from fursure.compare.compare import Ladder
     from fursure.dataset.manifest import Manifest, Split
     from fursure.evaluation.evaluate import Evaluated
@@ -170,7 +170,7 @@ def check(
 def compare(
     data: Any,
     folder: Location,
-    recipes: Sequence[Recipe | str] = ("linear-probe", "mlp-probe"),
+    recipes: Recipe | str | Sequence[Recipe | str] = ("linear-probe", "mlp-probe"),
     *,
     validation: float = 0.1,
     test: float = 0.2,
@@ -201,7 +201,7 @@ def compare(
     return compare_recipes(
         data_from(data, label_regex, rename, label_column=label_column),
         folder,
-        list(map(_recipe, recipes)),
+        list(map(_recipe, [recipes] if isinstance(recipes, Recipe | str) else recipes)),
         Run(engine=engine, threads=threads, progress=progress, say=say),
         shares=Shares(validation=validation, test=test, seed=seed),
         curve=curve,
@@ -216,7 +216,7 @@ def split(
     out: Location,
     wanted: "Mapping[Split, Amount] | None" = None,
     *,
-    form: "Form | None" = None,
+    form: "Form | FormName" = "folders",
     seed: int = 0,
     engine: Engine = "auto",
     threads: int | None = None,
@@ -229,13 +229,13 @@ def split(
 ) -> "Divided":
     """Divide the labelled photos on disk at ``data`` into parts, and write these into ``out``.
 
-    ``wanted`` are counts (int) or shares (float) of train, val and test; ``form`` is
-    `fursure.commands.split.Folders` or `Arrays`.
+    ``wanted`` are counts (int) or shares (float) of train, val and test; ``form`` is "folders",
+    "npy", or `fursure.commands.split.Folders` or `Arrays` with what these ask.
 
     Raises:
         FursureError: the photos or the folder cannot be used as asked.
     """
-    from fursure.commands.split import Folders, split_data
+    from fursure.commands.split import split_data
     from fursure.dataset.labelled import Dataset
 
     return split_data(
@@ -243,7 +243,7 @@ def split(
         out,
         wanted,
         Run(engine=engine, threads=threads, progress=progress, say=say),
-        form=form or Folders(),
+        form=form,
         seed=seed,
         overwrite=overwrite,
     )

@@ -35,8 +35,7 @@ class Described:
     @property
     def evaluation(self) -> Evaluation:
         """The figures it was published with."""
-        figures = self.bundle.meta.figures
-        return Evaluation.from_json({name: figures[name] for name in figures if name != "basis"})
+        return self.bundle.meta.evaluation
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values: all of ``bundle.json``, the layers, and the digest."""

@@ -8,7 +8,7 @@ from functools import partial
 from math import isclose
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -59,6 +59,8 @@ class Arrays:
 
 
 Form = Folders | Arrays
+FormName = Literal["folders", "npy"]
+FORMS: Mapping[str, Form] = {"folders": Folders(), "npy": Arrays()}  # by `FormName`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ def split_data(
     wanted: Mapping[Split, Amount] | None = None,
     run: Run = Run(),
     *,
-    form: Form = Folders(),
+    form: Form | FormName = "folders",
     seed: int = 0,
     overwrite: bool = False,
 ) -> Divided:
@@ -100,7 +102,7 @@ def split_data(
     with dataset.open() as source:
         listing = dataset.listed(source)
         wanted = _settled(listing, wanted, dataset.name)
-        knobs, write = _writer(form, source, len(listing.photos), run)
+        knobs, write = _writer(_form(form), source, len(listing.photos), run)
         knobs = {"wanted": wanted, "seed": seed, **knobs}
         if not overwrite:
             check_same_command(folder, knobs)
@@ -203,6 +205,22 @@ def _shortfalls(manifest: Manifest, wanted: Mapping[Split, Amount]) -> Iterator[
                 f"{part} has {counted(got, 'photo')} instead of {asked:,}: near-duplicates stay in "
                 "one split, and there are too few others"
             )
+
+
+def _form(form: Form | str) -> Form:
+    """Return a form, by its name too.
+
+    Raises:
+        BadData: it is none.
+    """
+    if isinstance(form, Form):
+        return form
+    if form not in FORMS:
+        raise BadData(
+            f"no form of a split is called {form!r}; there are {' and '.join(map(repr, FORMS))}, "
+            "and Folders(…) and Arrays(…) of fursure.commands.split."
+        )
+    return FORMS[form]
 
 
 def _writer(form: Form, source: Source, photos: int, run: Run) -> tuple[dict[str, Any], "_Write"]:

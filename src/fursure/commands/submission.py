@@ -43,7 +43,9 @@ class Sample:
         try:
             data = path.read_bytes()[: _LARGEST + 1]
             rows = list(csv.reader(StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
-        except (OSError, ValueError, csv.Error) as error:
+        except OSError as error:
+            raise BadData(f"{path} cannot be read ({error.strerror}).") from None
+        except (ValueError, csv.Error) as error:
             raise BadData(f"{path} is no sample of a submission: {error}.") from None
         header, *rest = rows or [[]]
         ids = tuple(row[0].strip() for row in rest if row and row[0].strip())

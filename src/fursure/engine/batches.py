@@ -38,6 +38,12 @@ def is_several(photos: Any) -> bool:
     return True
 
 
+def pandas_index(photos: Any) -> Any:
+    """Return the index of a Series or a DataFrame, None of anything else; a list's is a method."""
+    index = getattr(photos, "index", None)
+    return index if hasattr(photos, "iloc") else None
+
+
 def named_photos(photos: Any) -> Iterator[tuple[str, Any]]:
     """Yield each photo with its name, in a form that can be decoded.
 

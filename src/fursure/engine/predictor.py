@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.bundle.bundle import Bundle
-from fursure.engine.batches import is_several, named_photos
+from fursure.engine.batches import is_several, named_photos, pandas_index
 from fursure.engine.first_run import check_first_run
 from fursure.engine.network import Network
 from fursure.engine.parity import check_answers, check_pixels
@@ -132,7 +132,7 @@ class Predictor:
                     first.append(photo)
                 yield name, photo
 
-        return Predictions(self.stream(noted()), first)
+        return Predictions(self.stream(noted()), first, pandas_index(photos))
 
     def predict_proba(self, photos: PhotoLike | Iterable[Any]) -> NDArray[np.float64]:
         """Return the calibrated probabilities (N, K) of ``classes_``, a row a photo.

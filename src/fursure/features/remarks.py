@@ -20,17 +20,33 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     dropped = sum(photo.reason == DROPPED for photo in manifest.photos)
     if dropped:
         yield f"{counted(dropped, 'photo was', 'photos were')} {DROPPED}"
-    bad = [
-        photo
-        for photo in manifest.photos
-        if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
-    ]
+    bad = _unusable(manifest)
     if seen := sum(photo.reason == SEEN for photo in manifest.photos):
         yield f"left out {counted(seen, 'photo')} that the encoder was trained on, named in {place}"
     for photo in bad[:SHOWN]:
         yield f"left out {photo.path}: {photo.reason}"
     if len(bad) > SHOWN:
         yield f"left out {len(bad) - SHOWN} more, named in {place}"
+
+
+def count_unusable(manifest: Manifest) -> str:
+    """Return how many photos could not be used, and why the first, in a line; "" where all could.
+
+    It is said even where notes are not wanted: a third of the photos may be missing.
+    """
+    if not (bad := _unusable(manifest)):
+        return ""
+    total, first = counted(len(manifest.photos), "photo"), bad[0]
+    return f"{len(bad):,} of {total} left out; the first is {first.path}: {first.reason}"
+
+
+def _unusable(manifest: Manifest) -> list[Photo]:
+    """Return the photos left out for a fault of theirs, and by nobody's wish."""
+    return [
+        photo
+        for photo in manifest.photos
+        if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
+    ]
 
 
 def about_backbone(name: str) -> Iterator[str]:

@@ -27,7 +27,7 @@ def _kept(meta: Meta) -> str:
 
 def card(meta: Meta) -> str:
     """Return the card as Markdown: what it tells apart, how well, and how that was measured."""
-    evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
+    evaluation = meta.evaluation
     rows = [
         f"| {label} | {splits.get('train', 0)} | {splits.get('val', 0)} | {splits.get('test', 0)} |"
         for label, splits in sorted(meta.data["photos"].items())

@@ -6,7 +6,6 @@ from collections.abc import Iterable
 from fursure.bundle.meta import Meta
 from fursure.errors import LicenceUnclear, MissingExtra
 from fursure.metrics.catalogue import METRICS
-from fursure.metrics.classification import Evaluation
 
 try:
     from huggingface_hub import EvalResult, ModelCardData
@@ -96,7 +95,7 @@ ABOUT = {  # in the order in which they are listed
 
 def _results(meta: Meta) -> list[EvalResult]:
     """Return each figure with its interval and its n, as the hub lists them."""
-    evaluation = Evaluation.from_json({k: v for k, v in meta.figures.items() if k != "basis"})
+    evaluation = meta.evaluation
     results = []
     for key, metric in METRICS.items():
         if (figure := evaluation.figures[key]) is None or figure.value is None:

@@ -137,7 +137,10 @@ class FursureClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             head = HEADS[self.head](class_weight=weight)
         if self.C is not None:
             if not isinstance(head, LogisticRegression) or self.head != "logistic":
-                raise BadHead(repr(self.head), "C is the strength of the logistic head alone")
+                raise ValueError(
+                    f"C is the strength of the logistic head; leave it out for head={self.head!r}, "
+                    "or give GridSearchCV a list of grids"
+                )
             if not self.C > 0:
                 raise ValueError(f"C is {self.C!r}; needed is a number above 0, or None")
             head = replace(head, strengths=(1 / (self.C * photos),))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.backbones.backbone import Backbone
 from fursure.dataset.manifest import Photo
 from fursure.engine.batches import is_several, named_photos
 from fursure.engine.runtime import BULK
@@ -54,12 +55,14 @@ class PhotoEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstima
         self.threads = threads
 
     def fit(self, X: Any, y: Any = None) -> "PhotoEncoder":  # noqa: ARG002 - as transformers have it
-        """Return itself, after a look at the kind of ``X``.
+        """Return itself, after a look at the backbone and at the kind of ``X``.
 
         Raises:
-            TypeError: it is no iterable of photos.
+            FursureError: the backbone cannot be used.
+            TypeError: ``X`` is no iterable of photos.
         """
         check_photos(X)
+        _encoder(_recipe(self))
         return self
 
     def transform(self, X: Any) -> NDArray[np.float32]:
@@ -131,10 +134,21 @@ def _encoded_blank(estimator: Any) -> NDArray[np.float32]:
 
 
 def _reader(estimator: Any, *, bulk: bool) -> Reader:
+    return _opened(_recipe(estimator), estimator.engine, estimator.threads, bulk, os.getpid())
+
+
+def _recipe(estimator: Any) -> Recipe:
+    """Return what says which backbone, as a recipe does."""
     backbone = estimator.backbone
     names = backbone if isinstance(backbone, str) else tuple(backbone)
-    recipe = Recipe(backbone=names, image_size=estimator.image_size)
-    return _opened(recipe, estimator.engine, estimator.threads, bulk, os.getpid())
+    return Recipe(backbone=names, image_size=estimator.image_size)
+
+
+@lru_cache(maxsize=4)
+def _encoder(recipe: Recipe) -> Backbone:
+    from fursure.backbones.combine import encoder_for  # it needs onnx, and the message comes first
+
+    return encoder_for(recipe)
 
 
 @lru_cache(maxsize=4)
@@ -146,7 +160,5 @@ def _opened(
     process: int,  # noqa: ARG001 - a session's threads do not follow into a forked process
 ) -> Reader:
     """Return a reader of no photos yet: a grid search asks for the same one a hundred times."""
-    from fursure.backbones.combine import encoder_for  # it needs onnx, and the message comes first
-
     run = Run(engine=engine, threads=threads)
-    return Reader.open(HeldSource({}), encoder_for(recipe), run, photos=BULK if bulk else 1)
+    return Reader.open(HeldSource({}), _encoder(recipe), run, photos=BULK if bulk else 1)

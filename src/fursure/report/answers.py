@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from importlib import import_module
+from operator import is_
 from typing import Any, SupportsIndex, overload
 
 from fursure.errors import MissingPackage
@@ -13,14 +14,30 @@ SHOWN_ANSWERS = 20  # answers in a notebook, each with its photo
 class Predictions(list[Prediction]):
     """The answers in the photos' order, one a photo; otherwise a list like any other."""
 
-    def __init__(self, predictions: Iterable[Prediction] = (), photos: Iterable[Any] = ()) -> None:
-        """Take the answers, and for a notebook's thumbnails the first `SHOWN_ANSWERS` photos."""
+    def __init__(
+        self,
+        predictions: Iterable[Prediction] = (),
+        photos: Iterable[Any] = (),
+        index: Any = None,
+    ) -> None:
+        """Take the answers, and for a notebook's thumbnails the first `SHOWN_ANSWERS` photos.
+
+        ``index`` is that of the pandas object the photos came in, None where there is none.
+        """
         super().__init__(predictions)
         self.photos = list(photos)
+        fits = index is not None and len(index) == len(self)
+        self._indexed = (index, tuple(self)) if fits else (None, ())
+
+    @property
+    def pandas_index(self) -> Any:
+        """The photos' own index; None without one, or once answers were moved, which it was not."""
+        index, answers = self._indexed
+        return index if len(answers) == len(self) and all(map(is_, self, answers)) else None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return how a copy is made: an open file among the photos cannot travel."""
-        return Predictions, (list(self),)
+        return Predictions, (list(self), (), self.pandas_index)
 
     @overload
     def __getitem__(self, rows: SupportsIndex, /) -> Prediction: ...
@@ -32,7 +49,9 @@ class Predictions(list[Prediction]):
             return super().__getitem__(rows)
         kept = range(len(self))[rows]
         photos = [self.photos[row] for row in kept if row < len(self.photos)]
-        return Predictions(super().__getitem__(rows), photos if kept.step == 1 else ())
+        index = self.pandas_index
+        index = None if index is None else index[rows]
+        return Predictions(super().__getitem__(rows), photos if kept.step == 1 else (), index)
 
     def columns(self, labels: Iterable[str] | None = None) -> dict[str, list[Any]]:
         """Return the columns of `fursure predict --csv`; None where there is no answer.
@@ -55,12 +74,16 @@ class Predictions(list[Prediction]):
         return {"path": paths, **table, **shares, "engine": engine, "error": errors}
 
     def to_pandas(self) -> Any:
-        """Return a `pandas.DataFrame`, a row a photo.
+        """Return a `pandas.DataFrame`, a row a photo, under the photos' own index if they had one.
 
         Raises:
             MissingPackage: pandas is not installed.
         """
-        return _library("pandas").DataFrame(self.columns())
+        pandas, columns = _library("pandas"), self.columns()
+        errors = columns.pop("error")
+        table = pandas.DataFrame(columns, index=self.pandas_index)
+        # as objects: where some are texts, pandas would write NaN for None
+        return table.assign(error=pandas.Series(errors, table.index, dtype=object))
 
     def to_polars(self) -> Any:
         """Return a `polars.DataFrame`, a row a photo.

@@ -113,12 +113,13 @@ def check_free(path: Path, *, overwrite: bool) -> None:
     Raises:
         OutputExists: as said.
     """
+    if path.is_dir():
+        raise OutputExists(path, "a folder", replaced=False)
     if overwrite or not path.exists():
         return
-    if path.is_file():
-        with path.open("rb") as file:
-            if MARK in file.read(2000):
-                return
+    with path.open("rb") as file:
+        if MARK in file.read(2000):
+            return
     raise OutputExists(path, "no report of fursure")
 
 

@@ -32,12 +32,13 @@ from fursure.features.calibration import calibration_on
 from fursure.features.collect import Collected, collect
 from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
-from fursure.features.remarks import about_backbone, about_photos, warn_of_copies
+from fursure.features.remarks import about_backbone, about_photos, count_unusable, warn_of_copies
 from fursure.files import remove, replacing
 from fursure.heads.assemble import PROOF, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
 from fursure.heads.own import check_own
 from fursure.heads.strangers import Strangers, told
+from fursure.metrics.classification import Evaluation
 from fursure.photos.decode import LIMITS, decode
 from fursure.recipe import Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE
@@ -57,12 +58,20 @@ class Trained:
     bundle: Bundle
     path: Path
     notes: tuple[str, ...]  # what was skipped, left out or found, in sentences
+    unusable: str  # how many photos could not be used, and why the first; "" where all could
     seconds: float  # wall time
     new: bool  # False: an earlier run had made it from the same recipe and photos
 
     def __repr__(self) -> str:
-        """Return what it is, on one line."""
-        return f"Trained({str(self.path)!r}, {self.bundle!r}, {self.seconds:.1f} s)"
+        """Return what it is, on one line, and how many photos it was made without."""
+        left_out = self.bundle.meta.data.get("left_out", 0)
+        without = f", {left_out:,} left out" if left_out else ""
+        return f"Trained({str(self.path)!r}, {self.bundle!r}{without}, {self.seconds:.1f} s)"
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The figures on photos it had not seen, as `fursure.evaluate` has them."""
+        return self.bundle.meta.evaluation
 
     def _repr_html_(self) -> str:
         """Return the model's card, as a notebook shows it."""
@@ -101,7 +110,7 @@ def train_model(
             what was found, what is needed and what to try next.
     """
     began, path, dataset = time.monotonic(), Path(output), dataset_of(data)
-    check_folder(path.parent)
+    check_model_path(path)
     if head is not None:
         check_own(head, recipe)
     with held(path), dataset.open() as source:
@@ -113,7 +122,14 @@ def train_model(
         notes = (*material.notes, *(listed.notes if listed else ()))
         if earlier and head is None and _same(earlier, recipe, material, listed):
             seconds = time.monotonic() - began
-            return Trained(bundle=earlier, path=path, notes=notes, seconds=seconds, new=False)
+            return Trained(
+                bundle=earlier,
+                path=path,
+                notes=notes,
+                unusable=material.unusable,
+                seconds=seconds,
+                new=False,
+            )
         if earlier and not overwrite:
             raise OutputExists(path, "made from another recipe or other photos")
         with stage("fit"):
@@ -133,6 +149,7 @@ def train_model(
         bundle=bundle,
         path=path,
         notes=(*notes, *more, *learned.notes),
+        unusable=material.unusable,
         seconds=time.monotonic() - began,
         new=True,
     )
@@ -150,6 +167,11 @@ class _Material:
     def known(self) -> set[str]:
         """The digests of all photos, which no stranger can be."""
         return {photo.sha256 for photo in self.collected.manifest.photos}
+
+    @property
+    def unusable(self) -> str:
+        """How many photos could not be used, in a sentence; "" where all could."""
+        return count_unusable(self.collected.manifest)
 
 
 def _material(
@@ -239,12 +261,16 @@ def _report(bundle: Bundle, learned: Learned, dataset: Dataset, source: Source, 
     return f"to look at: {page}"
 
 
-def check_folder(folder: Path) -> None:
+def check_model_path(path: Path) -> None:
     """Refuse early what could not be written late.
 
     Raises:
-        BadData: there is no such folder, or it cannot be written.
+        BadData: there is no folder to write it to, or that cannot be written.
+        OutputExists: it is a folder.
     """
+    if path.is_dir():
+        raise OutputExists(path, "a folder", replaced=False)
+    folder = path.parent
     if not folder.is_dir():
         raise BadData(f"the folder {folder} for the model does not exist; make it first.")
     if not os.access(folder, os.W_OK):
@@ -255,8 +281,6 @@ def _earlier(path: Path, overwrite: bool) -> Bundle | None:
     """Return the bundle already at ``path``, if there is one; what is no bundle is kept."""
     if not path.exists():
         return None
-    if path.is_dir():
-        raise OutputExists(path, "a folder")
     try:
         return Bundle.read(path)
     except BadBundle:

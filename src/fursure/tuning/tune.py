@@ -27,7 +27,7 @@ from fursure.recipes.toml import to_toml
 from fursure.run import Pass, Run
 from fursure.training.output_lock import held
 from fursure.training.parts import SHARES_TO_CHOOSE, for_test
-from fursure.training.train import Trained, beside, check_folder, train_model
+from fursure.training.train import Trained, beside, check_model_path, train_model
 from fursure.tuning.material import TrialMaterial, encoded_by_all, put_aside
 from fursure.tuning.networks import NetworkTrials
 from fursure.tuning.scoring import Reported, TrialGround
@@ -94,7 +94,7 @@ def tune_recipe(
     path, dataset = Path(output), dataset_of(data)
     check_optuna()
     _check_base(base)
-    check_folder(path.parent)
+    check_model_path(path)
     space = Space(
         base=_shared(base, shares),
         backbones=_named(base, backbones, together),
