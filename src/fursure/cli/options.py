@@ -90,7 +90,12 @@ corrections: Decorator = click.option(
 overwrite: Decorator = click.option(
     "--overwrite", is_flag=True, help="Replace an output that is already there."
 )
-quiet: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+quiet: Decorator = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="No progress, no notes; train still prints its last line.",
+)
 
 
 def _say_all(lines: list[str]) -> None:

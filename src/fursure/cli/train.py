@@ -62,6 +62,7 @@ def train_command(
     DATA is a folder with one folder of photos per class, train/ val/ test/ folders of those, files
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
+    A model made from the same photos and recipe is kept, with --overwrite too.
     """
     from fursure.remote.place import place_name
     from fursure.training.processes import gathered
