@@ -88,6 +88,7 @@ check: .venv/dev-installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python scripts/cli_reference.py --check
+	$(BIN)/python scripts/recipe_reference.py --check
 	$(BIN)/python -m scripts.licences --check
 
 # Into site/, without a network; any warning is an error.
@@ -104,6 +105,7 @@ format: .venv/dev-installed
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/python scripts/cli_reference.py
+	$(BIN)/python scripts/recipe_reference.py
 	$(BIN)/python -m scripts.licences
 
 bench: .venv/dev-installed

@@ -76,6 +76,7 @@ def python() -> str:
 def recipes() -> str:
     """Return the page of the catalogue: each recipe's story, and its file."""
     parts = ["# Recipes\n", "`fursure recipes` lists them; `fursure recipes NAME` prints a file.\n"]
+    parts += ["What each line of a file does: [knob by knob](../recipes.md).\n"]
     for name, entry in ENTRIES.items():
         about = re.sub(r"^(fursure .*)$", r"    \1", entry.about, flags=re.MULTILINE)
         parts += [f"## {name}\n", f"{about}\n", f"```toml\n{to_toml(entry.recipe)}```\n"]

@@ -32,6 +32,11 @@ def furnished(desk: Path) -> Path:
     with zipfile.ZipFile(desk / "train.zip", "w") as archive:  # flat, as Kaggle has it
         for path in sorted((desk / "PHOTOS").rglob("*.jpg")):
             archive.write(path, f"train/{path.name}")
+    with zipfile.ZipFile(desk / "test.zip", "w") as archive:
+        for number, path in enumerate(sorted((desk / "OTHER_PHOTOS").rglob("*.jpg")), 1):
+            archive.write(path, f"test/{number}.jpg")
+    ids = "".join(f"{number},0.5\n" for number in range(1, 25))
+    (desk / "sampleSubmission.csv").write_text(f"id,label\n{ids}")
     (desk / "corrections.csv").write_text("path,verdict,label\ncat/cat.3.jpg,drop,\n")
     for number, name in enumerate(PHOTOS):
         (desk / name).write_bytes(jpeg(draw("cat" if number % 2 else "dog", 900 + number)))

@@ -15,7 +15,10 @@ import pytest
 from newcomer import furnished, run
 from serving import serving
 
+from fursure.recipe import LogisticRegression
+from fursure.recipes.toml import from_toml
 from fursure.training.train import Trained
+from scripts import recipe_reference
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted(
@@ -103,6 +106,7 @@ def on_this_machine(line: str) -> str:
 
 
 SERVES = [line for line in commands() if " serve " in line and not line.endswith("--help")]
+ASKS = [line for line in commands() if line.startswith("curl ")]
 OURS = [
     line
     for line in commands()
@@ -111,7 +115,7 @@ OURS = [
 RUN = [
     line
     for line in commands()
-    if line not in {*CANNOT_RUN, *TRAINS_A_NETWORK, *SERVES, *OURS}
+    if line not in {*CANNOT_RUN, *TRAINS_A_NETWORK, *SERVES, *OURS, *ASKS}
 ]  # fmt: skip
 
 
@@ -119,6 +123,9 @@ RUN = [
 def desk(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with the photos and the models that the documents speak of."""
     desk = furnished(tmp_path_factory.mktemp("desk"))
+    (desk / "tok").write_text("sixteen-characters-or-more\n")
+    (desk / "tok").chmod(0o600)
+    (desk / "notes.txt").write_text("a note\n")
     for name in ("mine.fursure", "pets.fursure"):
         shutil.copyfile(trained.path, desk / name)
     return desk
@@ -192,6 +199,23 @@ def test_every_service_starts_and_is_ready(
             shutil.copyfile(trained.path, desk / name)
     with serving(tmp_path / "log", *shlex.split(flags), cwd=desk) as service:
         assert service("GET", "/v2/health/ready").status == 200
+
+
+@pytest.mark.long
+def test_the_service_answers_every_request_as_printed(desk: Path, tmp_path: Path) -> None:
+    if shutil.which("curl") is None:
+        pytest.skip("no curl here")
+    with serving(tmp_path / "log", "mine.fursure", "--token-file", "tok", cwd=desk) as service:
+        for line in ASKS:
+            done = run(line.replace(":8000", f":{service.port}"), desk, tmp_path)
+            assert '"answer"' in done.stdout, f"{line}\n{done.stdout}"
+
+
+def test_the_page_of_knobs_is_what_the_recipes_have() -> None:
+    page = recipe_reference.PATH.read_text("utf-8")
+    assert page == recipe_reference.reference()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert from_toml(block, "page.toml").head == LogisticRegression(class_weight="balanced")
 
 
 @pytest.mark.parametrize("line", OURS)

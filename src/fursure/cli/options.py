@@ -43,7 +43,8 @@ engine: Decorator = click.option(
     type=click.Choice(["auto", "onnxruntime", "openvino"]),
     default="auto",
     show_default=True,
-    help="What runs the network; auto takes OpenVINO for 200 photos and more, where it works.",
+    help="What runs the network; auto takes OpenVINO, where it works, for 200 photos and more, and "
+    "to serve.",
 )
 threads: Decorator = click.option(
     "--threads", type=click.IntRange(1, 1024), help="Cores to use. [default: all allowed]"
@@ -90,7 +91,12 @@ corrections: Decorator = click.option(
 overwrite: Decorator = click.option(
     "--overwrite", is_flag=True, help="Replace an output that is already there."
 )
-quiet: Decorator = click.option("-q", "--quiet", is_flag=True, help="No progress, no notes.")
+quiet: Decorator = click.option(
+    "-q",
+    "--quiet",
+    is_flag=True,
+    help="No progress, no notes; train still prints its last line.",
+)
 
 
 def _say_all(lines: list[str]) -> None:

@@ -13,7 +13,7 @@ def recipes_command(name: str | None, as_json: bool) -> None:
 
     `fursure recipes NAME > mine.toml` writes a file to change, and `fursure train --recipe
     mine.toml` trains by it. Of a file of your own, NAME.toml, every knob is printed, also those
-    that it leaves unsaid.
+    that it leaves unsaid. docs/recipes.md says what each knob does, and which flag sets it.
     """
     from fursure.recipes.catalogue import ENTRIES
     from fursure.recipes.toml import open_recipe, to_toml

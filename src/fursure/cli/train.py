@@ -63,6 +63,7 @@ def train_command(
     named like cat.0.jpg, a .csv, .tsv or .jsonl table, or any of these in a .zip or .tar. Its
     photos are never changed. Beside the model lie its manifest, its figures, and a page to look at.
     Photos that cannot be used are left out, and counted even under -q.
+    A model made from the same photos and recipe is kept, with --overwrite too.
     """
     from fursure.remote.place import place_name
     from fursure.training.processes import gathered

@@ -18,7 +18,7 @@ from fursure.recipes.parse import head_kinds, overlaid
 
 LARGEST = 20_000  # bytes; tomllib takes seconds over a long enough chain of dots
 COLUMN = 36  # where the ranges begin
-GUIDE = "# Beside each value stands what it may be; fursure/recipe.py says what it does."
+GUIDE = "# Beside each value stands what it may be; docs/recipes.md says what it does."
 
 
 def to_toml(recipe: Recipe) -> str:
