@@ -231,6 +231,7 @@ def test_a_document_type_ends_the_reading_of_xml() -> None:
         list(cvat.images(BOMB.encode()))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("text", ["[" * 20_000_000, "[[" + "[]," * 6_000_000, '["' + "x" * 9**8])
 def test_a_nested_or_endless_json_costs_little_memory(text: str) -> None:
     data = text.encode()

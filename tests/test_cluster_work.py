@@ -22,6 +22,7 @@ def _without_ray(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"fursure.cluster.{user}.crew_of", in_this_process)
 
 
+@pytest.mark.long
 def test_predictions_on_a_cluster_are_those_of_this_machine(
     drawings: Path, trained: Trained, tmp_path: Path
 ) -> None:
