@@ -7,8 +7,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from console import fursure
 
+from fursure.cli import cli
 from fursure.commands.inputs import Photos
 from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadImage
@@ -319,3 +321,10 @@ def test_parts_of_a_split_archive_are_rows_that_say_so(tmp_path: Path) -> None:
         "is part 1 of a split archive",
         "is part 2 of a split archive",
     ]
+
+
+@pytest.mark.parametrize("flag", ["--csv", "--parquet"])
+def test_a_table_without_a_name_is_refused(flag: str) -> None:
+    run = CliRunner().invoke(cli, ["predict", "x.jpg", flag, "", "--overwrite"])
+    assert run.exit_code == 2
+    assert "the table has no name" in run.stderr

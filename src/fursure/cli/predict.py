@@ -165,6 +165,8 @@ def _table_place(place: "AnyPlace | None") -> "tuple[Path | None, Outbox | None]
     from fursure.remote.place import RemotePath
 
     if not isinstance(place, RemotePath):
+        if place is not None and not place.name:  # of --csv "", an unset variable of a shell
+            raise click.UsageError("the table has no name; write one: --csv answers.csv.")
         return place, None
     from fursure.remote.outbox import Outbox
 
