@@ -43,6 +43,7 @@ def main() -> None:
     with open_source(PHOTOS) as source:
         found = gather(source, list_photos(source), load_backbone(backbone), Run())
     photos = [replace(one, reason=None) for one in grouped(found.usable, found.features_ND)]
+    halves_ND = found.features_ND.kept_ND
     names = sorted({str(one.label) for one in photos})
     labels_N = np.array([names.index(str(one.label)) for one in photos])
     _, group_N = np.unique([one.group for one in photos], return_inverse=True)
@@ -53,12 +54,12 @@ def main() -> None:
             ).doubt_N
         ),
         "plain out-of-fold": lambda given_N, seed: _plain(
-            _probs(found.features_ND, given_N, _folds(photos, given_N, seed)), given_N
+            _probs(halves_ND, given_N, _folds(photos, given_N, seed)), given_N
         ),
     }
     if find_spec("cleanlab"):
         rankings["cleanlab"] = lambda given_N, seed: _cleanlab(
-            _probs(found.features_ND, given_N, _folds(photos, given_N, seed)), given_N
+            _probs(halves_ND, given_N, _folds(photos, given_N, seed)), given_N
         )
     print("| ranking | found in 2 % | found in 3 % | area under precision-recall |")
     print("|---|---|---|---|", flush=True)
@@ -99,7 +100,7 @@ def _folds(photos: list[Photo], given_N: NDArray[np.intp], seed: int) -> NDArray
 
 
 def _probs(
-    features_ND: NDArray[np.float16], given_N: NDArray[np.intp], fold_N: NDArray[np.int64]
+    features_ND: NDArray[np.floating], given_N: NDArray[np.intp], fold_N: NDArray[np.int64]
 ) -> Scores:
     """Return out-of-fold probabilities of the head that `train` fits, at its usual strength."""
     head = LogisticRegression(strengths=(0.3,))

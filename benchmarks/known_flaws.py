@@ -40,7 +40,7 @@ class Seen:
 
     photos: tuple[Photo, ...]
     labels: tuple[str, ...]
-    features_ND: NDArray[np.float16]
+    features_ND: NDArray[np.floating]
     label_N: NDArray[np.intp]
     group_N: NDArray[np.intp]
 
@@ -66,7 +66,7 @@ def see(backbone: str = "lite0") -> Seen:
     return Seen(
         photos=photos,
         labels=listing.labels,
-        features_ND=found.features_ND,
+        features_ND=found.features_ND.kept_ND,
         label_N=label_N,
         group_N=group_N,
     )

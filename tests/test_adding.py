@@ -205,7 +205,7 @@ class NearestMean:
 
 
 def _fitted(head: NearestMean, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:
-    means_KD = [examples.x_ND[examples.labels_N == k].mean(axis=0) for k in range(2)]
+    means_KD = [examples.standardised[examples.labels_N == k].mean(axis=0) for k in range(2)]
     weight_DK = np.float32(head.share) * np.stack(means_KD, axis=1)
     yield head.share, [Dense(weight_DK, -(weight_DK**2).sum(axis=0) / 2)]
 

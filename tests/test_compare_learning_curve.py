@@ -9,6 +9,7 @@ from fursure.dataset.manifest import Manifest, Photo, Split
 from fursure.features.collect import Collected
 from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import LogisticRegression, Recipe
+from fursure.rows.table import FeatureTable
 from fursure.training.parts import for_test
 
 RECIPE = Recipe(head=LogisticRegression(strengths=(0.1, 0.01)), cross_validate_below=120)
@@ -36,7 +37,7 @@ def collected(count: int, *, rare: int = 0) -> Collected:
     return Collected(
         manifest=Manifest(root=".", photos=tuple(photos), skipped={}),
         usable=tuple(photos),
-        features_ND=features_ND,
+        features_ND=FeatureTable(features_ND),
         engine="onnxruntime 1 fp32",
         caches=(),
     )

@@ -5,7 +5,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fursure.graphs.layers import Layers
-from fursure.heads.heads import Scale, candidates, class_weights
+from fursure.heads.examples import Scale
+from fursure.heads.heads import candidates, class_weights
 from fursure.recipe import LogisticRegression, Mlp
 
 Sample = tuple[NDArray[np.float32], NDArray[np.int64]]

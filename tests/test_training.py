@@ -23,8 +23,10 @@ from fursure.drawings.draw import draw, jpeg
 from fursure.engine.network import Network
 from fursure.errors import BadBackbone, BadData, FursureError, NoPhotos, OutputExists, TooFewPhotos
 from fursure.evaluation.evaluate import evaluate_model
+from fursure.heads import examples
 from fursure.metrics.classification import Evaluation
 from fursure.recipe import LogisticRegression, Mlp, Recipe
+from fursure.rows import laying
 from fursure.training.train import Trained
 
 # At 96 pixels, which the drawings have: five times less work than at 224, by the same network.
@@ -41,6 +43,17 @@ def figures(trained: Trained) -> Evaluation:
 def test_the_same_photos_and_recipe_give_the_same_file(drawings: Path, tmp_path: Path) -> None:
     a = train(drawings, tmp_path / "same.fursure", LIGHT)
     (tmp_path / "elsewhere").mkdir()
+    b = train(drawings, tmp_path / "elsewhere" / "same.fursure", LIGHT)
+    assert a.path.read_bytes() == b.path.read_bytes()
+
+
+def test_features_on_the_disk_give_the_same_file(
+    drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = train(drawings, tmp_path / "same.fursure", LIGHT)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.setattr(laying, "LAID_IN_MEMORY", 0)
+    monkeypatch.setattr(examples, "HELD_IN_MEMORY", 0)
     b = train(drawings, tmp_path / "elsewhere" / "same.fursure", LIGHT)
     assert a.path.read_bytes() == b.path.read_bytes()
 

@@ -13,6 +13,7 @@ from fursure.errors import BadData, OutputExists
 from fursure.features.collect import Collected
 from fursure.metrics.answers import Answers
 from fursure.recipe import LogisticRegression, Mlp, Recipe
+from fursure.rows.table import FeatureTable
 from fursure.tuning.scoring import Reported, TrialGround
 from fursure.tuning.space import Space
 from fursure.tuning.study import Search, SearchLimits, Trial
@@ -37,7 +38,11 @@ def collected(*, splits: tuple[Split, ...], seed: int = 0, count: int = 120) -> 
     features_ND = (sign_N[:, None] * [1.0, 0, 0] + rng.normal(size=(count, 3))).astype(np.float32)
     manifest = Manifest(root=".", photos=tuple(photos), skipped={})
     return Collected(
-        manifest=manifest, usable=tuple(photos), features_ND=features_ND, engine="", caches=()
+        manifest=manifest,
+        usable=tuple(photos),
+        features_ND=FeatureTable(features_ND),
+        engine="",
+        caches=(),
     )
 
 
@@ -70,11 +75,11 @@ def in_order(trials: list[Trial]) -> list[tuple[int, Recipe, float | None]]:
 @pytest.mark.parametrize("splits", [("train", "train", "val", "test"), ("train", "test")])
 def test_what_is_for_test_changes_no_score(splits: tuple[Split, ...]) -> None:
     part = collected(splits=splits)
-    spoilt = part.features_ND.copy()
+    spoilt = part.features_ND[:]
     spoilt[[photo.split == "test" for photo in part.usable]] = np.nan
     grounds = [
         TrialGround.of({("one", False): replace(part, features_ND=x_ND)}, BASE, frozenset())
-        for x_ND in (part.features_ND, spoilt)
+        for x_ND in (part.features_ND, FeatureTable(spoilt))
     ]
     for head in (BASE.head, Mlp(hidden=(4,), epochs=3)):
         recipe = replace(BASE, backbone="one", head=head)
@@ -161,7 +166,7 @@ def test_features_that_no_head_can_learn_from_fail_in_a_sentence(
     tmp_path: Path, spoilt: float
 ) -> None:
     part = collected(splits=("train", "val"))
-    broken = replace(part, features_ND=np.full_like(part.features_ND, spoilt))
+    broken = replace(part, features_ND=FeatureTable(np.full_like(part.features_ND[:], spoilt)))
     parts = {(name, False): broken for name in SPACE.backbones}
     trials = searched(
         tmp_path / "trials.jsonl", judge_on(TrialGround.of(parts, BASE, frozenset())), 4

@@ -4,7 +4,9 @@ No other module asks which system this is, but for the folder of caches (`fursur
 service's signals. What is missing is None here, under a name that a test can set.
 """
 
+import ctypes
 import errno
+import mmap
 import os
 import stat
 import sys
@@ -56,6 +58,18 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def release(file: mmap.mmap) -> None:
+    """Let the memory go that reading a mapped file took; what is asked for is read again."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        file.madvise(mmap.MADV_DONTNEED)
+
+
+def trim_memory() -> None:
+    """Give back to the system what was freed, where the C library is glibc, which keeps it."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def user() -> str:

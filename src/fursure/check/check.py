@@ -141,7 +141,7 @@ def _examined(
     usable = [rows[int(place)] for place in found.place_N[mine_N]]
     if not usable:
         return ranked(found_in(Material(rows=rows))), None, ()
-    features_ND = found.features_ND if mine_N.all() else found.features_ND[mine_N]
+    features_ND = found.features_ND if mine_N.all() else found.features_ND.at(mine_N)
     photos = [replace(photo, reason=None) for photo in grouped(usable, features_ND)]
     findings = [*found_in(Material(rows=rows, usable=usable, photos=photos))]
     number = {label: row for row, label in enumerate(labels)}

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from fursure.graphs.layers import Matrix
 from fursure.heads.ridge import FeatureRows, spanning
+from fursure.rows.table import FeatureTable
 from fursure.sureness.familiarity import RANK, SHIFT, unit
 
 DIRECTIONS = 300  # principal ones; the others tell photos apart, not what they show
@@ -75,17 +76,17 @@ def alike(rows: FeatureRows) -> _Look:
     return lambda part: unit(rows.at(part) @ axes_DR)
 
 
-def familiar(features_ND: NDArray[Any]) -> _Look:
+def familiar(features_ND: NDArray[Any] | FeatureTable) -> _Look:
     """Return the look that compares photos as a whole."""
     width = features_ND.shape[1]
     everyone = _parts(np.arange(len(features_ND)))
     total_D = np.zeros(width, np.float64)
     for part in everyone:
-        total_D += unit(features_ND[part].astype(np.float32)).sum(axis=0)
+        total_D += unit(np.asarray(features_ND[part], np.float32)).sum(axis=0)
     centre_D = (SHIFT * total_D / max(len(features_ND), 1)).astype(np.float32)
 
     def seen_from_centre(part: NDArray[np.intp]) -> Matrix:
-        return unit(unit(features_ND[part].astype(np.float32)) - centre_D)
+        return unit(unit(np.asarray(features_ND[part], np.float32)) - centre_D)
 
     if len(features_ND) < width:  # few: along the directions that span them, for less
         turn_DR = spanning(seen_from_centre(np.arange(len(features_ND))))

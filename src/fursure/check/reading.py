@@ -15,10 +15,9 @@ from fursure.backbones.backbone import Backbone
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
 from fursure.features.reader import READING, Reader
+from fursure.rows.table import FeatureTable
 from fursure.run import Run
 from fursure.splitting.scanned import Scanned
-
-_Half = NDArray[np.float16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,7 +26,7 @@ class Gathered:
 
     rows: tuple[Scanned, ...]  # without features
     place_N: NDArray[np.intp]  # the place in ``rows`` of each photo that can be used
-    features_ND: _Half
+    features_ND: FeatureTable
     engine: str  # what computed them
 
     @property
@@ -44,7 +43,7 @@ def gather(
 ) -> Gathered:
     """Read every photo once: digest, fingerprint, facts, features; all but the first are kept."""
     reader = Reader.open(source, backbone, run, photos=len(listing.photos))
-    rows, features_ND = reader.laid_out(listing.photos, np.float16, title=READING, facts=True)
+    rows, features_ND = reader.laid_out(listing.photos, title=READING, facts=True)
     usable = [number for number, row in enumerate(rows) if row.fingerprint is not None]
     return Gathered(
         rows=tuple(rows),

@@ -18,6 +18,7 @@ from fursure.check.neighbours import Neighbours, alike, familiar, nearest
 from fursure.graphs.layers import Matrix
 from fursure.heads.heads import class_weights
 from fursure.heads.ridge import FeatureRows, out_of_fold
+from fursure.rows.table import FeatureTable
 from fursure.sureness.calibration import softmax
 
 VOTERS = 30  # most similar photos whose labels count
@@ -41,7 +42,7 @@ class Judged:
 
 
 def judge(
-    features_ND: NDArray[np.floating],
+    features_ND: NDArray[np.floating] | FeatureTable,
     labels_N: NDArray[np.integer],
     classes: int,
     fold_N: NDArray[np.integer],

@@ -47,8 +47,8 @@ def learning_curve(collected: Collected, recipe: Recipe) -> Iterator[CurvePoint]
             continue
         photos = _as_alone([usable[row] for row in rows], recipe)
         everyone = [*photos, *(usable[row] for row in test)]
-        fitted = fit(everyone, collected.features_ND[[*rows, *test]], labels, recipe)
-        logits_NK = fitted.layers(collected.features_ND[test])
+        fitted = fit(everyone, collected.features_ND.at([*rows, *test]), labels, recipe)
+        logits_NK = collected.features_ND.at(test).mapped(fitted.layers)
         yield CurvePoint(len(rows), Answers.of(softmax(logits_NK, fitted.temperature), labels_N))
 
 

@@ -25,6 +25,7 @@ from fursure.photos.preprocess import Preprocess
 from fursure.remote.place import AnyPlace, place_of
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
+from fursure.rows.table import FeatureTable
 from fursure.run import available_threads
 from fursure.sureness.familiarity import unit
 from fursure.sureness.principal import principal_directions
@@ -40,7 +41,7 @@ class TrainedPhotos:
 
     source: Source
     photos: Sequence[Photo]  # (M,)
-    features_ND: NDArray[np.float32]
+    features_ND: NDArray[np.float32] | FeatureTable
     rows_M: NDArray[np.intp]  # theirs
 
     def nearest(self, asked_ND: NDArray[np.floating]) -> list[list[Photo]]:

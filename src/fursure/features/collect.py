@@ -18,6 +18,8 @@ from fursure.errors import BadData
 from fursure.features.leakage import without_seen
 from fursure.features.reader import READING, Reader
 from fursure.recipe import Recipe
+from fursure.rows.laying import lay_out
+from fursure.rows.table import FeatureTable
 from fursure.run import Run
 from fursure.splitting.groups import group
 from fursure.splitting.scanned import Scanned, views_of
@@ -31,7 +33,7 @@ class Collected:
 
     manifest: Manifest
     usable: tuple[Photo, ...]  # labelled, with a group and a split
-    features_ND: NDArray[np.float32]  # one row a usable photo
+    features_ND: FeatureTable  # one row a usable photo
     engine: str  # what computed them
     caches: tuple[str, ...]  # the files that keep them, one for each part of the encoder
     notes: tuple[str, ...] = ()  # verdicts that could not be applied, in sentences
@@ -62,7 +64,7 @@ def collect(
     """
     reader = Reader.open(source, backbone, run, photos=len(listing.photos))
     with stage("photos", len(listing.photos)):
-        rows, features_ND = reader.laid_out(listing.photos, np.float32, title=title)
+        rows, features_ND = reader.laid_out(listing.photos, title=title)
     better = corrected([row.photo for row in rows], corrections, listing.labels)
     rows = [
         row if row.photo is photo else replace(row, photo=photo)
@@ -96,9 +98,9 @@ def collect(
     )
 
 
-def _without(features_ND: NDArray[np.float32], ruled_out: Sequence[bool]) -> NDArray[np.float32]:
-    """Return the other rows; the same array, not a copy, where there is nothing to rule out."""
-    return features_ND[~np.array(ruled_out, bool)] if any(ruled_out) else features_ND
+def _without(features_ND: FeatureTable, ruled_out: Sequence[bool]) -> FeatureTable:
+    """Return the other rows."""
+    return features_ND.at(~np.array(ruled_out, bool)) if any(ruled_out) else features_ND
 
 
 def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) -> Collected:
@@ -111,7 +113,7 @@ def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) 
     reader = Reader.open(source, backbone, run, photos=len(photos))
     return replace(
         collected,
-        features_ND=np.concatenate(list(reader.features(photos, title="reading photos again"))),
+        features_ND=lay_out(reader.features(photos, title="reading photos again"), len(photos)),
         engine=reader.engine,
         caches=reader.caches,
     )
@@ -119,7 +121,7 @@ def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) 
 
 def _divided(
     usable: Sequence[Scanned],
-    features_ND: NDArray[np.float32],
+    features_ND: FeatureTable,
     recipe: Recipe,
     previous: Mapping[str, Split] | None,
 ) -> tuple[Photo, ...]:
@@ -159,7 +161,7 @@ def _as_divided(usable: Sequence[Scanned], division: Manifest) -> tuple[Photo, .
 
 
 def grouped(
-    usable: Sequence[Scanned], features_ND: NDArray[np.floating] | None = None
+    usable: Sequence[Scanned], features_ND: NDArray[np.floating] | FeatureTable | None = None
 ) -> list[Photo]:
     """Return the photos with their groups; a contradiction is left out with its reason.
 

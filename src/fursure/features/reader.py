@@ -11,9 +11,9 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +29,13 @@ from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, CachedValue, Di
 from fursure.home import folder_for
 from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
+from fursure.rows.laying import lay_out
+from fursure.rows.table import FeatureTable
 from fursure.run import Run
 from fursure.splitting.linking import changed
 from fursure.splitting.scan import Encoding, ScanWorker, scan
 from fursure.splitting.scanned import Fingerprint, Scanned, Vector
 
-_Float = TypeVar("_Float", np.float16, np.float32)
 READING = "reading photos"  # the stage that the caches of an earlier run make short
 DECODING = 3  # raised when the same bytes would decode to other pixels
 
@@ -136,23 +137,20 @@ class Reader:
         )
 
     def laid_out(
-        self, photos: Sequence[Photo], dtype: type[_Float], *, title: str, facts: bool = False
-    ) -> tuple[list[Scanned], NDArray[_Float]]:
-        """Return what is known of ``photos``, and apart from it the features of those with any.
-
-        These lie in memory once, in one array (rows with a fingerprint, D).
-        """
+        self, photos: Sequence[Photo], *, title: str, facts: bool = False
+    ) -> tuple[list[Scanned], FeatureTable]:
+        """Return what is known of ``photos``, and apart from it the features of those with any."""
         rows: list[Scanned] = []
-        features_ND = np.zeros((0, 1), dtype)
-        done = 0
-        for chunk in self.scan(photos, title=title, facts=facts):
-            vectors = [row.features_D for row in chunk if row.features_D is not None]
-            if vectors and not len(features_ND):  # the width is known from here on
-                features_ND = np.zeros((len(photos), len(vectors[0])), dtype)
-            features_ND[done : done + len(vectors)] = vectors or features_ND[:0]
-            done += len(vectors)
-            rows += [Scanned(row.photo, row.fingerprint, None, row.facts) for row in chunk]
-        return rows, features_ND[:done]
+
+        def vectors() -> Iterator[NDArray[np.float32]]:
+            for chunk in self.scan(photos, title=title, facts=facts):
+                rows.extend(replace(row, features_D=None) for row in chunk)
+                vectors = [row.features_D for row in chunk if row.features_D is not None]
+                if vectors:
+                    yield np.stack(vectors)
+
+        table = lay_out(vectors(), len(photos))
+        return rows, table
 
     def features(self, photos: Sequence[Photo], *, title: str) -> Iterator[NDArray[np.float32]]:
         """Yield the features (B, D) of photos scanned before, in order, chunk by chunk.

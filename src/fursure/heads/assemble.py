@@ -166,7 +166,7 @@ def _familiar(
     labels, photos, first = collected.manifest.labels, collected.usable, backbone.familiar_from
     frozen = first > 0 or backbone.digest == origin.digest
     frozen &= not any(seen_among(photos, backbone.seen))
-    x_ND = collected.features_ND[:, first:]
+    x_ND = collected.features_ND.beyond(first)
     train_N = np.array([photo.split == "train" for photo in photos]) & ~found.held_out_N
     index = {label: number for number, label in enumerate(labels)}
     labels_N = np.array([index[photo.label or ""] for photo in photos])
@@ -175,9 +175,9 @@ def _familiar(
         known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
     ) -> Familiar:
         familiar = fit_familiar(
-            x_ND[known_N],
+            x_ND.at(known_N),
             labels_N[known_N],
-            x_ND[held_out_N],
+            x_ND.at(held_out_N),
             groups=[
                 photo.group or photo.sha256
                 for photo, kept in zip(photos, known_N, strict=True)

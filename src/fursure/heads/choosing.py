@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.errors import BadData
-from fursure.graphs.layers import Layers, Matrix
+from fursure.graphs.layers import Layers
 from fursure.heads.heads import Candidate
 from fursure.metrics.figures import log_losses
+from fursure.rows.table import FeatureTable
 from fursure.run import Hear, Pass
 from fursure.sureness.calibration import softmax
 
@@ -27,16 +28,16 @@ _SAMPLE = 1000  # photos of training for the curve; all of them would cost as mu
 class Shown:
     """Photos by their features, and what they show."""
 
-    features_ND: Matrix
+    features_ND: FeatureTable
     labels_N: NDArray[np.integer]
 
     def at(self, rows: NDArray[np.intp]) -> "Shown":
         """Return some of them."""
-        return Shown(self.features_ND[rows], self.labels_N[rows])
+        return Shown(self.features_ND.at(rows), self.labels_N[rows])
 
     def loss(self, layers: Layers) -> float:
         """Return the log loss of a head, nats per photo."""
-        return mean_log_loss(layers(self.features_ND), self.labels_N)
+        return mean_log_loss(self.features_ND.mapped(layers), self.labels_N)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +109,7 @@ def choose(
     curve: list[Pass] = []
     lowest, stale = inf, 0
     for candidate in candidates:
-        logits_MK = candidate.layers(choosing.features_ND)
+        logits_MK = choosing.features_ND.mapped(candidate.layers)
         loss = mean_log_loss(logits_MK, choosing.labels_N)
         better = loss < lowest
         curve.append(
@@ -149,13 +150,13 @@ def cross(
     for number, fold in enumerate(np.unique(fold_N), start=1):
         held_N = fold_N == fold
         taught = photos.at(sampled(np.flatnonzero(~held_N)))
-        held_ND = photos.features_ND[held_N]
+        held_ND = photos.features_ND.at(held_N)
         for place, candidate in enumerate(train(~held_N)):
             if place == len(knobs):
                 knobs.append(candidate.knob)
                 logits.append(np.zeros((len(fold_N), classes), np.float32))
                 losses.append(0.0)
-            logits[place][held_N] = candidate.layers(held_ND)
+            logits[place][held_N] = held_ND.mapped(candidate.layers)
             losses[place] += taught.loss(candidate.layers)
         done_N = done_N | held_N
         yield Crossed(

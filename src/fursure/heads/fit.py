@@ -24,12 +24,13 @@ from fursure.heads.own import fitted_layers
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.figures import log_losses
 from fursure.recipe import Recipe
+from fursure.rows.table import FeatureTable
 from fursure.run import Hear, Pass, to_nobody
 from fursure.splitting.split import folds, half
 from fursure.sureness.calibration import fit_temperature, softmax
 from fursure.sureness.risk import RiskTable, risk_table
 
-Features = NDArray[np.float32]  # (N, D)
+Features = NDArray[np.float32] | FeatureTable  # (N, D)
 Labels = NDArray[np.integer]  # (N,)
 WIDER = 1.2  # times: what folds share, measured by benchmarks/small_data.py
 
@@ -114,7 +115,7 @@ def fold_numbers(
 @dataclass(frozen=True, slots=True)
 class _Task:
     photos: Sequence[Photo]
-    given_ND: Features  # in the caller's order: a copy of all costs a tenth of a second
+    given_ND: FeatureTable  # in the caller's order
     order_N: NDArray[np.intp]  # rows of ``given_ND``, one a photo
     labels_N: Labels
     labels: tuple[str, ...]
@@ -144,7 +145,16 @@ class _Task:
         labels_N = np.array([index[photo.label or ""] for photo in photos])
         order_N = np.array(order, np.intp)
         return cls(
-            photos, features_ND, order_N, labels_N, tuple(labels), recipe, head, own, seen, hear
+            photos,
+            FeatureTable.of(features_ND),
+            order_N,
+            labels_N,
+            tuple(labels),
+            recipe,
+            head,
+            own,
+            seen,
+            hear,
         )
 
     @property
@@ -153,8 +163,8 @@ class _Task:
         made_here = self.head is None and self.own is None
         return self.recipe.head.step if made_here else "head"
 
-    def _features(self, chosen_N: NDArray[np.bool_] | NDArray[np.intp]) -> Features:
-        return self.given_ND[self.order_N[chosen_N]]
+    def _features(self, chosen_N: NDArray[np.bool_] | NDArray[np.intp]) -> FeatureTable:
+        return self.given_ND.at(self.order_N[chosen_N])
 
     def _shown(self, chosen_N: NDArray[np.bool_] | NDArray[np.intp]) -> Shown:
         return Shown(self._features(chosen_N), self.labels_N[chosen_N])
@@ -167,8 +177,8 @@ class _Task:
         chosen = self.chosen()
         best, curve = chosen.best, chosen.curve
         temperature = fit_temperature(chosen.logits_MK, self.labels_N[choose_N])
-        certify_NK = softmax(best.layers(self._features(certify_N)), temperature)
-        test_NK = softmax(best.layers(self._features(test_N)), temperature)
+        certify_NK = softmax(self._features(certify_N).mapped(best.layers), temperature)
+        test_NK = softmax(self._features(test_N).mapped(best.layers), temperature)
         return Fit(
             layers=best.layers,
             knob=best.knob,
@@ -239,7 +249,7 @@ class _Task:
         tested, tested_MK = rows[fresh_M], probs_MK[fresh_M]
         if given_N.any():
             tested = np.flatnonzero(given_N)
-            tested_MK = softmax(final(self._features(given_N)), temperature)
+            tested_MK = softmax(self._features(given_N).mapped(final), temperature)
         certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
         certify_M &= fresh_M
         evaluation = score_probs(
@@ -275,13 +285,14 @@ class _Task:
         if self.head is not None:
             return iter([Candidate(0.0, self.head)])
         head, seed = self.recipe.head, self.recipe.seed
-        x_ND, labels_N = self._features(train_N), self.labels_N[train_N]
+        table, labels_N = self._features(train_N), self.labels_N[train_N]
         if self.own is not None:
             balanced = head.class_weight == "balanced"
             weight_K = class_weights(labels_N, len(self.labels), balanced=balanced)
-            layers = fitted_layers(self.own, x_ND, labels_N, weight_K[labels_N], len(self.labels))
+            weight_N = weight_K[labels_N]
+            layers = fitted_layers(self.own, table[:], labels_N, weight_N, len(self.labels))
             return iter([Candidate(0.0, layers)])
-        return candidates(head, x_ND, labels_N, len(self.labels), seed=seed)
+        return candidates(head, table, labels_N, len(self.labels), seed=seed)
 
     def _trained_to(self, train_N: NDArray[np.bool_], knob: float) -> Layers:
         return next(

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.graphs.layers import Dense, Layers, Matrix
-from fursure.heads.examples import Examples
+from fursure.heads.examples import Examples, Scale
 from fursure.recipe import HEADS, Head
+from fursure.rows.table import FeatureTable
 
 Fitting = Callable[[Any, Examples], Iterator[tuple[float, Sequence[Dense]]]]
 # its own knobs, and what to learn from -> a knob and the layers it made, on standardised features
@@ -29,53 +30,30 @@ class Candidate:
     layers: Layers
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Standardisation, which every fitted head folds into its first layer."""
-
-    mean_D: Matrix
-    inverse_D: Matrix  # 1 / standard deviation; 0 for a feature that never varies
-
-    @classmethod
-    def of(cls, features_ND: Matrix) -> "Scale":
-        """Return the scale that standardises ``features_ND``."""
-        mean_D = features_ND.mean(axis=0, dtype=np.float64).astype(np.float32)
-        centred_ND = features_ND - mean_D
-        deviation_D = np.sqrt(np.einsum("nd,nd->d", centred_ND, centred_ND) / len(features_ND))
-        varies_D = deviation_D > 1e-6 * max(float(deviation_D.max(initial=0.0)), 1e-12)
-        inverse_D = np.where(varies_D, 1 / np.where(varies_D, deviation_D, 1), 0)
-        return cls(mean_D, inverse_D.astype(np.float32))
-
-    def __call__(self, features_ND: Matrix) -> Matrix:
-        """Return standardised features (N, D)."""
-        out_ND = features_ND - self.mean_D
-        out_ND *= self.inverse_D
-        return out_ND
-
-    def folded(self, first: Dense) -> Dense:
-        """Return ``first`` as a layer on raw features."""
-        weight_DK = self.inverse_D[:, None] * first.weight_DK
-        return Dense(weight_DK, first.bias_K - self.mean_D @ weight_DK)
-
-
 def candidates(
-    head: Head, features_ND: Matrix, labels_N: NDArray[np.integer], classes: int, *, seed: int
+    head: Head,
+    features_ND: Matrix | FeatureTable,
+    labels_N: NDArray[np.integer],
+    classes: int,
+    *,
+    seed: int,
 ) -> Iterator[Candidate]:
     """Yield heads trained on the photos given; the caller keeps the best and stops when it likes.
 
     A logistic regression yields one candidate a strength, from strong to weak; an `Mlp` one an
     epoch.
     """
-    scale = Scale.of(features_ND)
+    table = FeatureTable.of(features_ND)
+    scale = Scale.of(table)
     balanced = head.class_weight == "balanced"
     examples = Examples(
-        x_ND=scale(features_ND),
+        features_ND=table,
+        scale=scale,
         labels_N=labels_N,
         weight_N=class_weights(labels_N, classes, balanced=balanced)[labels_N],
         classes=classes,
         seed=seed,
     )
-    del features_ND  # where nobody else has them, their memory is wanted
     for knob, (first, *rest) in _fit_of(head)(head, examples):
         yield Candidate(knob, Layers((scale.folded(first), *rest)))
 

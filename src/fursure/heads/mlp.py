@@ -15,7 +15,7 @@ from fursure.recipe import Mlp
 
 def fit_mlp(head: Mlp, examples: Examples) -> Iterator[tuple[float, list[Dense]]]:
     """Yield a network after each epoch of Adam (Kingma & Ba, ICLR 2015) with decaying rate."""
-    x_ND, weight_N, target_NK = examples.x_ND, examples.weight_N, examples.targets()
+    x_ND, weight_N, target_NK = examples.standardised, examples.weight_N, examples.targets()
     generator = np.random.default_rng(examples.seed)
     sizes = [x_ND.shape[1], *head.hidden, examples.classes]
     params: list[Matrix] = []

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.graphs.layers import Matrix
+from fursure.rows.table import FeatureTable
 
 BLOCK = 2048  # rows at a time
 RIDGE = 2.0  # added to the variance of each feature, which is 1 once standardised
@@ -31,14 +32,14 @@ class FeatureRows:
     rows stays what it was, and so do a ridge regression and the principal directions, for less.
     """
 
-    kept_ND: NDArray[Any]
+    kept_ND: NDArray[Any] | FeatureTable
     mean_D: Matrix
     inverse_D: Matrix  # 1 / standard deviation; 0 for a feature that never varies
     roots: bool
     turn_DR: Matrix | None = None  # the directions that span few rows
 
     @classmethod
-    def of(cls, kept_ND: NDArray[Any], *, roots: bool) -> "FeatureRows":
+    def of(cls, kept_ND: NDArray[Any] | FeatureTable, *, roots: bool) -> "FeatureRows":
         """Return the rows standardised by their own mean and spread."""
         count, width = kept_ND.shape
         plain = cls(kept_ND, np.zeros(width, np.float32), np.ones(width, np.float32), roots)
@@ -69,7 +70,7 @@ class FeatureRows:
 
     def at(self, place: slice | NDArray[np.intp]) -> Matrix:
         """Return some rows, standardised."""
-        block_BD = self.kept_ND[place].astype(np.float32)
+        block_BD = np.array(self.kept_ND[place], np.float32)
         if self.roots:
             block_BD = np.sign(block_BD) * np.sqrt(np.abs(block_BD))
             norm_B1 = np.sqrt(np.einsum("bd,bd->b", block_BD, block_BD))[:, None]

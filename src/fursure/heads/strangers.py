@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.errors import BadData, counted
-from fursure.heads.fit import Features
+from fursure.graphs.layers import Matrix
 from fursure.heads.heads import candidates
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.recipe import LogisticRegression
@@ -37,7 +37,7 @@ class Strangers:
 
     digest: str
     digests: tuple[str, ...]  # sha256 of each photo
-    features_SD: Features
+    features_SD: Matrix
 
     def __post_init__(self) -> None:
         """Refuse too few of them."""
@@ -109,7 +109,7 @@ def told(worth: dict[str, Any]) -> str:
     )
 
 
-def direction(known_ND: Features, strangers_SD: Features, seed: int) -> Readout:
+def direction(known_ND: Matrix, strangers_SD: Matrix, seed: int) -> Readout:
     """Return the direction of a logistic regression, each side weighing the same."""
     x_ND = np.concatenate([known_ND, strangers_SD])
     known_N = (np.arange(len(x_ND)) < len(known_ND)).astype(np.int64)

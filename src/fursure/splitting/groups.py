@@ -18,6 +18,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.rows.table import FeatureTable
 from fursure.splitting.fingerprint import FLAT
 
 Indices = NDArray[np.int64]
@@ -44,7 +45,7 @@ def group(
     digests: Sequence[str],
     hashes_N: Hashes,
     mirrored_N: Hashes,
-    features_ND: NDArray[np.floating] | None = None,
+    features_ND: NDArray[np.floating] | FeatureTable | None = None,
     *,
     crops_NV: Hashes | None = None,
 ) -> list[str]:
@@ -142,7 +143,9 @@ def _transposed(words: Hashes) -> Hashes:
     return words
 
 
-def _cosines(features_ND: NDArray[np.floating], sample: Indices, pairs_E2: Indices) -> Cosines:
+def _cosines(
+    features_ND: NDArray[np.floating] | FeatureTable, sample: Indices, pairs_E2: Indices
+) -> Cosines:
     """Return the cosine of each pair of photos, after centring and whitening.
 
     Raw features are all alike: what all photos share, and then what a class shares, outweighs
@@ -158,7 +161,7 @@ def _cosines(features_ND: NDArray[np.floating], sample: Indices, pairs_E2: Indic
     ridge = max(float(variance_K.sum()) / len(sample), 1e-12)  # equal features have no spread
     whiten_DK = directions_DK @ (axes_KK / np.sqrt(np.maximum(variance_K, 0) + ridge))
     photos, place = np.unique(pairs_E2, return_inverse=True)
-    white = (features_ND[photos] - mean_D) @ whiten_DK
+    white = FeatureTable.of(features_ND).at(photos).mapped(lambda x_BD: (x_BD - mean_D) @ whiten_DK)
     white /= np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-12)
     cosines_E = np.empty(len(pairs_E2), dtype=np.float32)
     left_E, right_E = place.reshape(-1, 2).T

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.parallel import in_order
+from fursure.rows.table import FeatureTable
 from fursure.sureness.principal import principal_directions
 from fursure.sureness.ranks import KNOTS, TAIL_KNOTS, curve
 from fursure.sureness.readout import FEWEST_FOR_SCALE, Readout
@@ -30,8 +31,10 @@ RANK = 128  # directions that carry the references; 256 recognise no more strang
 REFERENCES_KEPT = 4096  # at most: time grows with them, and twice as many recognise hardly more
 NEIGHBOURS = 10  # the nearest reference whose cosine counts; fewer where a class has few photos:
 SPARSE = 15  # photos of a class for each, for of 50 photos hardly ten look alike
+_TELLING = 16384  # photos, by chance, that tell the middle and the directions of more
 _PARTS = 10  # of the references, each part seen by the others
 _BLOCK = 128  # photos compared at once, to bound the memory
+Vectors = NDArray[np.floating] | FeatureTable  # (N, D)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,11 +77,11 @@ class Familiar:
         basis_DR = self.basis.astype(np.float64) * self.scale.astype(np.float64)
         return basis_DR, self.references.T.astype(np.float64)
 
-    def _score(self, features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+    def _score(self, features_ND: Vectors) -> NDArray[np.float64]:
         similarity_N = self._similarity(features_ND)
-        return self.readout.joined(similarity_N, features_ND) if self.readout else similarity_N
+        return self.readout.joined(similarity_N, features_ND[:]) if self.readout else similarity_N
 
-    def _similarity(self, features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+    def _similarity(self, features_ND: Vectors) -> NDArray[np.float64]:
         """Return the cosine to the k-th nearest reference."""
         basis_DR, references_RM = self._expanded
         similarity_N = np.empty(len(features_ND))
@@ -190,9 +193,9 @@ def _check(
 
 
 def fit_familiar(
-    train_ND: NDArray[np.floating],
+    train_ND: Vectors,
     labels_N: NDArray[np.integer],
-    held_out_ND: NDArray[np.floating] | None = None,
+    held_out_ND: Vectors | None = None,
     *,
     groups: Sequence[str] | None = None,
     frozen: bool = False,
@@ -227,7 +230,7 @@ def fit_familiar(
     familiar, chosen_M = _referring(train_ND, labels_N, k, budget_bytes, rng)
     if readout is not None:
         similarity_N = familiar._similarity(held_out_ND)
-        familiar = replace(familiar, readout=readout.scaled(similarity_N, held_out_ND))
+        familiar = replace(familiar, readout=readout.scaled(similarity_N, held_out_ND[:]))
     score_N = familiar._score(held_out_ND)
     if readout is None and (frozen or len(held_out_ND) == 0):
         part_M = _parts([groups[row] for row in chosen_M] if groups else chosen_M, rng)
@@ -249,7 +252,7 @@ def fit_familiar(
 
 
 def _referring(
-    train_ND: NDArray[np.floating],
+    train_ND: Vectors,
     labels_N: NDArray[np.integer],
     k: int,
     budget_bytes: int,
@@ -267,13 +270,14 @@ def _referring(
     count = min(len(train_ND), REFERENCES_KEPT, (room - 2 * features * rank) // max(rank, 1))
     if rank < 1 or count < 2:
         raise ValueError(f"{budget_bytes} bytes cannot hold references of {features} features.")
-    centre_D = (SHIFT * _mean_direction(train_ND)).astype(np.float32)
-    rows_ND = _directions(train_ND, centre_D)
+    telling_ND = train_ND if len(train_ND) <= _TELLING else train_ND[_spread(len(train_ND), rng)]
+    centre_D = (SHIFT * _mean_direction(telling_ND)).astype(np.float32)
     # The references' best approximation of that rank; a photo keeps its full length, so what it
     # has outside of them makes it less familiar.
+    rows_ND = _directions(telling_ND, centre_D)
     basis_DR = principal_directions(rows_ND, rank, rng, near_DR).astype(np.float16)
     chosen_M = _in_turn(labels_N, rng)[:count]
-    coordinates_MR = rows_ND[chosen_M] @ basis_DR.astype(np.float32)
+    coordinates_MR = _directions(train_ND[chosen_M], centre_D) @ basis_DR.astype(np.float32)
     scale_R = np.maximum(np.abs(coordinates_MR).max(axis=0), 1e-12) / 127
     familiar = Familiar(
         centre=centre_D,
@@ -287,6 +291,11 @@ def _referring(
     return familiar, chosen_M
 
 
+def _spread(count: int, rng: "np.random.Generator") -> NDArray[np.intp]:
+    """Return the rows of some photos, by chance, in order."""
+    return np.sort(rng.permutation(count)[:_TELLING])
+
+
 def _parts(
     groups_M: Sequence[str] | NDArray[np.int64], rng: "np.random.Generator"
 ) -> NDArray[np.int64]:
@@ -296,25 +305,30 @@ def _parts(
 
 
 def _validate(
-    train_ND: NDArray[np.floating],
+    train_ND: Vectors,
     labels_N: NDArray[np.integer],
-    held_out_ND: NDArray[np.floating] | None,
+    held_out_ND: Vectors | None,
 ) -> None:
-    if train_ND.ndim != 2 or len(train_ND) < 2 or labels_N.shape != train_ND.shape[:1]:
+    if len(train_ND.shape) != 2 or len(train_ND) < 2 or labels_N.shape != train_ND.shape[:1]:
         raise ValueError(
             f"features of shape {train_ND.shape} and labels of shape {labels_N.shape} do not fit; "
             "(photos, features) and (photos,) of two photos or more needed."
         )
     held_out = train_ND[:0] if held_out_ND is None else held_out_ND
-    if held_out.ndim != 2 or held_out.shape[1] != train_ND.shape[1]:
+    if len(held_out.shape) != 2 or held_out.shape[1] != train_ND.shape[1]:
         raise ValueError(
             f"held-out features have shape {held_out.shape}; (photos, {train_ND.shape[1]}) needed."
         )
-    if not (np.isfinite(train_ND).all() and np.isfinite(held_out).all()):
+    if not (_all_finite(train_ND) and _all_finite(held_out)):
         raise ValueError("features contain NaN or infinity.")
 
 
-def _mean_direction(features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
+def _all_finite(features_ND: Vectors) -> bool:
+    table = FeatureTable.of(features_ND)
+    return all(bool(np.isfinite(table[place]).all()) for place in table.places())
+
+
+def _mean_direction(features_ND: Vectors) -> NDArray[np.float64]:
     """Return the mean (D,) of the features' unit vectors, block by block to save memory."""
     nowhere_D = np.zeros(features_ND.shape[1], np.float32)
     blocks = range(0, len(features_ND), _BLOCK)
@@ -322,9 +336,7 @@ def _mean_direction(features_ND: NDArray[np.floating]) -> NDArray[np.float64]:
     return np.asarray(np.sum(sums, axis=0) / len(features_ND))
 
 
-def _directions(
-    features_ND: NDArray[np.floating], centre_D: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def _directions(features_ND: Vectors, centre_D: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return `_seen_from` the centre in single precision, block by block to save memory."""
     rows_ND = np.empty(features_ND.shape, np.float32)
     for start in range(0, len(rows_ND), _BLOCK):

@@ -171,7 +171,7 @@ class _Work:
             trained += runs
             if not last:
                 held = self._encoded(_only(collected, held_N), member.backbone)
-                logits_NK[held_N] = member.head(held.features_ND)
+                logits_NK[held_N] = held.features_ND.mapped(member.head)
         collected = self._encoded(collected, member.backbone)
         fitted = fit(
             collected.usable,
@@ -358,5 +358,5 @@ def _only(collected: Collected, chosen_N: NDArray[np.bool_]) -> Collected:
         collected,
         manifest=replace(collected.manifest, photos=photos),
         usable=photos,
-        features_ND=collected.features_ND[chosen_N],
+        features_ND=collected.features_ND.at(chosen_N),
     )

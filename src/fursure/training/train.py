@@ -46,6 +46,7 @@ from fursure.recipes.parse import from_json
 from fursure.run import Engine, Run
 from fursure.splitting.split import spare
 from fursure.stages import stage
+from fursure.system import trim_memory
 from fursure.training.learn import Learned, learn, origin
 from fursure.training.output_lock import held
 from fursure.training.strangers import Listed, encode_strangers, list_strangers
@@ -134,6 +135,7 @@ def train_model(
             raise OutputExists(path, "made from another recipe or other photos")
         with stage("fit"):
             learned = learn(source, material.collected, recipe, material.backbone, run, own=head)
+        trim_memory()  # the head's copies of the features, before engines want as much
         with stage("proof"):
             bundle, more = _assembled(
                 path.stem, source, material, learned, recipe, listed, run, head

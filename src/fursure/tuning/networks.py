@@ -49,9 +49,10 @@ class NetworkTrials:
             part = replace(
                 collected,
                 usable=tuple(collected.usable[row] for row in rows.tolist()),
-                features_ND=collected.features_ND[rows],
+                features_ND=collected.features_ND.at(rows),
             )
-            logits_MK = member.head(encoded(source, part, member.backbone, quiet).features_ND)
+            again = encoded(source, part, member.backbone, quiet)
+            logits_MK = again.features_ND.mapped(member.head)
         for path in leftovers:
             if path.is_dir():
                 remove(path)  # checkpoints

@@ -16,12 +16,12 @@ from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
 from fursure.features.collect import Collected
 from fursure.features.leakage import check_measurable, seen_among
-from fursure.graphs.layers import Matrix
 from fursure.heads.choosing import Shown, choose, cross, mean_log_loss, sampled
 from fursure.heads.fit import fold_numbers, has_splits
 from fursure.heads.heads import Candidate, candidates
 from fursure.metrics.answers import Answers
 from fursure.recipe import Recipe
+from fursure.rows.table import FeatureTable
 from fursure.run import Pass
 from fursure.splitting.split import half
 from fursure.sureness.calibration import fit_temperature, softmax
@@ -36,7 +36,7 @@ class TrialGround:
 
     labels_N: NDArray[np.integer]
     classes: int
-    features_ND: Mapping[EncoderKey, Matrix]
+    features_ND: Mapping[EncoderKey, FeatureTable]
     train_N: NDArray[np.bool_]
     choose_N: NDArray[np.bool_]  # by validation, or in their turn: those that measure
     fold_N: NDArray[np.integer] | None  # None: validation chooses
@@ -58,7 +58,7 @@ class TrialGround:
         return cls(
             labels_N=np.array([labels.index(photo.label or "") for photo in photos]),
             classes=len(labels),
-            features_ND={key: part.features_ND[rows] for key, part in collected.items()},
+            features_ND={key: part.features_ND.at(rows) for key, part in collected.items()},
             train_N=np.array([photo.split == "train" for photo in photos]),
             choose_N=_fresh(photos, seen) if crossed else choosing(photos, recipe.seed),
             fold_N=fold_numbers(photos, labels, recipe) if crossed else None,
