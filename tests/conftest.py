@@ -1,7 +1,11 @@
 """What many tests share: a private home, real photos where there are any, a small model."""
 
+import atexit
+import gc
 import os
-from collections.abc import Iterator
+import ssl
+from collections.abc import Generator, Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from samples import draw_into
 
 from fursure.commands.api import train
+from fursure.home import folder_for
 from fursure.recipe import Recipe
 from fursure.training.train import Trained
 
@@ -35,6 +40,19 @@ def pytest_configure() -> None:
         cores = sorted(os.sched_getaffinity(0))
         if 1 < len(cores) <= int(count):
             os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+    if worker:  # it has sent all results by then; taking apart what it imported takes seconds
+        atexit.register(os._exit, 0)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage in what test modules import: it stays until the end."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -83,7 +101,22 @@ def trained(drawings: Path, common: Path) -> Trained:
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty home of this test's own.
+
+    Only what networks ran before is known: a run of each in a process of its own is enough.
+    """
+    known = folder_for("engines") / "networks-run.txt"
+    monkeypatch.setattr("fursure.engine.first_run._path", lambda: known)
+    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+_tls = cache(ssl.create_default_context)  # reads all certificates, and nothing here is encrypted
+
+
+@pytest.fixture
+def hub(own_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """Return a running hub, which is the hub of this process; the home is this test's own."""
     huggingface_hub = pytest.importorskip("huggingface_hub")
     from huggingface_hub import constants
@@ -92,7 +125,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("FURSURE_OFFLINE", "0")
-    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("ssl.create_default_context", _tls)
     hurried = SimpleNamespace(sleep=lambda _seconds: None)  # between tries
     monkeypatch.setattr("huggingface_hub.file_download.time", hurried)
     with Hub() as hub:

@@ -40,10 +40,9 @@ Edit = Callable[[onnx.ModelProto], None]
 
 
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(own_home: Path) -> Path:
     """Return an empty folder of fursure's own, where conversions are kept."""
-    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
-    return tmp_path / "home"
+    return own_home
 
 
 def pixels(count: int, side: int = SIDE) -> NDArray[np.uint8]:

@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ ENCODER = Backbone(
 )
 
 
+@cache
 def drawn(preprocess: Preprocess, count: int = 16) -> NDArray[np.uint8]:
     return np.stack([preprocess(draw(("cat", "dog")[seed % 2], seed)) for seed in range(count)])
 
@@ -94,12 +96,14 @@ def test_calibration_takes_photos_from_all_over_the_data_set_and_passes_over_bad
 ) -> None:
     for number in range(3 * CALIBRATED_ON):
         name = f"{'ab'[number % 2]}.{number:03}.jpg"
-        (tmp_path / name).write_bytes(b"no photo" if number == 0 else jpeg(draw("cat", number)))
+        (tmp_path / name).write_bytes(
+            b"no photo" if number == 0 else jpeg(draw("cat", number, size=64))
+        )
     with Dataset(tmp_path).open() as source:
         listed = Dataset(tmp_path).listed(source).photos
         pixels_NHWC = calibration_on(source, listed)(PREPROCESS)
         assert pixels_NHWC.shape == (CALIBRATED_ON - 1, SIDE, SIDE, 3)
-        last = PREPROCESS(draw("cat", 3 * CALIBRATED_ON - 1))
+        last = PREPROCESS(draw("cat", 3 * CALIBRATED_ON - 1, size=64))
         assert np.abs(pixels_NHWC[-1].astype(int) - last).mean() < 5  # JPEG
         with pytest.raises(BadData, match="no photo to calibrate"):
             calibration_on(source, [Photo(path="gone.jpg", sha256="", width=0, height=0)])(

@@ -244,25 +244,28 @@ def test_an_error_cannot_move_the_cursor_either(tmp_path: Path) -> None:
 def test_training_prints_figures_on_stdout_and_the_rest_elsewhere(
     drawings: Path, tmp_path: Path
 ) -> None:
-    run = started("train", drawings, "-o", tmp_path / "m.fursure")
+    args = ["train", drawings, "-o", tmp_path / "m.fursure", "--image-size", "96"]
+    run = started(*args)
     assert run.returncode == 0
     assert "accuracy" in run.stdout
     assert "n = 80" in run.stdout
     assert "next: fursure predict" in run.stderr
-    again = started("train", drawings, "-o", tmp_path / "m.fursure")
+    again = started(*args)
     assert again.returncode == 0
     assert "nothing to do" in again.stderr
     assert again.stdout == run.stdout
 
 
-@pytest.mark.parametrize(("command", "flag"), [("train", "-o"), ("split", "--out")])
+@pytest.mark.parametrize(
+    ("command", "flags"), [("train", ["--image-size", "96", "-o"]), ("split", ["--out"])]
+)
 def test_a_quiet_run_still_counts_what_it_left_out(
-    command: str, flag: str, drawings: Path, tmp_path: Path
+    command: str, flags: list[str], drawings: Path, tmp_path: Path
 ) -> None:
     photos = shutil.copytree(drawings, tmp_path / "photos")
     for number in range(3):
         (photos / "cat" / f"a{number}.jpg").write_bytes(b"no photo")
-    run = fursure(command, photos, flag, tmp_path / "made.fursure", "--json", "-q")
+    run = fursure(command, photos, *flags, tmp_path / "made.fursure", "--json", "-q")
     assert run.returncode == 0
     words = "3 of 83 photos left out; the first is cat/a0.jpg: a text file, not a photo"
     assert run.stderr.splitlines() == [words]

@@ -265,10 +265,12 @@ def test_a_full_disk_names_the_file_and_leaves_the_split_unfinished(
 def test_a_photo_that_changes_meanwhile_is_not_copied(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    other = jpeg(draw("cat", 999, size=96))
+
     def meanwhile(*args: Any, **knobs: Any) -> None:
         claim_split_folder(*args, **knobs)
         for path in photos.rglob("*.jpg"):
-            path.write_bytes(jpeg(draw("cat", 999)))
+            path.write_bytes(other)
 
     monkeypatch.setattr("fursure.commands.split.claim_split_folder", meanwhile)
     with pytest.raises(BadData, match="changed while it was being read; run the command again"):

@@ -80,6 +80,7 @@ def test_threads_are_tied_to_cores_only_where_they_fill_the_machine(
     assert compiled.get_property("ENABLE_CPU_PINNING") is tied
 
 
+@pytest.mark.long
 @needs_openvino
 def test_an_answer_does_not_depend_on_its_neighbours(bundle: Bundle) -> None:
     pictures = [draw("cat", seed, size=96) for seed in range(2 * BATCH + 3)]

@@ -58,13 +58,18 @@ def run_both(home: Path, seconds: float) -> None:
     assert list(home.rglob("*")) == []
 
 
-@pytest.mark.parametrize("path", OURS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_engines_are_imported_at_one_place(path: Path) -> None:
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    names = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
-    names += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    engines = {name.split(".")[0] for name in names} & {"onnxruntime", "openvino"}
-    assert not engines or path.name == "libraries.py"
+def test_engines_are_imported_at_one_place() -> None:
+    for path in OURS:
+        text = path.read_text()
+        if "onnxruntime" not in text and "openvino" not in text:
+            continue
+        nodes = list(ast.walk(ast.parse(text)))
+        names = [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+        names += [
+            alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+        ]
+        engines = {name.split(".")[0] for name in names} & {"onnxruntime", "openvino"}
+        assert not engines or path.name == "libraries.py", path
 
 
 def test_importing_fursure_opts_out_before_anything_else_is_imported() -> None:

@@ -24,9 +24,8 @@ COUNT = 12  # photos of each class
 
 
 @pytest.fixture
-def names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str]:
+def names(tmp_path: Path, own_home: Path) -> tuple[str, str]:
     """Return two encoders that take the same view of a photo, in a home without caches."""
-    monkeypatch.setenv("FURSURE_HOME", str(tmp_path / "home"))
     first, second = (network_into(tmp_path / f"net{seed}", seed=seed) for seed in (0, 1))
     return first, second
 

@@ -208,6 +208,7 @@ def test_no_way_of_writing_a_path_leads_out(service: Service) -> None:
         assert not any(word in answer for word in (b"root:", b"import ", b"PATH="))
 
 
+@pytest.mark.long  # as all that this service is started for
 def test_ten_thousand_ranges_are_not_served(service: Service) -> None:
     began = processor_seconds(service)
     ranges = ",".join(f"{n}-" for n in range(2_000))

@@ -5,6 +5,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +15,7 @@ StoredPrecision = Literal["fp32", "fp16"]
 Resize = Literal["crop", "squash", "pad"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # without slots, for what is computed once and kept
 class Backbone:
     """An encoder: what `fursure.graphs.graph` calls an encoder graph, and where it is from."""
 
@@ -26,9 +27,9 @@ class Backbone:
     parts: tuple["Backbone", ...] = ()  # whose features, side by side, are its own; () is one alone
     familiar_from: int = 0  # of the features, those from here on tell strangers
 
-    @property
+    @cached_property
     def digest(self) -> str:
-        """Return the sha256 of the graph, weights and normalisation included."""
+        """The sha256 of the graph, weights and normalisation included."""
         return hashlib.sha256(self.onnx).hexdigest()
 
 

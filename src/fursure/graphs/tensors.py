@@ -81,6 +81,8 @@ def fields_of(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
 
 def _varint(message: memoryview, at: int) -> tuple[int, int]:
     """Return the number that begins at ``at``, seven bits a byte, and where it ends."""
+    if at < len(message) and (first := message[at]) < 0x80:  # as nearly all are, and quickly so
+        return first, at + 1
     value = 0
     for shift in range(0, 70, 7):
         if at >= len(message):
