@@ -135,6 +135,8 @@ def test_recipes_are_named_as_on_the_command_line(drawings: Path, tmp_path: Path
     named = replace(Recipe(), backbone=net, name="own")
     ladder = fursure.compare(table(drawings), tmp_path / "ladder", [named], curve=False)
     assert [row["recipe"] for row in ladder.rows()] == ["own"]
+    assert repr(ladder) == f"Ladder({str(tmp_path / 'ladder')!r}: own; kept: own)"
+    assert "against the one above" in ladder._repr_html_()
     with pytest.raises(fursure.FursureError, match="no recipe is called 'bset'"):
         fursure.compare(drawings, tmp_path / "other", ["bset"])
 
@@ -161,7 +163,7 @@ def test_what_the_package_offers_is_decided() -> None:
     assert fursure.__all__ == [
         "BadImage", "Bundle", "Evaluation", "FursureClassifier", "FursureError", "Manifest",
         "PhotoEncoder", "Prediction", "Predictor", "Recipe", "__version__", "check", "compare",
-        "evaluate", "export", "load", "split", "train",
+        "evaluate", "export", "load", "split", "train", "tune",
     ]  # fmt: skip
     assert all(getattr(fursure, name) for name in fursure.__all__)
     assert fursure.__version__.count(".") == 2
