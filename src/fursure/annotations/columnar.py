@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, final
 
 from fursure.errors import BadData, MissingExtra
@@ -34,8 +35,15 @@ def is_columnar(head: bytes) -> bool:
 class ColumnTable:
     """The rows of one file, or of several with the same columns."""
 
-    def __init__(self, shards: Sequence[Shard], name: str) -> None:
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        name: str,
+        folder: "TemporaryDirectory[str] | None" = None,
+    ) -> None:
         """Read the schema of the first file; ``name`` is what messages call the table.
+
+        The ``folder`` of temporary copies goes when the table is closed.
 
         Raises:
             MissingExtra: pyarrow is not installed.
@@ -47,7 +55,7 @@ class ColumnTable:
         except ImportError as error:
             raise MissingExtra("a Parquet or Arrow table", "tables") from error
         self._arrow, self._parquet = pyarrow, parquet
-        self._shards, self._name = shards, name
+        self._shards, self._name, self._folder = shards, name, folder
         with self._explained(shards[0][0]):
             schema = self._opened(shards[0][0])[0]
             self._classes = dict(_classes(schema))
@@ -56,6 +64,11 @@ class ColumnTable:
             self._images = self._image_columns(schema)
             self._named = [name for name in self._images if _has_path(schema.field(name).type)]
         self.pictures = next(filter(self._has_bytes, self._images), None)
+
+    def close(self) -> None:
+        """Remove the copies it reads."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     @property
     def label_column(self) -> str | None:
@@ -77,7 +90,7 @@ class ColumnTable:
                     try:
                         row = self._row(cells, next(names, None), part)
                     except ValueError as error:
-                        raise BadData(f"{path}, row {number}: {error}.") from None
+                        raise BadData(f"{self._shown(path)}, row {number}: {error}.") from None
                     yield number, row
 
     def photos(self) -> Iterator[tuple[str, bytes]]:
@@ -166,11 +179,7 @@ class ColumnTable:
             table = self._parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK)
             groups = range(table.metadata.num_row_groups)
             size = sum(table.metadata.row_group(at).total_byte_size for at in groups)
-            if size > _FREE + _RATIO * path.stat().st_size:
-                raise BadData(
-                    f"{self._name} unpacks to {size:,} bytes, as no table of photos does; "
-                    "write it anew."
-                )
+            check_unpacked_size(self._name, size, path.stat().st_size)
             return table.schema_arrow, table
         kind = self._arrow.ipc.open_file if head.startswith(_ARROW) else self._arrow.ipc.open_stream
         table = kind(self._arrow.memory_map(str(path)))
@@ -190,6 +199,10 @@ class ColumnTable:
                 for start in range(0, whole.num_rows, rows):
                     yield whole.slice(start, rows).select(wanted)
 
+    def _shown(self, path: Path) -> str:
+        """Return what messages call one of the files; of a copy nobody knows the name."""
+        return str(path) if self._folder is None else self._name
+
     @contextmanager
     def _explained(self, path: Path) -> Iterator[None]:
         """Turn what pyarrow says of a damaged file into a sentence."""
@@ -198,9 +211,21 @@ class ColumnTable:
         except (self._arrow.ArrowException, OSError, ValueError, MemoryError) as error:
             said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise BadData(
-                f"{path} is damaged or cut off, or of a kind that cannot be read ({said}); "
-                "copy or write it again."
+                f"{self._shown(path)} is damaged or cut off, or of a kind that cannot be read "
+                f"({said}); copy or write it again."
             ) from None
+
+
+def check_unpacked_size(name: str, unpacked: int, packed: int) -> None:
+    """Refuse what would unpack to far more bytes than it has.
+
+    Raises:
+        BadData: it would.
+    """
+    if unpacked > _FREE + _RATIO * packed:
+        raise BadData(
+            f"{name} unpacks to {unpacked:,} bytes, as no table of photos does; write it anew."
+        )
 
 
 def _classes(schema: Any) -> Iterator[tuple[str, list[str]]]:
