@@ -196,6 +196,8 @@ class ColumnTable:
             return table.schema_arrow, table
         begin = len(_MAGIC) if head.startswith(_ARROW) else 0  # then a file goes on as a stream
         source = self._arrow.memory_map(str(path))
+        if begin and source.read_at(len(_ARROW), max(0, source.size() - len(_ARROW))) != _ARROW:
+            raise ValueError("its end is missing")  # a stream may end after any batch
         source.seek(begin)
         messages = iter(self._arrow.ipc.MessageReader.open_stream(source))
         check_unpacked_size(self._name, sum(map(_declared, messages)), path.stat().st_size)
