@@ -3,8 +3,11 @@
 import csv
 import io
 import json
+import shutil
 import sys
+import tempfile
 import tracemalloc
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +16,7 @@ import pyarrow
 import pytest
 from pyarrow import feather, parquet
 
-from fursure.annotations import cvat
+from fursure.annotations import columnar, cvat
 from fursure.annotations.streamed import entries
 from fursure.dataset.layout import list_photos
 from fursure.dataset.manifest import Manifest
@@ -325,6 +328,69 @@ def test_shards_of_a_hub_data_set_are_one_source_with_its_split(tmp_path: Path) 
         ("dog", "val"),
     ]
     assert len({photo.path for photo in manifest.photos}) == 6
+
+
+HUB = {  # as the hub keeps a data set, and as people do
+    "converted": ("default/train/0000.parquet", "default/validation/0000.parquet"),
+    "one configuration": ("train/0000.parquet", "partial-validation/0000.parquet"),
+    "whole": ("train.parquet", "validation.parquet"),
+    "data": ("data/train-00000-of-00001.parquet", "data/dev-00000-of-00001.parquet"),
+}
+
+
+@pytest.mark.parametrize("packed", ["folder", "zip"])
+@pytest.mark.parametrize("layout", HUB)
+def test_a_data_set_of_the_hub_is_read_with_its_splits(
+    layout: str, packed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "copies").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "copies"))
+    place = tmp_path / "pets"
+    for name in HUB[layout]:
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        parquet.write_table(hugging_face(2), place / name)
+    (place / "README.md").write_text("# Pets")
+    if packed == "zip":
+        place = Path(shutil.make_archive(str(place), "zip", tmp_path, "pets"))
+    with open_source(place) as source:
+        photos = list_photos(source).photos
+        assert {
+            (photo.label, photo.split): source.read(photo.path, 1 << 20) for photo in photos
+        } == {
+            (label, split): picture(row)
+            for row, label in enumerate(("cat", "dog"))
+            for split in ("train", "val")
+        }
+    assert not list((tmp_path / "copies").iterdir())
+
+
+def test_a_table_in_a_zip_that_cannot_be_read_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def zipped(**members: bytes) -> Path:
+        with zipfile.ZipFile(tmp_path / "t.zip", "w", zipfile.ZIP_DEFLATED) as file:
+            for name, data in members.items():
+                file.writestr(f"{name}.parquet", data)
+        return tmp_path / "t.zip"
+
+    with pytest.raises(BadData, match=r"t.zip is damaged or cut off"):
+        listed(zipped(table=b"PAR1 and no more"))
+    with pytest.raises(BadData, match=r"holds several data sets: big, small; give the folder"):
+        listed(zipped(**{"big/train": b"", "small/train": b""}))
+    monkeypatch.setattr(columnar, "_FREE", 0)
+    with pytest.raises(BadData, match="unpacks to 2,097,156 bytes, as no table of photos does"):
+        listed(zipped(table=b"PAR1" + bytes(2 << 20)))
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train-00000-of-00001.parquet"])
+def test_a_table_of_paths_in_a_folder_means_the_photos_of_that_folder(
+    name: str, photos: Path
+) -> None:
+    table = {"path": ["images/a.jpg", "images/b.jpg"], "label": ["cat", "dog"]}
+    parquet.write_table(pyarrow.table(table), photos / name)
+    found = listed(photos).photos
+    assert {photo.path: photo.label for photo in found} == dict(zip(*table.values(), strict=True))
+    assert all(photo.reason is None for photo in found)
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])

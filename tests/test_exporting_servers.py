@@ -138,6 +138,13 @@ def test_probes_and_ports_are_those_of_our_service(cluster: Path) -> None:
     assert documents["Deployment"]["spec"]["selector"]["matchLabels"] == labels
 
 
+def test_no_scraper_is_invited_that_would_be_refused(cluster: Path) -> None:
+    deployment = (cluster / "serve.yaml").read_text()
+    assert "--token-file" in deployment  # /metrics is behind it
+    assert "prometheus.io/scrape" not in deployment
+    assert "credentials_file" in (cluster / "README.md").read_text()
+
+
 def test_the_memory_is_what_the_unit_of_systemd_allows(cluster: Path) -> None:
     container = manifests(cluster / "serve.yaml")["Deployment"]["spec"]["template"]["spec"]
     limit = container["containers"][0]["resources"]["limits"]["memory"]

@@ -16,7 +16,9 @@ from test_engine_pictures import HubDataset, Image
 import fursure
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.manifest import Manifest
+from fursure.engine.batches import is_several
 from fursure.errors import BadData
+from fursure.photos.handed import photo_bytes
 from fursure.python.held import data_from
 from fursure.recipe import Recipe
 from fursure.training.train import Trained
@@ -96,6 +98,30 @@ def test_a_column_of_splits_is_followed(drawings: Path) -> None:
     assert [photo.split for photo in listed(frame).photos] == ["val", "train"]
 
 
+def test_data_in_parts_has_its_splits_by_their_names(drawings: Path) -> None:
+    frame = table(drawings)
+    parts = {
+        "train": frame.head(4),
+        "validation": frame[4:6],
+        "test": with_names(image=[b"a", b"b"], label=[1, 0]),
+    }
+    photos = listed(parts).photos
+    assert [photo.split for photo in photos] == ["train"] * 4 + ["val"] * 2 + ["test"] * 2
+    assert [photo.label for photo in photos] == [*frame["label"][:6], "dog", "cat"]
+    assert len({photo.path for photo in photos}) == 8
+
+
+def test_data_in_parts_is_not_answered_as_one() -> None:
+    words = r"found data in parts, 'train', 'test'; give one of them: data\['train'\]"
+    with pytest.raises(TypeError, match=words):
+        is_several({"train": pandas.DataFrame({"path": []}), "test": pandas.DataFrame()})
+
+
+def test_a_url_is_refused_as_what_it_is() -> None:
+    with pytest.raises(fursure.BadImage, match="a URL, which is not fetched from here"):
+        photo_bytes("a", "https://example.org/cat.jpg")
+
+
 def test_a_photo_listed_twice_has_two_names(drawings: Path) -> None:
     first = table(drawings).head(1)
     names = [photo.path for photo in listed(pandas.concat([first, first])).photos]
@@ -113,6 +139,12 @@ def test_a_photo_listed_twice_has_two_names(drawings: Path) -> None:
         (pandas.DataFrame({"path": ["a"], "y": ["c"], "split": ["x"]}), BadData, "row 0: .*'x'"),
         ((["a", "b"], ["cat"]), BadData, "2 photos and 1 labels"),
         ((["a", 7], ["cat", "dog"]), TypeError, "photo 1 is an int"),
+        (
+            {"unsupervised": pandas.DataFrame({"path": ["a"], "y": ["c"]})},
+            BadData,
+            "a part 'unsupervised'; they may be called train, validation and test",
+        ),
+        ({"train": 3}, TypeError, "found a dict; needed .* such tables by split"),
     ],
 )
 def test_what_is_no_labelled_data_is_told(data: Any, error: type[Exception], words: str) -> None:
@@ -135,6 +167,8 @@ def test_recipes_are_named_as_on_the_command_line(drawings: Path, tmp_path: Path
     named = replace(Recipe(), backbone=net, name="own")
     ladder = fursure.compare(table(drawings), tmp_path / "ladder", [named], curve=False)
     assert [row["recipe"] for row in ladder.rows()] == ["own"]
+    assert repr(ladder) == f"Ladder({str(tmp_path / 'ladder')!r}: own; kept: own)"
+    assert "against the one above" in ladder._repr_html_()
     with pytest.raises(fursure.FursureError, match="no recipe is called 'bset'"):
         fursure.compare(drawings, tmp_path / "other", ["bset"])
 
@@ -161,7 +195,7 @@ def test_what_the_package_offers_is_decided() -> None:
     assert fursure.__all__ == [
         "BadImage", "Bundle", "Evaluation", "FursureClassifier", "FursureError", "Manifest",
         "PhotoEncoder", "Prediction", "Predictor", "Recipe", "__version__", "check", "compare",
-        "evaluate", "export", "load", "split", "train",
+        "evaluate", "export", "load", "split", "train", "tune",
     ]  # fmt: skip
     assert all(getattr(fursure, name) for name in fursure.__all__)
     assert fursure.__version__.count(".") == 2

@@ -1,12 +1,16 @@
 """What a person who waits sees of a training."""
 
 import io
+import re
 from contextlib import redirect_stderr
 
+import click
 import pytest
 
 from fursure.run import Pass
-from fursure.terminal.live import Live, followed, sparkline
+from fursure.terminal.live import Live, barred, followed, sparkline
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 class Terminal(io.TextIOWrapper):
@@ -79,7 +83,7 @@ def test_no_colour_is_none_and_a_narrow_terminal_shows_less(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NO_COLOR", "1")
-    line = followed("head", passes(0.5, 0.25), columns=64, stream=terminal)
+    line = followed("head", passes(0.5, 0.25), columns=60, stream=terminal)
     assert line == "head, pass 2  validation █▁ 0.2500  90.00%"
     long = followed("training", passes(*[1.0] * 300), columns=80, stream=terminal)
     assert len(long) < 80
@@ -94,6 +98,56 @@ def test_a_terminal_that_draws_over_nothing_gets_plain_lines(
         hear(passes(0.5)[0])
     assert said
     assert not terminal.text()
+
+
+@pytest.mark.parametrize("columns", [12, 20, 40, 59, 80, 200])
+def test_no_line_that_is_drawn_over_is_as_wide_as_the_terminal(
+    columns: int, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("fursure.terminal.live._REDRAWN", 0)
+    live = Live(lambda _line: None)
+    title = "reading photos by lite0 with flips"
+    with redirect_stderr(terminal):
+        with live.watch(title) as hear, live.bar(title, 1200) as advance:
+            for each in passes(*[0.5] * 12):
+                advance(100)
+                hear(each)
+        with live.watch(title) as hear:
+            for each in passes(*[0.5] * 12):
+                hear(each)
+    drawn = [line for line in re.split(r"[\r\n]+", ANSI.sub("", terminal.text())) if line]
+    assert len(drawn) > 24
+    assert max(map(len, drawn)) < columns
+
+
+def test_a_bar_says_what_it_knows_and_nothing_else() -> None:
+    half = barred("reading", 600, 1200, 2.0, "", columns=80)
+    assert half == f"reading  [{'#' * 18}{'-' * 18}]  600/1,200  300/s  2 s left"
+    assert barred("reading", 1200, 1200, 4.0, "", columns=60).endswith(
+        "]  1,200/1,200  300/s  4.0 s"
+    )
+    assert barred("predicting", 600, None, 2.0, "", columns=80) == "predicting  600  300/s"
+    assert barred("predicting", 600, None, 2.0, "", columns=14) == "predicti  600"
+
+
+def test_a_bar_on_a_terminal_that_draws_over_nothing_is_plain_lines(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    said: list[str] = []
+    with redirect_stderr(terminal), Live(said.append).bar("reading", 3) as advance:
+        advance(3)
+    assert not terminal.text()
+    assert [line.partition(" in ")[0] for line in said] == ["reading: 3"]
+
+
+def test_what_is_said_meanwhile_has_a_line_of_its_own(terminal: Terminal) -> None:
+    live = Live(lambda line: click.echo(line, err=True))
+    with redirect_stderr(terminal), live.bar("reading", 3) as advance:
+        advance(1)
+        live.say("a photo is odd")
+    assert "\r\x1b[Ka photo is odd\n" in terminal.text()
 
 
 def test_beside_a_bar_the_passes_are_part_of_it(terminal: Terminal) -> None:

@@ -61,7 +61,6 @@ class Calls:
             head=start,
             epochs=self.epochs,
             notes=(),
-            leftovers=(),
         )
 
     def digests(self, number: int, *splits: str) -> set[str]:
@@ -71,7 +70,7 @@ class Calls:
 @pytest.fixture
 def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
     calls = Calls([], [], [], [])
-    monkeypatch.setattr(tuning, "tune", calls)
+    monkeypatch.setattr(tuning, "train_network", calls)
     return calls
 
 

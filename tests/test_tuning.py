@@ -1,19 +1,26 @@
 """The search for a recipe: what a trial may see, and what becomes of one that is interrupted."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
+import fursure
 from fursure.dataset.manifest import Manifest, Photo, Split
 from fursure.errors import BadData, OutputExists
 from fursure.features.collect import Collected
 from fursure.metrics.answers import Answers
 from fursure.recipe import LogisticRegression, Mlp, Recipe
 from fursure.rows.table import FeatureTable
+from fursure.run import Run
+from fursure.tuning.judging import TrialPruned
+from fursure.tuning.networks import NetworkTrials
 from fursure.tuning.scoring import Reported, TrialGround
 from fursure.tuning.space import Space
 from fursure.tuning.study import Search, SearchLimits, Trial
@@ -198,3 +205,49 @@ def test_minutes_end_a_search_but_never_before_its_first_recipe(tmp_path: Path) 
     assert [trial.recipe for trial in done] == SPACE.begins()[:1]
     again = Search.open(tmp_path / "trials.jsonl", SPACE, IDENTITY, warmup=1)
     assert not list(again.run(judge_on(ground()), SearchLimits(minutes=1e-9), cores=1))
+
+
+@pytest.mark.parametrize(
+    ("limits", "said"),
+    [
+        ({}, "say how long to search: trials=50, minutes=5, or both"),
+        ({"trials": 0}, "0 trials end before the first one"),
+        ({"minutes": 0.0}, "0.0 minutes are no time to search"),
+    ],
+)
+def test_a_search_without_an_end_or_a_beginning_is_refused(
+    limits: dict[str, float], said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(fursure.FursureError, match=said):
+        fursure.tune(tmp_path, tmp_path / "m.fursure", **limits)  # type: ignore[arg-type]
+
+
+class _InterruptedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("end", "stays"), [(TrialPruned(), False), (BadData("no."), False), (_InterruptedError(), True)]
+)
+def test_only_a_trial_that_was_interrupted_keeps_its_checkpoints(
+    end: Exception, stays: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoints, pixels = tmp_path / "checkpoints", tmp_path / "pixels.npy"
+
+    def cut_short(*_work: Any) -> None:
+        leftovers: set[Path] = _work[-1]
+        leftovers |= {checkpoints, pixels}
+        checkpoints.mkdir()
+        pixels.touch()
+        raise end
+
+    monkeypatch.setattr("fursure.tuning.networks.trained_network", cut_short)
+    photos: Any = SimpleNamespace(open=nullcontext)
+    material: Any = SimpleNamespace(collected={("one", False): None}, encoders={("one", False): 0})
+    trials = NetworkTrials(dataset=photos, material=material, run=Run())
+    with pytest.raises(type(end)):
+        trials.score(BASE, ("one", False), unheard)
+    assert checkpoints.exists() is stays
+    assert pixels.exists()  # the next trial uses them
+    trials.clear()
+    assert pixels.exists() is stays

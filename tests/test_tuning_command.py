@@ -7,9 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from console import Run, fursure
+from console import Run
+from console import fursure as command
 from samples import draw_into
 
+import fursure
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.manifest import Manifest
 from fursure.recipes.toml import open_recipe
@@ -37,7 +39,7 @@ def tune(photos: Path, folder: Path, *more: object) -> Run:
         "--backbone",
         "lite0",
     )
-    return fursure("tune", photos, *words, *more)
+    return command("tune", photos, *words, *more)
 
 
 @pytest.mark.long
@@ -108,6 +110,21 @@ def test_ten_photos_in_all_are_searched_and_five_a_class_is_what_three_parts_nee
     assert refused.returncode == 1
 
 
+@pytest.mark.long
+def test_python_searches_as_the_command_does(folder: Path, drawings: Path, tmp_path: Path) -> None:
+    recipe = str(folder / "small.toml")
+    found = fursure.tune(drawings, tmp_path / "pets.fursure", recipe, trials=6, backbones="lite0")
+    shutil.copytree(folder, tmp_path / "copy")
+    there = tmp_path / "copy" / "pets.fursure"
+    again = fursure.tune(drawings, there, recipe, trials=6, backbones=["lite0"])
+    assert (again.new, found.new) == (0, 6)  # the command's own trials
+    assert found.best.recipe == again.best.recipe
+    assert found.trained.bundle.digest == again.trained.bundle.digest
+    assert "trial" in repr(found)
+    assert len(repr(found)) < 200
+    assert "photos that no trial saw" in found._repr_html_()
+
+
 @pytest.mark.slow
 def test_a_network_is_trained_where_asked_and_its_model_answers_the_test_photos(
     drawings: Path, tmp_path: Path
@@ -130,7 +147,7 @@ def test_a_search_without_end_or_beginning_is_a_usage_error(tmp_path: Path) -> N
         ("--trials", "0"): "0 is not in the range 1<=x",
         ("--minutes", "0"): "0.0 is not in the range",
     }.items():
-        run = fursure("tune", tmp_path, "-o", tmp_path / "m.fursure", *words)
+        run = command("tune", tmp_path, "-o", tmp_path / "m.fursure", *words)
         assert run.returncode == 2
         assert said in run.stderr
 
@@ -140,7 +157,7 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
         return None if name == "optuna" else find_spec(name)
 
     monkeypatch.setattr("fursure.tuning.study.find_spec", found)
-    run = fursure("tune", tmp_path, "-o", tmp_path / "m.fursure", "--trials", 1)
+    run = command("tune", tmp_path, "-o", tmp_path / "m.fursure", "--trials", 1)
     assert run.returncode == 1
     assert run.stderr == (
         "fursure: fursure tune needs the extra 'tune'; run: pip install 'fursure[tune]'\n"
@@ -148,7 +165,7 @@ def test_without_optuna_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_a_recipe_that_trains_the_network_is_no_beginning(tmp_path: Path) -> None:
-    run = fursure(
+    run = command(
         "tune", tmp_path, "-o", tmp_path / "m.fursure", "--trials", 1, "--recipe", "fine-tune"
     )
     assert run.returncode == 1

@@ -53,6 +53,8 @@ TARGETS: dict[str, Plan] = {
     "jsonl": Plan("data", 2),
     "manifest": Plan("data", 2),
     "corrections": Plan("data"),
+    **{name: Plan("labels") for name in ("label-studio", "fiftyone", "datumaro", "cvat")},
+    **{name: Plan("labels") for name in ("imagefolder", "parquet", "arrow")},
     "recipe": Plan("data"),
     "meta": Plan("models"),
     "npz": Plan("models"),

@@ -16,7 +16,7 @@ opt_out()  # first of all: what else is imported may bring an engine along
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
-    from fursure.commands.api import check, compare, evaluate, export, load, split, train
+    from fursure.commands.api import check, compare, evaluate, export, load, split, train, tune
     from fursure.dataset.manifest import Manifest
     from fursure.engine.predictor import Predictor
     from fursure.errors import BadImage, FursureError
@@ -47,6 +47,7 @@ __all__ = [
     "load",
     "split",
     "train",
+    "tune",
 ]
 
 _HOMES = {
@@ -67,6 +68,7 @@ _HOMES = {
     "load": "commands.api",
     "split": "commands.api",
     "train": "commands.api",
+    "tune": "commands.api",
 }
 
 

@@ -5,20 +5,25 @@ names of classes are those of the schema's ``huggingface`` metadata.
 """
 
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, final
 
 from fursure.errors import BadData, MissingExtra
 
 COLUMNAR_SUFFIXES = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
+_MAGIC = b"ARROW1\0\0"
 _ROWS, _PICTURES = 4096, 16  # rows of a batch, without and with photos
 _BLOCK = 1 << 20  # bytes read of a column at a time
 _FREE, _RATIO = 1 << 30, 50  # bytes that any table may unpack to, and else times its size
 _IMAGES = ("image", "img", "photo", "picture", "pixels", "bytes", "image_bytes", "content")
+
+_DAMAGE = (OSError, ValueError, KeyError, MemoryError, struct.error)  # what pyarrow raises, too
 
 Shard = tuple[Path, str]  # a file, and the part of a split that its name tells of, "" for none
 
@@ -34,8 +39,15 @@ def is_columnar(head: bytes) -> bool:
 class ColumnTable:
     """The rows of one file, or of several with the same columns."""
 
-    def __init__(self, shards: Sequence[Shard], name: str) -> None:
+    def __init__(
+        self,
+        shards: Sequence[Shard],
+        name: str,
+        folder: "TemporaryDirectory[str] | None" = None,
+    ) -> None:
         """Read the schema of the first file; ``name`` is what messages call the table.
+
+        The ``folder`` of temporary copies goes when the table is closed.
 
         Raises:
             MissingExtra: pyarrow is not installed.
@@ -47,15 +59,20 @@ class ColumnTable:
         except ImportError as error:
             raise MissingExtra("a Parquet or Arrow table", "tables") from error
         self._arrow, self._parquet = pyarrow, parquet
-        self._shards, self._name = shards, name
+        self._shards, self._name, self._folder = shards, name, folder
         with self._explained(shards[0][0]):
             schema = self._opened(shards[0][0])[0]
             self._classes = dict(_classes(schema))
             self.columns = tuple(schema.names)
             self._cells = [field.name for field in schema if self._is_cell(field.type)]
             self._images = self._image_columns(schema)
-            self._named = [name for name in self._images if _has_path(schema.field(name).type)]
+            self._named = [name for name in self._images if self._has_path(schema.field(name).type)]
         self.pictures = next(filter(self._has_bytes, self._images), None)
+
+    def close(self) -> None:
+        """Remove the copies it reads."""
+        if self._folder is not None:
+            self._folder.cleanup()
 
     @property
     def label_column(self) -> str | None:
@@ -77,7 +94,7 @@ class ColumnTable:
                     try:
                         row = self._row(cells, next(names, None), part)
                     except ValueError as error:
-                        raise BadData(f"{path}, row {number}: {error}.") from None
+                        raise BadData(f"{self._shown(path)}, row {number}: {error}.") from None
                     yield number, row
 
     def photos(self) -> Iterator[tuple[str, bytes]]:
@@ -145,14 +162,23 @@ class ColumnTable:
             return "bytes" in names and self._is_image(kind.field("bytes").type)
         return bool(types.is_binary(kind) or types.is_large_binary(kind))
 
+    def _has_path(self, kind: Any) -> bool:
+        """Return whether a column of images says what files these were."""
+        fields = {kind.field(at).name: kind.field(at).type for at in range(kind.num_fields)}
+        return "path" in fields and self._is_text(fields["path"])
+
+    def _is_text(self, kind: Any) -> bool:
+        types = self._arrow.types
+        return bool(
+            types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
+        )
+
     def _is_cell(self, kind: Any) -> bool:
         types = self._arrow.types
         if types.is_dictionary(kind):
             kind = kind.value_type
         return bool(
-            types.is_string(kind)
-            or types.is_large_string(kind)
-            or types.is_string_view(kind)
+            self._is_text(kind)
             or types.is_integer(kind)
             or types.is_floating(kind)
             or types.is_boolean(kind)
@@ -166,14 +192,17 @@ class ColumnTable:
             table = self._parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK)
             groups = range(table.metadata.num_row_groups)
             size = sum(table.metadata.row_group(at).total_byte_size for at in groups)
-            if size > _FREE + _RATIO * path.stat().st_size:
-                raise BadData(
-                    f"{self._name} unpacks to {size:,} bytes, as no table of photos does; "
-                    "write it anew."
-                )
+            check_unpacked_size(self._name, size, path.stat().st_size)
             return table.schema_arrow, table
-        kind = self._arrow.ipc.open_file if head.startswith(_ARROW) else self._arrow.ipc.open_stream
-        table = kind(self._arrow.memory_map(str(path)))
+        begin = len(_MAGIC) if head.startswith(_ARROW) else 0  # then a file goes on as a stream
+        source = self._arrow.memory_map(str(path))
+        if begin and source.read_at(len(_ARROW), max(0, source.size() - len(_ARROW))) != _ARROW:
+            raise ValueError("its end is missing")  # a stream may end after any batch
+        source.seek(begin)
+        messages = iter(self._arrow.ipc.MessageReader.open_stream(source))
+        check_unpacked_size(self._name, sum(map(_declared, messages)), path.stat().st_size)
+        source.seek(begin)
+        table = self._arrow.ipc.open_stream(source)
         return table.schema, table
 
     def _batches(self, path: Path, columns: list[str], rows: int) -> Iterator[Any]:
@@ -181,26 +210,81 @@ class ColumnTable:
         with self._explained(path):
             _, table = self._opened(path)
             if isinstance(table, self._parquet.ParquetFile):
-                yield from table.iter_batches(rows, columns=columns, use_threads=False)
+                for batch in table.iter_batches(rows, columns=columns, use_threads=False):
+                    batch.validate(full=True)
+                    yield batch
                 return
-            several = range(getattr(table, "num_record_batches", 0))
             wanted = [column.partition(".")[0] for column in columns]
-            for whole in (table.get_batch(at) for at in several) if several else table:
+            for whole in table:
                 whole.validate(full=True)
                 for start in range(0, whole.num_rows, rows):
                     yield whole.slice(start, rows).select(wanted)
+
+    def _shown(self, path: Path) -> str:
+        """Return what messages call one of the files; of a copy nobody knows the name."""
+        return str(path) if self._folder is None else self._name
 
     @contextmanager
     def _explained(self, path: Path) -> Iterator[None]:
         """Turn what pyarrow says of a damaged file into a sentence."""
         try:
             yield
-        except (self._arrow.ArrowException, OSError, ValueError, MemoryError) as error:
+        except (self._arrow.ArrowException, *_DAMAGE) as error:
             said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
             raise BadData(
-                f"{path} is damaged or cut off, or of a kind that cannot be read ({said}); "
-                "copy or write it again."
+                f"{self._shown(path)} is damaged or cut off, or of a kind that cannot be read "
+                f"({said}); copy or write it again."
             ) from None
+
+
+def _declared(message: Any) -> int:
+    """Return how many bytes the packed buffers of an Arrow message say that they unpack to.
+
+    pyarrow asks for that much memory before it unpacks. The layout is that of Arrow's Message.fbs.
+
+    Raises:
+        struct.error: it is damaged.
+    """
+    facts, body = memoryview(message.metadata), memoryview(message.body or b"")
+
+    def number(form: str, at: int) -> int:
+        return int(struct.unpack_from(form, facts, at)[0])
+
+    def field(table: int, row: int) -> int:
+        """Return where a field of a table lies; 0 for one that it lacks."""
+        slots = table - number("<i", table)
+        held = 4 + 2 * row < number("<H", slots)
+        there = number("<H", slots + 4 + 2 * row) if held else 0
+        return table + there if there else 0
+
+    def led(at: int) -> int:
+        return at + number("<I", at)
+
+    root = led(0)
+    header = led(field(root, 2))
+    if message.type == "dictionary":
+        header = led(field(header, 1))
+    elif message.type != "record batch":
+        return 0
+    if not field(header, 3):  # nothing is packed
+        return 0
+    buffers = led(field(header, 2))
+    places = struct.iter_unpack("<qq", facts[buffers + 4 :][: 16 * number("<I", buffers)])
+    return sum(
+        max(0, struct.unpack_from("<q", body, start)[0]) for start, size in places if size >= 8
+    )
+
+
+def check_unpacked_size(name: str, unpacked: int, packed: int) -> None:
+    """Refuse what would unpack to far more bytes than it has.
+
+    Raises:
+        BadData: it would.
+    """
+    if unpacked > _FREE + _RATIO * packed:
+        raise BadData(
+            f"{name} unpacks to {unpacked:,} bytes, as no table of photos does; write it anew."
+        )
 
 
 def _classes(schema: Any) -> Iterator[tuple[str, list[str]]]:
@@ -223,11 +307,6 @@ def _class(value: Any, names: list[str]) -> object:
     if not 0 <= value < len(names):
         raise ValueError(f"class {value} of {len(names)}")
     return names[value]
-
-
-def _has_path(kind: Any) -> bool:
-    """Return whether a column of images says what files these were."""
-    return "path" in {kind.field(at).name for at in range(kind.num_fields)}
 
 
 def _bytes(value: Any) -> bytes | None:

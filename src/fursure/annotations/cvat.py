@@ -31,7 +31,7 @@ def images(data: bytes) -> Iterator[Annotated]:
             parser.Parse(data[start : start + _BLOCK], False)
             yield from reading.taken()
         parser.Parse(b"", True)
-    except expat.ExpatError as error:
+    except (expat.ExpatError, LookupError) as error:  # the second one: an encoding of no name
         raise ValueError(f"it is no whole XML ({error})") from None
 
 

@@ -46,7 +46,7 @@ def _sample(sample: Mapping[str, Any]) -> Annotated:
     fields = {
         name: [_opinion(value, ())]
         for name, value in sample.items()
-        if isinstance(value, dict) and value.get("_cls") in {"Classification", "Classifications"}
+        if isinstance(value, dict) and value.get("_cls") in ("Classification", "Classifications")
     }
     tags = sample.get("tags")
     return Annotated(

@@ -60,7 +60,7 @@ def photos_of(records: Iterable[Mapping[str, Any]]) -> Iterator[Annotated]:
         image = _image(record)
         photo = opinions[str(record.get(image) or "")]
         for name, value in record.items():
-            if name not in _OWN and name != image and (opinion := _choices(value)):
+            if name not in _OWN and name != image and (opinion := choices_of(value)):
                 photo[name].append(opinion)
     for written, by_name in opinions.items():
         yield Annotated(written=written, opinions=dict(by_name))
@@ -91,7 +91,7 @@ def _task(fields: Mapping[str, Any], task: Mapping[str, Any]) -> Annotated:
     opinions: defaultdict[str, list[Opinion]] = defaultdict(list)
     for answer in answers_of(task):
         for choice in answer:
-            opinions[str(choice.get("from_name"))].append(_choices(choice.get("value")))
+            opinions[str(choice.get("from_name"))].append(choices_of(choice.get("value")))
     made = task.get("annotations", task.get("completions"))
     return Annotated(
         written=str(fields.get(_image(fields)) or ""),
@@ -107,7 +107,7 @@ def _image(fields: Mapping[str, Any]) -> str:
     return usual[0] if usual else next(others, "")
 
 
-def _choices(value: object) -> Opinion:
+def choices_of(value: object) -> Opinion:
     """Return the labels in a cell or a value: one by itself, or several in ``choices``."""
     if isinstance(value, str) and value.startswith("{"):
         try:

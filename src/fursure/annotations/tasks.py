@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from fursure.annotations.label_studio import answers_of
+from fursure.annotations.label_studio import answers_of, choices_of
 from fursure.annotations.streamed import entries
 
 _QUESTION, _PHOTO = "label", "image"  # names in the labelling setup
@@ -79,7 +79,7 @@ def answers(data: bytes) -> Iterator[TaskAnswer]:
         match entry.value:
             case {"data": {"path": str(path), "sha256": str(sha256), "given": str(given)}}:
                 chosen = [
-                    tuple(choice.get("value", {}).get("choices", ()))
+                    choices_of(choice.get("value"))
                     for answer in answers_of(entry.value)
                     for choice in answer
                     if choice.get("from_name") == _QUESTION

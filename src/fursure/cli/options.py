@@ -95,7 +95,7 @@ quiet: Decorator = click.option(
     "-q",
     "--quiet",
     is_flag=True,
-    help="No progress, no notes; train still prints its last line.",
+    help="No progress, no notes; still told: photos left out of training, and train's last line.",
 )
 
 
@@ -173,7 +173,7 @@ def run_from(options: Mapping[str, Any], *, quiet: bool) -> Run:
     if quiet:
         return run
     live = Live(say)
-    return replace(run, progress=live.bar, say=say, watch=live.watch)
+    return replace(run, progress=live.bar, say=live.say, watch=live.watch)
 
 
 def dataset_from(path: "AnyPlace", options: Mapping[str, Any]) -> "Dataset":

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fursure.exporting.ported import StoredAs
     from fursure.splitting.exact_counts import Amount
     from fursure.training.train import Trained
+    from fursure.tuning.tune import Tuning
 
 Location = str | PathLike[str]
 
@@ -208,6 +209,62 @@ def compare(
         elsewhere=elsewhere,
         strangers=strangers,
         overwrite=overwrite,
+    )
+
+
+def tune(
+    data: Any,
+    output: Location,
+    recipe: Recipe | str = "linear-probe",
+    *,
+    trials: int | None = None,
+    minutes: float | None = None,
+    backbones: str | Sequence[str] = (),
+    together: bool = False,
+    flips: bool = False,
+    networks: bool = False,
+    validation: float = 0.1,
+    test: float = 0.2,
+    seed: int = 0,
+    engine: Engine = "auto",
+    threads: int | None = None,
+    label_regex: str | None = None,
+    label_column: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    corrections: Location | None = None,
+    overwrite: bool = False,
+    report: bool = False,
+    progress: Progress = silent,
+    say: Say = to_nobody,
+) -> "Tuning":
+    """Search for the recipe that suits ``data``, which is as for `train`; train ``output`` by it.
+
+    It begins with ``recipe`` and tries as many as ``trials`` or ``minutes`` say, of which one is
+    needed; the same call goes on where it was interrupted. The other keywords are those of
+    `fursure.tuning.tune.tune_recipe`.
+
+    Raises:
+        FursureError: the photos, a backbone or the output cannot be used, no end of the search
+            was named, or Optuna is missing.
+    """
+    from fursure.features.division import Shares
+    from fursure.python.held import data_from
+    from fursure.tuning.study import SearchLimits
+    from fursure.tuning.tune import tune_recipe
+
+    return tune_recipe(
+        data_from(data, label_regex, rename, corrections, label_column),
+        output,
+        _recipe(recipe),
+        Run(engine=engine, threads=threads, progress=progress, say=say),
+        limits=SearchLimits(trials=trials, minutes=minutes),
+        shares=Shares(validation=validation, test=test, seed=seed),
+        backbones=[backbones] if isinstance(backbones, str) else backbones,
+        together=together,
+        flips=flips,
+        networks=networks,
+        overwrite=overwrite,
+        report=report,
     )
 
 

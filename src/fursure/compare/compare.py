@@ -25,7 +25,8 @@ from fursure.metrics.ladder import Failed, Rung, Verdict, difference, verdict
 from fursure.recipe import Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.parse import overlaid
-from fursure.report.ladder import picture
+from fursure.report.ladder import ladder_table, picture
+from fursure.report.notebook import lines_html
 from fursure.run import Run, Say
 from fursure.splitting.destinations import safe_name
 from fursure.splitting.split import few
@@ -44,6 +45,17 @@ class Ladder:
     division: Manifest
     rungs: tuple[Rung | Failed, ...]
     verdict: Verdict | None  # None: no recipe gave a model
+
+    def __repr__(self) -> str:
+        """Return the recipes and the one to keep, on one line."""
+        kept = self.verdict.kept.name if self.verdict else None
+        names = ", ".join(rung.name for rung in self.rungs)
+        return f"Ladder({str(self.folder)!r}: {names}; kept: {kept})"
+
+    def _repr_html_(self) -> str:
+        """Return the table and the verdict, as a notebook shows them."""
+        said = self.verdict.sentences if self.verdict else ()
+        return lines_html([self.title, *ladder_table(self.rungs), *said])
 
     @property
     def title(self) -> str:

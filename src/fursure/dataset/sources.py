@@ -9,14 +9,15 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from fursure.annotations.columnar import ColumnTable, Shard, is_columnar
+from fursure.annotations.columnar import ColumnTable, is_columnar
 from fursure.annotations.exports import export_names, export_of
 from fursure.annotations.opening import is_text_of_exports
-from fursure.annotations.shards import shards_in
+from fursure.annotations.packed import copied_tables, tables_in
+from fursure.annotations.shards import is_lone_table, shards_in
 from fursure.dataset.archives import Archive, Index, Shards, StoredMember
 from fursure.dataset.folders import Folder
 from fursure.dataset.listing import Source
-from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES
+from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES, junk
 from fursure.dataset.tables import Table
 from fursure.dataset.tars import COMPRESSIONS, decompressed, index_tar, is_tar
 from fursure.dataset.zips import index_zip
@@ -67,8 +68,7 @@ def open_source(path: str | PathLike[str]) -> Source:
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            shards = shards_in(path)
-            return _columnar(shards, path.absolute()) if shards else Folder(path)
+            return _folder(path)
         if not stat.S_ISREG(mode):
             raise BadData(f"{path} is a device or a pipe; give a file or a folder.")
         if is_photo_suffix(path.suffix.lower()):
@@ -121,14 +121,14 @@ def _open_file(path: Path, head: bytes) -> Source:
     if recognise(head) or head[4:8] == b"ftyp":  # of a video, the decoder says so
         return Folder(path.parent, only=path.name)
     if _is_zip(head):
-        return _archive(path, path.open("rb"), index_zip)
+        return _zip(path)
     for magic in COMPRESSIONS:
         if head.startswith(magic):
             return _archive(path, decompressed(path, magic, path.open("rb")), index_tar)
     if is_tar(head):
         return _archive(path, path.open("rb"), index_tar)
     if is_columnar(head):
-        return _columnar([(path, "")], path)
+        return _columnar(ColumnTable([(path, "")], str(path)), path)
     if path.suffix.lower() in TABLE_SUFFIXES or _is_export(path, head):
         return _table(path)
     if part := _PART.search(path.name):
@@ -145,9 +145,41 @@ def _table(path: Path, columnar: ColumnTable | None = None) -> Table:
     return Table(inner, path.name, folders, anywhere=True, columnar=columnar)
 
 
-def _columnar(shards: Sequence[Shard], path: Path) -> Table:
-    """Open a table whose rows hold photos, or only their paths."""
+def _folder(path: Path) -> Source:
+    """Open a folder of files, or of the shards of a table."""
+    if not (shards := shards_in(path)):
+        return Folder(path)
+    path = path.absolute()
     columnar = ColumnTable(shards, str(path))
+    if columnar.pictures is not None:
+        return _columnar(columnar, path)
+    if any(map(is_lone_table, shards)):  # one of paths, which counts after class folders
+        return Folder(path)
+    return _table(path / shards[0][0].name, columnar)
+
+
+def _zip(path: Path) -> Source:
+    """Open a zip of photos, or of tables that hold them."""
+    archive = _archive(path, path.open("rb"), index_zip)
+    try:
+        names = [name.removeprefix(archive.prefix) for name in archive.names()]
+        photos = any(not name.endswith("/") and junk(name) is None for name in names)
+        if photos or not (tables := tables_in(names, path)):
+            return archive
+    except BadData:
+        archive.close()
+        raise
+    archive.close()
+    copies = tempfile.TemporaryDirectory(prefix="fursure-")
+    try:
+        return _columnar(ColumnTable(copied_tables(path, tables, copies), str(path), copies), path)
+    except BaseException:
+        copies.cleanup()
+        raise
+
+
+def _columnar(columnar: ColumnTable, path: Path) -> Table:
+    """Open a table whose rows hold photos, or only their paths."""
     if columnar.pictures is None:
         return _table(path, columnar)
     copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - its reader closes it

@@ -87,6 +87,8 @@ class Table(Source):
     def close(self) -> None:
         """Close the source that the table lies in."""
         self._inner.close()
+        if self._columnar is not None:
+            self._columnar.close()
 
     @property
     def is_foreign(self) -> bool:
@@ -199,7 +201,7 @@ class Table(Source):
         """Yield the number of a line and its cells."""
         if self._columnar is None and suffix(self._name) in COLUMNAR_SUFFIXES:
             if self.prefix:
-                raise BadData(f"{self.path} lies in an archive; unpack that first.")
+                raise BadData(f"{self.path} lies in an archive beside photos; unpack that first.")
             if not isinstance(self.path, Path):
                 raise BadData(f"{self.path} is read from a file here only; download it first.")
             self._columnar = ColumnTable([(self.path, "")], str(self.path))

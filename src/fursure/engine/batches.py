@@ -33,9 +33,21 @@ def is_several(photos: Any) -> bool:
         return False
     several = isinstance(photos, Iterable) or column_names(photos) is not None
     wrong = (is_array(photos) and photos.ndim not in {1, 2, 4}) or isinstance(photos, type)
+    if parts := parts_of(photos):
+        listed = some(map(repr, parts), most=6)
+        raise TypeError(
+            f"found data in parts, {listed}; give one of them: data[{next(iter(parts))!r}]"
+        )
     if wrong or not several or isinstance(photos, Mapping):
         raise TypeError(f"found {kind_of(photos)}; needed is {WANTED}")
     return True
+
+
+def parts_of(data: Any) -> Mapping[str, Any]:
+    """Return the tables or data sets by the names of their parts, ``train`` say; else nothing."""
+    if not isinstance(data, Mapping) or not all(isinstance(name, str) for name in data):
+        return {}
+    return data if all(column_names(table) is not None for table in data.values()) else {}
 
 
 def pandas_index(photos: Any) -> Any:

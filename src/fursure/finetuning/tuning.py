@@ -7,7 +7,7 @@ import ctypes
 import hashlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +40,7 @@ APART = 0x9E3779B1  # between the seeds of two runs: no user counts so far
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 Listen = Callable[[Step | Epoch], None]
+Leaving = Callable[[Iterable[Path]], object]  # hears of files to remove once all is done
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +51,9 @@ class Tuned:
     head: Layers
     epochs: tuple[Epoch, ...]
     notes: tuple[str, ...]
-    leftovers: tuple[Path, ...]  # checkpoints and pixels, to remove once the model is written
 
 
-def tune(
+def train_network(
     source: Source,
     collected: Collected,
     recipe: Recipe,
@@ -62,6 +62,7 @@ def tune(
     *,
     threads: int,
     listen: Listen,
+    leaving: Leaving,
     halved: bool = True,
     run: int = 0,
 ) -> Tuned:
@@ -69,7 +70,8 @@ def tune(
 
     ``origin`` is the encoder that collected the photos, ``start`` a head that fits its features.
     Of validation only the half that may choose is looked at; where it certifies nothing, and so
-    is not ``halved``, all of it. Each ``run`` has chances of its own.
+    is not ``halved``, all of it. Each ``run`` has chances of its own. ``leaving`` hears of
+    checkpoints and pixels before they are written, however the training ends.
 
     Raises:
         BadData: a class has no photo to validate on.
@@ -83,20 +85,21 @@ def tune(
     keep_memory()
     what = _identity(collected, recipe, origin, run)
     folder = folder_for("training") / _digest(what)
+    leaving([folder])
     job = _job(collected, recipe, start, halved, run)
     preprocess, model = model_for(job)
     state = State.of(model)
     frozen = copied(weights(model))
     kept = load_checkpoint(folder, of=what)
     notes: list[str] = []
-    paths: tuple[Path, ...] = ()
     if kept is not None:
         state.restore(*kept)
     if not state.place.finished:
         job = replace(job, kept=kept)
         prepared(job, preprocess, source, threads)  # the others wait
         team.hand_out(job)
-        trainer, paths = trainer_for(job, state, preprocess, source, threads=threads, team=team)
+        trainer, arrays = trainer_for(job, state, preprocess, source, threads=threads, team=team)
+        leaving(arrays)
         notes = _train(trainer, folder, what, listen)
     mix_weights(model, frozen, job.settings.mix)
     return Tuned(
@@ -104,7 +107,6 @@ def tune(
         head=model.layers(),
         epochs=tuple(state.epochs),
         notes=tuple(notes),
-        leftovers=(folder, *paths),
     )
 
 

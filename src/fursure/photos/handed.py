@@ -16,6 +16,8 @@ from fursure.errors import BadImage
 from fursure.photos.decode import LIMITS, Decoded, decode, from_array, from_pil
 from fursure.stages import stage
 
+_URL = "a URL, which is not fetched from here; give the photo's bytes, or `fursure predict` the URL"
+
 
 class Decode(Protocol):
     """What turns bytes into a photo: `decode`, or the same done elsewhere."""
@@ -64,22 +66,27 @@ def _bytes(name: str, photo: Any) -> bytes:
         case bytes():
             return photo
         case str() | PathLike():
-            return _read(Path(photo))
+            return _read(photo)
         case _ if callable(photo):
             return bytes(photo())
     raise TypeError(f"{name} is a {type(photo).__name__}, no path, bytes, image or array")
 
 
-def _read(path: Path) -> bytes:
+def _read(photo: str | PathLike[str]) -> bytes:
     """Return the bytes of a file, refusing what is none or is too large to be a photo."""
+    path = Path(photo)
     try:
         if not path.is_file():
-            raise BadImage(str(path), _why_no_file(path))
+            raise BadImage(str(path), _URL if _is_url(photo) else _why_no_file(path))
         if path.stat().st_size > LIMITS.bytes:
             raise BadImage(str(path), f"larger than {LIMITS.bytes // 2**20} MiB")
         return path.read_bytes()
     except (OSError, ValueError) as error:
         raise BadImage(str(path), f"cannot be read: {error}") from None
+
+
+def _is_url(photo: str | PathLike[str]) -> bool:
+    return isinstance(photo, str) and "://" in photo
 
 
 def _why_no_file(path: Path) -> str:

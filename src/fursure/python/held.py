@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, final
 
-from fursure.dataset.columns import Columns, columns_of, label_of
+from fursure.dataset.columns import Columns, columns_of, label_of, split_named
 from fursure.dataset.labelled import Data, Dataset
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo, Split
@@ -24,6 +24,7 @@ from fursure.engine.batches import (
     feature_kinds,
     is_several,
     named_photos,
+    parts_of,
     photo_column,
 )
 from fursure.engine.pictures import kind_of, named_photo
@@ -112,7 +113,9 @@ _Named = list[tuple[str, Any]]
 def _parts(
     data: Any, label_regex: str | None, label_column: str | None
 ) -> tuple[_Named, list[Any], list[Split | None]]:
-    """Return the photos, their labels, and the split of each where the table has one."""
+    """Return the photos, their labels, and the split of each where there is one."""
+    if parts := parts_of(data):
+        return _of_parts(parts, label_regex, label_column)
     if isinstance(data, tuple) and len(data) == 2 and is_several(data[0]):
         photos, labels = list(named_photos(data[0])), list(data[1])
         return photos, labels, [None] * len(photos)
@@ -120,7 +123,7 @@ def _parts(
     if names is None:
         raise TypeError(
             f"found {kind_of(data)}; needed is a folder, an archive or a table by its path, a "
-            "DataFrame with photos and labels, or a pair (photos, labels)"
+            "DataFrame with photos and labels, such tables by split, or a pair (photos, labels)"
         )
     columns = columns_of(
         dict.fromkeys(names), _TABLE, labelled=label_regex is None, label_column=label_column
@@ -132,6 +135,30 @@ def _parts(
     else:
         labels = list(column_of(data, columns.label or ""))
     return photos, labels, list(_splits(data, columns, len(photos)))
+
+
+def _of_parts(
+    parts: Mapping[str, Any], label_regex: str | None, label_column: str | None
+) -> tuple[_Named, list[Any], list[Split | None]]:
+    """Return the same of data that comes divided: ``train``, ``test`` … by their names.
+
+    Raises:
+        BadData: a part is called otherwise.
+    """
+    photos: _Named = []
+    labels: list[Any] = []
+    splits: list[Split | None] = []
+    for part, table in parts.items():
+        if (split := split_named(part)) is None:
+            raise BadData(
+                f"the data has a part {part!r}; they may be called train, validation and test. "
+                f"Give a part alone, or {{'train': data[{part!r}]}}."
+            )
+        named, mine, _ = _parts(table, label_regex, label_column)
+        photos += [(f"{part}/{name}", photo) for name, photo in named]
+        labels += mine
+        splits += [split] * len(named)
+    return photos, labels, splits
 
 
 def _photos_of(data: Any, names: list[str]) -> _Named:

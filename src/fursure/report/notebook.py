@@ -1,6 +1,6 @@
 """Answers and models → small pieces of HTML for a notebook: no script, no link, names escaped."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from html import escape
 from typing import Any
@@ -43,6 +43,11 @@ def model_html(meta: Meta, beside: Mapping[str, str]) -> str:
         for name, value in facts.items()
     )
     return f"<strong>{_safe(meta.name)}</strong><table>{rows}</table>"
+
+
+def lines_html(lines: Iterable[str]) -> str:
+    """Return lines of text as they stand on a terminal."""
+    return f"<pre>{escape(chr(10).join(map(printable, lines)))}</pre>"
 
 
 def _row(prediction: Prediction, photo: Any) -> str:

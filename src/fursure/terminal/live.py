@@ -5,13 +5,12 @@ plain line a pass.
 """
 
 import os
-import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from math import isfinite, log
-from typing import Any, Protocol, TextIO, final
+from typing import Protocol, TextIO, final
 
 import click
 
@@ -20,6 +19,9 @@ from fursure.terminal.colour import coloured, has_colour
 REPORT_EVERY = 10.0  # seconds between lines where standard error is no terminal
 _BLOCKS, _PLAIN = "▁▂▃▄▅▆▇█", "_.-~=+*#"  # from low to high; the second for old code pages
 _WIDEST, _NARROWEST = 20, 4  # passes in a drawn curve
+_LONGEST_BAR = 36  # columns
+_REDRAWN = 0.1  # seconds between two drawings of a bar
+_USUAL = 80  # columns, where nobody says how many
 
 
 class PassLike(Protocol):
@@ -73,20 +75,59 @@ def sparkline(losses: Sequence[float], *, width: int, encoding: str | None) -> s
 
 
 def followed(title: str, steps: Sequence[PassLike], *, columns: int, stream: TextIO) -> str:
-    """Return the passes so far on one line of at most ``columns``, where these are 60 or more."""
+    """Return the passes so far on one line of less than ``columns``."""
     last = steps[-1]
-    room = columns - len(f"{title}, {last.name}  training  0.0000  validation  0.0000  100.00%") - 1
+    name, accuracy = f"{title}, {last.name}", f"{last.val_accuracy:.2%}"
+    room = columns - len(f"{name}  training  0.0000  validation  0.0000  {accuracy}") - 1
     width = max(_NARROWEST, min(_WIDEST, room // 2))
-    parts = [f"{title}, {last.name}"]
+
+    def drawn(losses: list[float]) -> str:
+        return f"{sparkline(losses, width=width, encoding=stream.encoding)} {losses[-1]:.4f}"
+
+    validation = drawn([step.val_loss for step in steps])
     learned = [step.train_loss for step in steps if isfinite(step.train_loss)]
-    if learned and room >= 2 * _NARROWEST:
-        drawn = sparkline(learned, width=width, encoding=stream.encoding)
-        parts.append(f"training {drawn} {learned[-1]:.4f}")
-    drawn = sparkline([step.val_loss for step in steps], width=width, encoding=stream.encoding)
-    parts.append(f"validation {drawn} {last.val_loss:.4f}")
-    accuracy = f"{last.val_accuracy:.2%}"
-    parts.append(coloured(accuracy, "good", stream) if last.best else accuracy)
-    return "  ".join(parts)
+    parts = [name, f"training {drawn(learned)}" if learned else "", f"validation {validation}"]
+    line = _fitting([parts, [name, f"validation {validation}"], [validation], []], columns - 9)
+    shown = coloured(accuracy, "good", stream) if last.best else accuracy
+    return f"{line}  {shown}" if line else shown
+
+
+def barred(
+    title: str, done: int, total: int | None, seconds: float, beside: str, *, columns: int
+) -> str:
+    """Return how far the work is on one line of less than ``columns``: what matters least goes."""
+    rate = done / max(seconds, 1e-3)
+    count = f"{done:,}/{total:,}" if total else f"{done:,}"
+    left = f"{(total - done) / rate:.0f} s left" if total and rate else ""
+    if total and done >= total:
+        left = f"{seconds:.1f} s"
+    speed = f"{rate:.0f}/s"
+    line = _fitting(
+        [
+            [title, count, speed, left, beside],
+            [title, count, speed, beside],
+            [title, count, beside],
+            [title, count, speed],
+            [title, count],
+            [title[: max(columns - len(count) - 3, 0)], count],
+        ],
+        columns,
+    )
+    room = min(_LONGEST_BAR, columns - len(line) - len("  []") - 1)
+    if not total or room < _NARROWEST or not line.startswith(title):
+        return line
+    full = min(room, room * done // total)
+    return f"{title}  [{'#' * full}{'-' * (room - full)}]{line[len(title) :]}"
+
+
+def _fitting(choices: Iterable[Sequence[str]], columns: int) -> str:
+    """Return the first choice of parts that is shorter than ``columns``; of the last, its begin."""
+    line = ""
+    for parts in choices:
+        line = "  ".join(filter(None, parts))
+        if len(line) < columns:
+            break
+    return line[: max(columns - 1, 0)]
 
 
 @final
@@ -98,25 +139,40 @@ class Live:
         self._beside = ""  # the bar: the passes of what it counts
         self._bars = 0  # that are open
 
+    def say(self, text: str) -> None:
+        """Print a whole line, where one that is being drawn over stands as well."""
+        if self._bars:
+            _over("")
+        self._say(text)
+
     @contextmanager
     def bar(self, title: str, total: int | None) -> Iterator[Callable[[int], None]]:
         """Show photos done, rate and time left."""
         began = time.monotonic()
-        if not sys.stderr.isatty():
+        if not is_live(sys.stderr):
             yield from self._lines(title, total, began)
             return
+        done, drawn = 0, 0.0
 
-        def beside(_item: object) -> str:
-            return f"{shown.pos / max(time.monotonic() - began, 1e-3):.0f}/s{self._beside}"
+        def draw() -> None:
+            seconds = time.monotonic() - began
+            _over(barred(title, done, total, seconds, self._beside, columns=_columns()))
 
-        shown: Any = click.progressbar(
-            length=total or 0, label=title, file=sys.stderr, show_pos=True, item_show_func=beside
-        )
+        def advance(more: int) -> None:
+            nonlocal done, drawn
+            done += more
+            if (now := time.monotonic()) - drawn >= _REDRAWN:
+                drawn = now
+                draw()
+
         self._bars += 1
+        draw()
         try:
-            with shown:
-                yield lambda done: shown.update(done, done)
+            yield advance
         finally:
+            draw()
+            with suppress(OSError):
+                click.echo(err=True)
             self._bars -= 1
 
     def _lines(
@@ -149,16 +205,13 @@ class Live:
 
         def hear(step: PassLike) -> None:
             steps.append(step)
-            columns = shutil.get_terminal_size().columns
             if self._bars:
                 spark = sparkline(
                     [s.val_loss for s in steps], width=8, encoding=sys.stderr.encoding
                 )
-                self._beside = (
-                    f"  {step.name}: {spark} {step.val_loss:.4f}, {step.val_accuracy:.1%}"
-                )
+                self._beside = f"{step.name}: {spark} {step.val_loss:.4f}, {step.val_accuracy:.1%}"
             else:
-                _over(followed(title, steps, columns=columns, stream=sys.stderr))
+                _over(followed(title, steps, columns=_columns(), stream=sys.stderr))
 
         try:
             yield hear
@@ -172,6 +225,15 @@ class Live:
                 [step.val_loss for step in steps], width=_WIDEST, encoding=sys.stderr.encoding
             )
             self._say(f"{title}: {drawn} {kept.sentence()}")
+
+
+def _columns() -> int:
+    """Return how wide standard error is; standard output may be a pipe meanwhile."""
+    with suppress(OSError, ValueError, AttributeError):
+        return int(os.environ.get("COLUMNS", "")) or _USUAL
+    with suppress(OSError, ValueError, AttributeError):
+        return os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL
+    return _USUAL
 
 
 def _over(line: str) -> None:

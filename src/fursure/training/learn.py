@@ -4,7 +4,7 @@ Dimension key: N photos, K classes, D features.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,18 +113,24 @@ def learn(
 
 
 def trained_network(
-    source: Source, collected: Collected, recipe: Recipe, backbone: Backbone, run: Run
-) -> tuple[Member, tuple[Path, ...]]:
-    """Return the network that the recipe makes of the photos, and what its training left over.
+    source: Source,
+    collected: Collected,
+    recipe: Recipe,
+    backbone: Backbone,
+    run: Run,
+    leftovers: set[Path],
+) -> Member:
+    """Return the network that the recipe makes of the photos.
 
     Its head is as it was trained: nothing is calibrated or measured, so no photo of test is read.
+    ``leftovers`` gets what training leaves on disk, also where it fails.
 
     Raises:
         FursureError: the photos or the network cannot be used so.
     """
-    work = _Work(source, recipe, backbone, run)
-    member, runs = work._grown(collected, work._beside(collected), recipe, "training")
-    return member, tuple(path for tuned in runs for path in tuned.leftovers)
+    work = _Work(source, recipe, backbone, run, leftovers)
+    member, _ = work._grown(collected, work._beside(collected), recipe, "training")
+    return member
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,7 @@ class _Work:
     recipe: Recipe
     backbone: Backbone  # before any training
     run: Run
+    leftovers: set[Path] = field(default_factory=set)  # of all trainings: checkpoints, pixels
 
     def split(self, collected: Collected) -> Learned:
         """Train on what is for training; validation and test photos measure."""
@@ -143,7 +150,7 @@ class _Work:
         member, runs = self._grown(collected, beside, self.recipe, "training")
         collected = self._encoded(collected, member.backbone)
         fitted = fit(collected.usable, collected.features_ND, labels, self.recipe, head=member.head)
-        return _learned(self.recipe, member, collected, fitted, runs, runs)
+        return self._learned(member, collected, fitted, runs)
 
     def crossed(self, collected: Collected) -> Learned:
         """Train once a fold on the others, to predict it; and on all, the network that ships.
@@ -157,7 +164,6 @@ class _Work:
         parts = int(fold_N.max()) + 2
         recipe = _with_a_share_of_time(self.recipe, parts)
         logits_NK = np.zeros((len(fold_N), len(labels)), np.float32)
-        trained: list[Tuned] = []
         for fold in range(parts):  # the last one holds out nothing: what ships
             held_N, last = fold_N == fold, fold == parts - 1
             title = (
@@ -168,7 +174,6 @@ class _Work:
             part = _held_out(collected, mine_N, recipe)
             view = None if beside is None else _held_out(beside, mine_N, recipe)
             member, runs = self._grown(part, view, recipe, title, halved=False)
-            trained += runs
             if not last:
                 held = self._encoded(_only(collected, held_N), member.backbone)
                 logits_NK[held_N] = held.features_ND.mapped(member.head)
@@ -186,7 +191,35 @@ class _Work:
         aside_N = np.array([photo.sha256 in aside for photo in collected.usable])
         # it trained nothing: it tells what is known
         fitted = replace(fitted, held_out_N=aside_N)
-        return _learned(self.recipe, member, collected, fitted, runs, trained)
+        return self._learned(member, collected, fitted, runs)
+
+    def _learned(
+        self, member: Member, collected: Collected, found: Fit, shipped: "list[Tuned]"
+    ) -> Learned:
+        """Return what came of the runs that are ``shipped``."""
+        from fursure.finetuning.tuning import helped
+
+        notes = [note for run in shipped for note in run.notes]
+        in_vain = sum(not helped(run.epochs) for run in shipped)
+        if in_vain == len(shipped):
+            notes.append(
+                "training the network did not help: on validation no pass was better than the "
+                "frozen network, which is kept; recipe linear-probe gives the like in seconds"
+            )
+        elif in_vain:
+            notes.append(
+                f"{in_vain} of {len(shipped)} trainings did not help, and count for nothing"
+            )
+        if in_vain < len(shipped) and not self.recipe.from_scratch:
+            notes.append(_about_strangers(self.recipe, member))
+        return Learned(
+            encoder=member.backbone,
+            collected=collected,
+            found=found,
+            runs=tuple(shipped),
+            notes=tuple(notes),
+            leftovers=tuple(self.leftovers),
+        )
 
     def _beside(self, collected: Collected) -> Collected | None:
         """Return the photos as the frozen network beside sees them, where there is one."""
@@ -233,7 +266,7 @@ class _Work:
     ) -> "Tuned":
         """Train the network once, and tell how it goes."""
         from fursure.finetuning.trainer import Step
-        from fursure.finetuning.tuning import tune
+        from fursure.finetuning.tuning import train_network
 
         settings = recipe.tune
         assert settings is not None  # noqa: S101 - the caller looked
@@ -257,7 +290,7 @@ class _Work:
                 else:
                     hear(event.passed())
 
-            return tune(
+            return train_network(
                 self.source,
                 collected,
                 recipe,
@@ -265,6 +298,7 @@ class _Work:
                 head,
                 threads=self.run.cores,
                 listen=listen,
+                leaving=self.leftovers.update,
                 halved=halved,
                 run=run,
             )
@@ -287,38 +321,6 @@ def _runs(recipe: Recipe, done: "list[Tuned]") -> Iterator[Recipe]:
         if left < _LEAST * took[0]:
             return
         yield replace(recipe, tune=replace(settings, minutes=left))
-
-
-def _learned(
-    recipe: Recipe,
-    member: Member,
-    collected: Collected,
-    found: Fit,
-    shipped: "list[Tuned]",
-    trained: "list[Tuned]",
-) -> Learned:
-    """Return what came of the ``shipped`` runs, and what all that were ``trained`` left over."""
-    from fursure.finetuning.tuning import helped
-
-    notes = [note for run in shipped for note in run.notes]
-    in_vain = sum(not helped(run.epochs) for run in shipped)
-    if in_vain == len(shipped):
-        notes.append(
-            "training the network did not help: on validation no pass was better than the frozen "
-            "network, which is kept; recipe linear-probe gives the like in seconds"
-        )
-    elif in_vain:
-        notes.append(f"{in_vain} of {len(shipped)} trainings did not help, and count for nothing")
-    if in_vain < len(shipped) and not recipe.from_scratch:
-        notes.append(_about_strangers(recipe, member))
-    return Learned(
-        encoder=member.backbone,
-        collected=collected,
-        found=found,
-        runs=tuple(shipped),
-        notes=tuple(notes),
-        leftovers=tuple(path for run in trained for path in run.leftovers),
-    )
 
 
 def _about_strangers(recipe: Recipe, member: Member) -> str:

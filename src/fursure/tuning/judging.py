@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import optuna
 
 TrialJudge = Callable[[Recipe, Reported], Answers]
+TRIAL_FAILURES = (FursureError, np.linalg.LinAlgError)  # what fails one trial alone
 TrialState = Literal["complete", "pruned", "failed"]
 
 
@@ -48,8 +49,12 @@ class Outcome:
         return {"seconds": self.seconds, "why": self.why, "accuracy": accuracy}
 
 
-class _EnoughError(Exception):
-    """A trial that is worse than others were at that step, or a search that was interrupted."""
+class TrialPruned(Exception):
+    """A trial is worse than others were at that step, and is given up."""
+
+
+class _StoppedError(Exception):
+    """The search was interrupted: the trial goes on another time."""
 
 
 def all_judged(
@@ -73,17 +78,19 @@ def _judged(judge: TrialJudge, drawn: Drawn, stop: Event) -> Outcome:
             outcome.steps[step] = loss
             if drawn.trial is not None:
                 drawn.trial.report(loss, step)
-        if stop.is_set() or (drawn.trial is not None and drawn.trial.should_prune()):
-            raise _EnoughError
+        if stop.is_set():
+            raise _StoppedError
+        if drawn.trial is not None and drawn.trial.should_prune():
+            raise TrialPruned
 
     try:
         with np.errstate(all="ignore"):  # a rate too high overflows, and is judged by its loss
             answers = judge(drawn.recipe, reported)
         outcome.loss = float(answers.losses_N.mean())
         outcome.accuracy = answers.accuracy
-    except _EnoughError:
+    except TrialPruned:
         outcome.state = "pruned"
-    except (FursureError, np.linalg.LinAlgError) as error:
+    except TRIAL_FAILURES as error:
         outcome.state, outcome.why = "failed", str(error)
     outcome.seconds = time.monotonic() - began
     return outcome

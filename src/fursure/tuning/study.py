@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from fursure.errors import MissingExtra, OutputExists
+from fursure.errors import FursureError, MissingExtra, OutputExists
 from fursure.metrics.intervals import Estimate
 from fursure.recipe import Recipe
 from fursure.recipes.parse import from_json
@@ -70,6 +70,19 @@ class SearchLimits:
 
     trials: int | None = None
     minutes: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a search without an end, or without a beginning.
+
+        Raises:
+            FursureError: there is neither, or it is none.
+        """
+        if self.trials is None and self.minutes is None:
+            raise FursureError("say how long to search: trials=50, minutes=5, or both.")
+        if self.trials is not None and self.trials < 1:
+            raise FursureError(f"{self.trials} trials end before the first one; name 1 or more.")
+        if self.minutes is not None and not self.minutes > 0:
+            raise FursureError(f"{self.minutes} minutes are no time to search; name more than 0.")
 
     def reached(self, trials: int, seconds: float) -> bool:
         """Return whether no further round begins."""

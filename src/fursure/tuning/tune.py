@@ -54,6 +54,18 @@ class Tuning:
     test: Answers  # of the best
     begun_test: Answers
 
+    def __repr__(self) -> str:
+        """Return what was found, on one line."""
+        count = counted(len(self.trials), "trial")
+        return f"Tuning({str(self.trained.path)!r}, best of {count}, test {self.test.accuracy})"
+
+    def _repr_html_(self) -> str:
+        """Return the best trials and the verdict, as a notebook shows them."""
+        from fursure.report.notebook import lines_html
+        from fursure.tuning.verdict import trial_table, verdict_sentences
+
+        return lines_html([*trial_table(self), *verdict_sentences(self)])
+
     @property
     def gain(self) -> Difference:
         """The best against the recipe begun with, on the test photos."""

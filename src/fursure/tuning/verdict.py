@@ -6,17 +6,19 @@ photos that choose and on those of test, tells by how much.
 """
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fursure.errors import counted
 from fursure.recipe import Head, LogisticRegression, Mlp, Recipe
 from fursure.tuning.study import Trial
-from fursure.tuning.tune import Tuning
+
+if TYPE_CHECKING:
+    from fursure.tuning.tune import Tuning
 
 SHOWN_TRIALS = 10
 
 
-def trial_table(tuning: Tuning, most: int = SHOWN_TRIALS) -> list[str]:
+def trial_table(tuning: "Tuning", most: int = SHOWN_TRIALS) -> list[str]:
     """Return the best trials as lines: number, validation figures, seconds, recipe."""
     rows = [("trial", "validation", "log loss", "seconds", "recipe")]
     rows += [_row(trial) for trial in tuning.ranked()[:most]]
@@ -66,7 +68,7 @@ def _head(head: Head) -> str:
             )
 
 
-def verdict_sentences(tuning: Tuning) -> Iterator[str]:
+def verdict_sentences(tuning: "Tuning") -> Iterator[str]:
     """Yield what was found, what choosing flatters, and whether the search was worth it."""
     yield _count(tuning)
     best, test = tuning.best, tuning.test
@@ -82,7 +84,7 @@ def verdict_sentences(tuning: Tuning) -> Iterator[str]:
     yield from _worth(tuning)
 
 
-def _count(tuning: Tuning) -> str:
+def _count(tuning: "Tuning") -> str:
     states = [trial.state for trial in tuning.trials]
     ends = [
         f"{states.count(state)} {words}"
@@ -97,7 +99,7 @@ def _count(tuning: Tuning) -> str:
     )
 
 
-def _worth(tuning: Tuning) -> Iterator[str]:
+def _worth(tuning: "Tuning") -> Iterator[str]:
     begun, name = tuning.begun, tuning.begun.recipe.name
     if tuning.best is begun:
         yield (
@@ -132,7 +134,7 @@ def _flattered(excess: float) -> str:
     return f"{excess:.4f} nats were the luck" if excess > 0 else "none of it was the luck"
 
 
-def conclusion(tuning: Tuning) -> dict[str, Any]:
+def conclusion(tuning: "Tuning") -> dict[str, Any]:
     """Return the search as plain values, but for its trials."""
     states = [trial.state for trial in tuning.trials]
     test, begun = tuning.test, tuning.begun_test
