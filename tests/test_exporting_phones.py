@@ -105,7 +105,7 @@ def test_what_answers_otherwise_is_not_written(
 
     def other(network: Any) -> Any:
         (name,) = (name for name in network.constants if name.startswith("head.bias"))
-        moved = network.constants[name] + np.float32([0, 0.1])
+        moved = network.constants[name] + np.array([0, 0.1], np.float32)
         return replace(network, constants={**network.constants, name: moved})
 
     monkeypatch.setattr(module, "with_gelus", other)

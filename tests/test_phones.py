@@ -13,7 +13,7 @@ from fursure.engine.runtime import OnnxRuntime, Outputs, Pixels
 from fursure.errors import ExportFailed
 from fursure.graphs.graph import IR_VERSION, OPSET
 from fursure.phones.gelu import with_gelus
-from fursure.phones.straight import Straight, folded, straightened
+from fursure.phones.straight import Straight, simplified, straightened
 
 Part = tuple[str, dict[str, Any], list[Any]]  # an operator, its attributes, its further inputs
 SIDE, CHANNELS = 11, 6
@@ -134,7 +134,7 @@ def same_answers(
     plain = network(parts)
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     expected = OnnxRuntime(plain, threads=1)(pixels_NHWC)["probs"]
-    found = opened(straightened(folded(plain)))(pixels_NHWC)["probs"]
+    found = opened(straightened(simplified(plain)))(pixels_NHWC)["probs"]
     assert found.shape == expected.shape
     assert np.allclose(found, expected, rtol=1e-4, atol=1e-4)
 
@@ -171,10 +171,10 @@ def gelu() -> bytes:
 
 
 def test_a_gelu_is_seen_as_one_and_another_erf_is_not() -> None:
-    kinds = [step.kind for step in with_gelus(straightened(folded(gelu()))).steps]
+    kinds = [step.kind for step in with_gelus(straightened(simplified(gelu()))).steps]
     assert kinds[-1] == "Gelu"
     assert "Erf" not in kinds
-    other = straightened(folded(network([*GELU, ("Add", {}, [np.float32(2)])])))
+    other = straightened(simplified(network([*GELU, ("Add", {}, [np.float32(2)])])))
     assert "Erf" in [step.kind for step in with_gelus(other).steps]
 
 
@@ -184,7 +184,7 @@ def test_litert_computes_a_gelu() -> None:
 
     pixels_NHWC = np.random.default_rng(0).integers(0, 256, (1, SIDE, SIDE, 3), np.uint8)
     expected = OnnxRuntime(gelu(), threads=1)(pixels_NHWC)["probs"]
-    found = LiteRt(litert_model(straightened(folded(gelu()))))(pixels_NHWC)["probs"]
+    found = LiteRt(litert_model(straightened(simplified(gelu()))))(pixels_NHWC)["probs"]
     assert np.allclose(found, expected, atol=1e-5)
 
 
@@ -216,7 +216,7 @@ def test_what_has_no_translation_is_named(name: str) -> None:
 
     what, parts = UNKNOWN[name]
     with pytest.raises(ExportFailed, match=rf"holds {what}.*--to onnx"):
-        litert_model(straightened(folded(network(parts))))
+        litert_model(straightened(simplified(network(parts))))
 
 
 def test_the_numbers_of_a_litert_model_begin_where_it_lets_them() -> None:
@@ -226,7 +226,7 @@ def test_the_numbers_of_a_litert_model_begin_where_it_lets_them() -> None:
 
     from fursure.phones.litert import litert_model
 
-    data = litert_model(straightened(folded(network([conv(4, 6, 3, 3)]))))
+    data = litert_model(straightened(simplified(network([conv(4, 6, 3, 3)]))))
     assert data[4:8] == b"TFL3"
     model = schema.Model.GetRootAs(data)
     buffers = [model.Buffers(row) for row in range(model.BuffersLength())]

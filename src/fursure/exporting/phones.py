@@ -40,13 +40,13 @@ def coreml_files(predictor: Predictor, wishes: Wishes) -> tuple[dict[str, bytes]
         MissingExtra: coremltools is not installed.
     """
     _needs_onnx("Core ML", "coreml")
-    from fursure.phones.coreml import PACKAGE, ReadBack, coreml_package
+    from fursure.phones.coreml import PACKAGE_NAME, ReadBack, coreml_package
     from fursure.phones.straight import straightened
 
     made = _one_at_a_time(predictor, wishes)
     package = coreml_package(straightened(made.onnx))
     made.check("the Core ML package, read back,", lambda: ReadBack(package))
-    files = {f"{PACKAGE}/{name}": data for name, data in package.items()}
+    files = {f"{PACKAGE_NAME}/{name}": data for name, data in package.items()}
     files |= belongings(made, "Core ML")
     return files | {"README.md": readme(made, "coreml.md")}, made
 
@@ -61,8 +61,8 @@ def _needs_onnx(target: str, extra: str) -> None:
 
 def _one_at_a_time(predictor: Predictor, wishes: Wishes) -> Ported:
     """Return the network for one photo, all that is known in advance done, in its precision."""
-    from fursure.phones.straight import folded
+    from fursure.phones.straight import simplified
 
     made = ported(predictor, Wishes(batch=_AT_ONCE))
-    made = replace(made, onnx=folded(made.onnx))
+    made = replace(made, onnx=simplified(made.onnx))
     return in_halves(made) if wishes.precision == "fp16" else made

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from fursure.engine.runtime import OnnxRuntime, Outputs, Pixels
-from fursure.phones.apple import Builder, coremltools, load, quiet
+from fursure.phones.apple import Builder, coremltools, load, hushed
 from fursure.phones.mil import outputs_of
 from fursure.phones.readback import onnx_of
 from fursure.phones.straight import Straight
 
-PACKAGE = "model.mlpackage"
+PACKAGE_NAME = "model.mlpackage"
 _SYSTEM = coremltools.target.iOS16  # the first that keeps weights in fp16 and computes in fp32
 
 
@@ -32,7 +32,7 @@ def coreml_package(network: Straight) -> dict[str, bytes]:
     def program(pixels: Any) -> Any:
         return outputs_of(network, pixels)
 
-    with quiet():
+    with hushed():
         model = coremltools.convert(
             program,
             convert_to="mlprogram",
@@ -43,7 +43,7 @@ def coreml_package(network: Straight) -> dict[str, bytes]:
         )
     model.user_defined_metadata.update(network.notes)
     with TemporaryDirectory() as folder:
-        path = Path(folder) / PACKAGE
+        path = Path(folder) / PACKAGE_NAME
         model.save(str(path))
         places = (place for place in sorted(path.rglob("*")) if place.is_file())
         return {place.relative_to(path).as_posix(): place.read_bytes() for place in places}
@@ -57,8 +57,8 @@ class ReadBack:
     """
 
     def __init__(self, package: Mapping[str, bytes]) -> None:
-        with TemporaryDirectory() as folder, quiet():
-            path = Path(folder) / PACKAGE
+        with TemporaryDirectory() as folder, hushed():
+            path = Path(folder) / PACKAGE_NAME
             for name, data in package.items():
                 (path / name).parent.mkdir(parents=True, exist_ok=True)
                 (path / name).write_bytes(data)
@@ -69,4 +69,4 @@ class ReadBack:
 
     def __call__(self, pixels_NHWC: Pixels) -> Outputs:
         """Return every output for as many photos as the model takes."""
-        return self._session(pixels_NHWC.astype(np.float32))  # type: ignore[arg-type]
+        return self._session(pixels_NHWC.astype(np.float32))

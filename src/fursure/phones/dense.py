@@ -7,10 +7,10 @@ import numpy as np
 
 from fursure.phones.flatbuffer import schema
 from fursure.phones.layout import Lowering
-from fursure.phones.straight import Array, Step, unsupported
+from fursure.phones.straight import Array, GraphStep, unsupported
 
 
-def gemm(made: Lowering, step: Step) -> None:
+def gemm(made: Lowering, step: GraphStep) -> None:
     """Translate a Gemm with constant weights."""
     attributes = step.attributes
     scale = attributes.get("alpha", 1.0), attributes.get("beta", 1.0), attributes.get("transA", 0)
@@ -22,7 +22,7 @@ def gemm(made: Lowering, step: Step) -> None:
     _dense(made, step, weight_OI, bias)
 
 
-def _dense(made: Lowering, step: Step, weight_OI: Array, bias: Array | None) -> None:
+def _dense(made: Lowering, step: GraphStep, weight_OI: Array, bias: Array | None) -> None:
     options = schema.FullyConnectedOptionsT()
     options.keepNumDims = True
     offset = -1 if bias is None else made.constant(np.broadcast_to(bias, weight_OI.shape[:1]))
@@ -30,7 +30,7 @@ def _dense(made: Lowering, step: Step, weight_OI: Array, bias: Array | None) -> 
     made.add("FULLY_CONNECTED", inputs, step.outputs[0], options)
 
 
-def matmul(made: Lowering, step: Step) -> None:
+def matmul(made: Lowering, step: GraphStep) -> None:
     """Translate a MatMul, of a constant matrix or of two that are computed."""
     left, right = step.inputs
     weight = made.network.constants.get(right)
@@ -41,7 +41,7 @@ def matmul(made: Lowering, step: Step) -> None:
         made.add("BATCH_MATMUL", inputs, step.outputs[0], schema.BatchMatMulOptionsT())
 
 
-def layer_norm(made: Lowering, step: Step) -> None:
+def layer_norm(made: Lowering, step: GraphStep) -> None:
     """Subtract the mean of the last axis, divide by its deviation, scale and shift."""
     source, output = step.inputs[0], step.outputs[0]
     shape = made.network.shapes[source]

@@ -14,6 +14,8 @@ try:
 except ImportError as error:
     raise MissingExtra("exporting to LiteRT", "litert") from error
 
+__all__ = ["Flatbuffer", "schema"]
+
 _VERSION = 3  # of the format, the only one there is
 _IDENTIFIER = b"TFL3"
 _SIGNATURE = "serving_default"  # what converters call a network's one entry

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from fursure.phones.straight import Step, Straight
+from fursure.phones.straight import GraphStep, Straight
 
 _CLOSE = 1e-5  # to √2, 1 and ½
 
@@ -14,12 +14,12 @@ def with_gelus(network: Straight) -> Straight:
     makers = {name: step for step in network.steps for name in step.outputs}
     users = {name: step for step in network.steps for name in step.inputs}
     gone: set[str] = set()
-    whole: dict[str, Step] = {}
+    whole: dict[str, GraphStep] = {}
     for step in network.steps:
         if step.kind == "Erf" and (chain := _chain(network, step, makers, users)):
             source, last = chain[0].inputs[0], chain[-1].outputs
             gone.update(link.outputs[0] for link in chain)
-            whole[last[0]] = Step(kind="Gelu", inputs=(source,), outputs=last, attributes={})
+            whole[last[0]] = GraphStep(kind="Gelu", inputs=(source,), outputs=last, attributes={})
     steps = (
         whole.get(step.outputs[0], step)
         for step in network.steps
@@ -29,8 +29,8 @@ def with_gelus(network: Straight) -> Straight:
 
 
 def _chain(
-    network: Straight, erf: Step, makers: dict[str, Step], users: dict[str, Step]
-) -> list[Step] | None:
+    network: Straight, erf: GraphStep, makers: dict[str, GraphStep], users: dict[str, GraphStep]
+) -> list[GraphStep] | None:
     """Return the five steps around ``erf``, if they are those of a GELU."""
     divided = makers.get(erf.inputs[0])
     if divided is None or divided.kind != "Div" or not _has(network, divided, np.sqrt(2)):
@@ -48,7 +48,7 @@ def _chain(
     return None
 
 
-def _has(network: Straight, step: Step, number: float) -> bool:
+def _has(network: Straight, step: GraphStep, number: float) -> bool:
     """Return whether an input of ``step`` is the constant ``number``."""
     constants = (network.constants[name] for name in step.inputs if name in network.constants)
     return any(value.size == 1 and abs(value.item() - number) < _CLOSE for value in constants)

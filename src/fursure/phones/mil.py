@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from fursure.phones.apple import Builder
-from fursure.phones.mil_windows import Made, Values, conv, pad, pool, taken
-from fursure.phones.straight import Step, Straight, unsupported
+from fursure.phones.mil_windows import MilMade, MilValues, conv, mil_pool, pad, taken
+from fursure.phones.straight import GraphStep, Straight, unsupported
 
 
 def outputs_of(network: Straight, pixels: Any) -> list[Any]:
@@ -19,7 +19,7 @@ def outputs_of(network: Straight, pixels: Any) -> list[Any]:
     Raises:
         ExportFailed: an operator in it has no translation.
     """
-    values: Values = {"pixels": pixels}
+    values: MilValues = {"pixels": pixels}
     for step in network.steps:
         if step.kind not in _MADE:
             raise unsupported(f"the operator {step.kind}")
@@ -27,26 +27,26 @@ def outputs_of(network: Straight, pixels: Any) -> list[Any]:
     return [Builder.identity(x=values[name], name=name) for name in network.outputs]
 
 
-def _made(kind: str, *names: str, **fixed: Any) -> Made:
+def _made(kind: str, *names: str, **fixed: Any) -> MilMade:
     """Return the translation into the operator ``kind``, whose arguments have these ``names``."""
 
-    def made(values: Values, network: Straight, step: Step) -> Any:
+    def made(values: MilValues, network: Straight, step: GraphStep) -> Any:
         given = [taken(values, network, name) for name in step.inputs]
         return getattr(Builder, kind)(**dict(zip(names, given, strict=True)), **fixed)
 
     return made
 
 
-def _first(kind: str, **fixed: Any) -> Made:
+def _first(kind: str, **fixed: Any) -> MilMade:
     """Return the translation into an operator of the first input alone."""
 
-    def made(values: Values, network: Straight, step: Step) -> Any:
+    def made(values: MilValues, network: Straight, step: GraphStep) -> Any:
         return getattr(Builder, kind)(x=taken(values, network, step.inputs[0]), **fixed)
 
     return made
 
 
-def _cast(values: Values, network: Straight, step: Step) -> Any:
+def _cast(values: MilValues, network: Straight, step: GraphStep) -> Any:
     """Return the value as it is: what ONNX casts, pixels and indices, Core ML has in that type."""
     if network.types[step.outputs[0]] != np.float32:
         raise unsupported(f"a Cast to {network.types[step.outputs[0]]}")
@@ -54,7 +54,7 @@ def _cast(values: Values, network: Straight, step: Step) -> Any:
     return Builder.cast(x=value, dtype="fp32") if step.inputs[0] != "pixels" else value
 
 
-def _clip(values: Values, network: Straight, step: Step) -> Any:
+def _clip(values: MilValues, network: Straight, step: GraphStep) -> Any:
     value = taken(values, network, step.inputs[0])
     least, most = (network.constant(step, row) for row in (1, 2))
     if least is not None and most is not None:
@@ -64,7 +64,7 @@ def _clip(values: Values, network: Straight, step: Step) -> Any:
     return value if most is None else Builder.minimum(x=value, y=np.float32(most.item()))
 
 
-def _gemm(values: Values, network: Straight, step: Step) -> Any:
+def _gemm(values: MilValues, network: Straight, step: GraphStep) -> Any:
     attributes = step.attributes
     scale = attributes.get("alpha", 1.0), attributes.get("beta", 1.0), attributes.get("transA", 0)
     if scale != (1.0, 1.0, 0):
@@ -79,7 +79,7 @@ def _gemm(values: Values, network: Straight, step: Step) -> Any:
     return Builder.add(x=product, y=taken(values, network, step.inputs[2]))
 
 
-def _mean(values: Values, network: Straight, step: Step) -> Any:
+def _mean(values: MilValues, network: Straight, step: GraphStep) -> Any:
     given = network.constant(step, 1)
     axes = step.attributes.get("axes") if given is None else given.ravel().tolist()
     return Builder.reduce_mean(
@@ -89,24 +89,24 @@ def _mean(values: Values, network: Straight, step: Step) -> Any:
     )
 
 
-def _reshape(values: Values, network: Straight, step: Step) -> Any:
+def _reshape(values: MilValues, network: Straight, step: GraphStep) -> Any:
     """Give a value other axes: its shape is known, whatever the operator says of it."""
     shape = list(network.shapes[step.outputs[0]])
     return Builder.reshape(x=taken(values, network, step.inputs[0]), shape=shape)
 
 
-def _transpose(values: Values, network: Straight, step: Step) -> Any:
+def _transpose(values: MilValues, network: Straight, step: GraphStep) -> Any:
     axes = len(network.shapes[step.inputs[0]])
     order = list(step.attributes.get("perm", range(axes)[::-1]))
     return Builder.transpose(x=taken(values, network, step.inputs[0]), perm=order)
 
 
-def _softmax(values: Values, network: Straight, step: Step) -> Any:
+def _softmax(values: MilValues, network: Straight, step: GraphStep) -> Any:
     value = taken(values, network, step.inputs[0])
     return Builder.softmax(x=value, axis=step.attributes.get("axis", -1))
 
 
-def _argmax(values: Values, network: Straight, step: Step) -> Any:
+def _argmax(values: MilValues, network: Straight, step: GraphStep) -> Any:
     return Builder.reduce_argmax(
         x=taken(values, network, step.inputs[0]),
         axis=step.attributes.get("axis", 0),
@@ -114,18 +114,18 @@ def _argmax(values: Values, network: Straight, step: Step) -> Any:
     )
 
 
-def _gather(values: Values, network: Straight, step: Step) -> Any:
+def _gather(values: MilValues, network: Straight, step: GraphStep) -> Any:
     table, rows = (taken(values, network, name) for name in step.inputs)
     return Builder.gather(x=table, indices=rows, axis=step.attributes.get("axis", 0))
 
 
-def _slice(values: Values, network: Straight, step: Step) -> Any:
+def _slice(values: MilValues, network: Straight, step: GraphStep) -> Any:
     begin, size = network.slice(step)
     end = [first + count for first, count in zip(begin, size, strict=True)]
     return Builder.slice_by_index(x=taken(values, network, step.inputs[0]), begin=begin, end=end)
 
 
-def _layer_norm(values: Values, network: Straight, step: Step) -> Any:
+def _layer_norm(values: MilValues, network: Straight, step: GraphStep) -> Any:
     axes = len(network.shapes[step.inputs[0]])
     axis = step.attributes.get("axis", -1) % axes
     if axis != axes - 1:
@@ -139,12 +139,12 @@ def _layer_norm(values: Values, network: Straight, step: Step) -> Any:
     )
 
 
-def _concat(values: Values, network: Straight, step: Step) -> Any:
+def _concat(values: MilValues, network: Straight, step: GraphStep) -> Any:
     parts = [taken(values, network, name) for name in step.inputs]
     return Builder.concat(values=parts, axis=step.attributes["axis"])
 
 
-def _hard_sigmoid(values: Values, network: Straight, step: Step) -> Any:
+def _hard_sigmoid(values: MilValues, network: Straight, step: GraphStep) -> Any:
     return Builder.sigmoid_hard(
         x=taken(values, network, step.inputs[0]),
         alpha=np.float32(step.attributes.get("alpha", 0.2)),
@@ -152,16 +152,16 @@ def _hard_sigmoid(values: Values, network: Straight, step: Step) -> Any:
     )
 
 
-def _hard_swish(values: Values, network: Straight, step: Step) -> Any:
+def _hard_swish(values: MilValues, network: Straight, step: GraphStep) -> Any:
     value = taken(values, network, step.inputs[0])
     gate = Builder.sigmoid_hard(x=value, alpha=np.float32(1 / 6), beta=np.float32(0.5))
     return Builder.mul(x=value, y=gate)
 
 
-_MADE: Mapping[str, Made] = {
+_MADE: Mapping[str, MilMade] = {
     "Add": _made("add", "x", "y"),
     "ArgMax": _argmax,
-    "AveragePool": pool("avg_pool"),
+    "AveragePool": mil_pool("avg_pool"),
     "Cast": _cast,
     "Clip": _clip,
     "Concat": _concat,
@@ -180,7 +180,7 @@ _MADE: Mapping[str, Made] = {
     "LayerNormalization": _layer_norm,
     "MatMul": _made("matmul", "x", "y"),
     "Max": _made("maximum", "x", "y"),
-    "MaxPool": pool("max_pool"),
+    "MaxPool": mil_pool("max_pool"),
     "Min": _made("minimum", "x", "y"),
     "Mul": _made("mul", "x", "y"),
     "Pad": pad,

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from fursure.phones.apple import Builder
-from fursure.phones.straight import Step, Straight, unsupported
+from fursure.phones.straight import GraphStep, Straight, unsupported
 
-Values = dict[str, Any]  # of the program, by ONNX's names
-Made = Callable[[Values, Straight, Step], Any]
+MilValues = dict[str, Any]  # of the program, by ONNX's names
+MilMade = Callable[[MilValues, Straight, GraphStep], Any]
 
 
-def taken(values: Values, network: Straight, name: str) -> Any:
+def taken(values: MilValues, network: Straight, name: str) -> Any:
     """Return a value of the program, or a constant; what is stored in fp16 is computed in fp32."""
     if name not in values:
         value = network.constants[name]
@@ -29,7 +29,7 @@ def taken(values: Values, network: Straight, name: str) -> Any:
     return values[name]
 
 
-def conv(values: Values, network: Straight, step: Step) -> Any:
+def conv(values: MilValues, network: Straight, step: GraphStep) -> Any:
     """Translate a Conv with constant weights."""
     weight = network.constant(step, 1)
     if weight is None or weight.ndim != 4:
@@ -45,7 +45,7 @@ def conv(values: Values, network: Straight, step: Step) -> Any:
     )
 
 
-def _walk(step: Step) -> dict[str, Any]:
+def _walk(step: GraphStep) -> dict[str, Any]:
     """Return how a window walks, in Core ML's words."""
     walk: dict[str, Any] = {"strides": list(step.attributes.get("strides", (1, 1)))}
     match step.attributes.get("auto_pad", b"NOTSET"):
@@ -58,10 +58,10 @@ def _walk(step: Step) -> dict[str, Any]:
             raise unsupported(f"{step.kind} with margins of the kind {other.decode()}")
 
 
-def pool(kind: str) -> Made:
+def mil_pool(kind: str) -> MilMade:
     """Return the translation of a pooling operator, ``kind`` in MIL's words."""
 
-    def made(values: Values, network: Straight, step: Step) -> Any:
+    def made(values: MilValues, network: Straight, step: GraphStep) -> Any:
         rare = step.attributes.get("ceil_mode", 0), set(step.attributes.get("dilations", (1, 1)))
         if rare != (0, {1}):
             raise unsupported(f"{step.kind} that rounds up or has gaps")
@@ -78,7 +78,7 @@ def pool(kind: str) -> Made:
     return made
 
 
-def pad(values: Values, network: Straight, step: Step) -> Any:
+def pad(values: MilValues, network: Straight, step: GraphStep) -> Any:
     """Translate a Pad with a constant."""
     margins = network.constant(step, 1)
     if step.attributes.get("mode", b"constant") != b"constant" or margins is None:

@@ -12,33 +12,40 @@ import numpy as np
 from fursure.phones.dense import gemm, layer_norm, matmul
 from fursure.phones.flatbuffer import schema
 from fursure.phones.layout import TO_FIRST, TO_LAST, Lowering, last_shape
-from fursure.phones.straight import Step, Straight, unsupported
+from fursure.phones.straight import GraphStep, Straight, unsupported
 from fursure.phones.windows import convolution, padded, pool
 
-Lowered = Callable[[Lowering, Step], None]
+Lowered = Callable[[Lowering, GraphStep], None]
 
 
 def _same(kind: str) -> Lowered:
     """Return the translation of what takes each number alone."""
 
-    def lowered(made: Lowering, step: Step) -> None:
+    def lowered(made: Lowering, step: GraphStep) -> None:
         tensor, last = made.either(step.inputs[0])
         made.add(kind, [tensor], step.outputs[0], last=last)
 
     return lowered
 
 
+def _gelu(made: Lowering, step: GraphStep) -> None:
+    options = schema.GeluOptionsT()
+    options.approximate = step.attributes.get("approximate", b"none") == b"tanh"
+    tensor, last = made.either(step.inputs[0])
+    made.add("GELU", [tensor], step.outputs[0], options, last=last)
+
+
 def _pairwise(kind: str) -> Lowered:
     """Return the translation of what joins the numbers of two values."""
 
-    def lowered(made: Lowering, step: Step) -> None:
+    def lowered(made: Lowering, step: GraphStep) -> None:
         tensors, last = _together(made, step, step.inputs)
         made.add(kind, tensors, step.outputs[0], last=last)
 
     return lowered
 
 
-def _together(made: Lowering, step: Step, names: tuple[str, ...]) -> tuple[list[int], bool]:
+def _together(made: Lowering, step: GraphStep, names: tuple[str, ...]) -> tuple[list[int], bool]:
     """Return the tensors of several values in one order of axes, and whether that is channels last.
 
     Values of fewer axes are stretched from the last axis on, so they can be turned as constants
@@ -50,7 +57,7 @@ def _together(made: Lowering, step: Step, names: tuple[str, ...]) -> tuple[list[
     return [made.last(name) if last else made.first(name) for name in names], last
 
 
-def _clip(made: Lowering, step: Step) -> None:
+def _clip(made: Lowering, step: GraphStep) -> None:
     least, most = (made.network.constant(step, row) for row in (1, 2))
     match (None if least is None else least.item(), None if most is None else most.item()):
         case 0.0, 6.0:
@@ -61,12 +68,12 @@ def _clip(made: Lowering, step: Step) -> None:
             _chain(made, step, [("MAXIMUM", low), ("MINIMUM", high)])
 
 
-def _hard_sigmoid(made: Lowering, step: Step) -> None:
+def _hard_sigmoid(made: Lowering, step: GraphStep) -> None:
     slope, offset = step.attributes.get("alpha", 0.2), step.attributes.get("beta", 0.5)
     _chain(made, step, [("MUL", slope), ("ADD", offset), ("MAXIMUM", 0.0), ("MINIMUM", 1.0)])
 
 
-def _chain(made: Lowering, step: Step, links: Sequence[tuple[str, float | None]]) -> None:
+def _chain(made: Lowering, step: GraphStep, links: Sequence[tuple[str, float | None]]) -> None:
     """Translate into operators one after another, each with a number, None: left out."""
     output = step.outputs[0]
     tensor, last = made.either(step.inputs[0])
@@ -78,13 +85,12 @@ def _chain(made: Lowering, step: Step, links: Sequence[tuple[str, float | None]]
     made.keep(output, tensor, last=last)
 
 
-def _cast(made: Lowering, step: Step) -> None:
-    source = step.inputs[0]
-    tensor, last = made.either(source)
+def _cast(made: Lowering, step: GraphStep) -> None:
+    tensor, last = made.either(step.inputs[0])
     made.add("CAST", [tensor], step.outputs[0], schema.CastOptionsT(), last=last)
 
 
-def _transpose(made: Lowering, step: Step) -> None:
+def _transpose(made: Lowering, step: GraphStep) -> None:
     source, output = step.inputs[0], step.outputs[0]
     axes = len(made.network.shapes[source])
     order = tuple(step.attributes.get("perm", range(axes)[::-1]))
@@ -96,51 +102,46 @@ def _transpose(made: Lowering, step: Step) -> None:
     return made.keep(output, made.turned(made.first(source), order, shape, output), last=False)
 
 
-def _reshape(made: Lowering, step: Step) -> None:
+def _reshape(made: Lowering, step: GraphStep) -> None:
     """Give a value other axes: its shape is known, whatever the operator says of it."""
     shape = made.indices(made.network.shapes[step.outputs[0]])
     made.add("RESHAPE", [made.first(step.inputs[0]), shape], step.outputs[0])
 
 
-def _identity(made: Lowering, step: Step) -> None:
-    source, output = step.inputs[0], step.outputs[0]
-    tensor, last = made.either(source)
-    made.keep(output, tensor, last=last)
+def _identity(made: Lowering, step: GraphStep) -> None:
+    tensor, last = made.either(step.inputs[0])
+    made.keep(step.outputs[0], tensor, last=last)
 
 
-def _mean(made: Lowering, step: Step) -> None:
-    source, output = step.inputs[0], step.outputs[0]
-    last = made.kept_last(source)
+def _mean(made: Lowering, step: GraphStep) -> None:
+    source = step.inputs[0]
     count = len(made.network.shapes[source])
     axes = [axis % count for axis in _axes(made.network, step, range(count))]
-    keep = bool(step.attributes.get("keepdims", 1))
-    places = [TO_LAST.index(axis) for axis in axes] if last else axes
-    # without the two axes of a map, or with all four, both orders come to the same
-    still_last = last and keep
-    if last and not keep and set(axes) != {2, 3}:
-        places, still_last, last = axes, False, False
     options = schema.ReducerOptionsT()
-    options.keepDims = keep
+    options.keepDims = keep = bool(step.attributes.get("keepdims", 1))
+    # Where axes go, what is left has to be in ONNX's order; of a map's mean (N, C) it is.
+    last = made.kept_last(source) and (keep or set(axes) == {2, 3})
     tensor = made.last(source) if last else made.first(source)
+    places = [TO_LAST.index(axis) for axis in axes] if last else axes
     inputs = [tensor, made.indices(places)]
-    made.add("MEAN", inputs, output, options, last=still_last)
+    made.add("MEAN", inputs, step.outputs[0], options, last=last and keep)
 
 
-def _axes(network: Straight, step: Step, otherwise: range) -> list[int]:
+def _axes(network: Straight, step: GraphStep, otherwise: range) -> list[int]:
     given = network.constant(step, 1)
     if given is not None:
         return [int(axis) for axis in given.ravel()]
     return list(step.attributes.get("axes", otherwise))
 
 
-def _pooled_whole(made: Lowering, step: Step) -> None:
+def _pooled_whole(made: Lowering, step: GraphStep) -> None:
     options = schema.ReducerOptionsT()
     options.keepDims = True
     inputs = [made.last(step.inputs[0]), made.indices([1, 2])]
     made.add("MEAN", inputs, step.outputs[0], options, last=True)
 
 
-def _softmax(made: Lowering, step: Step) -> None:
+def _softmax(made: Lowering, step: GraphStep) -> None:
     axes = len(made.network.shapes[step.outputs[0]])
     if step.attributes.get("axis", -1) % axes != axes - 1:
         raise unsupported("a Softmax over another axis than the last")
@@ -149,7 +150,7 @@ def _softmax(made: Lowering, step: Step) -> None:
     made.add("SOFTMAX", [made.first(step.inputs[0])], step.outputs[0], options)
 
 
-def _argmax(made: Lowering, step: Step) -> None:
+def _argmax(made: Lowering, step: GraphStep) -> None:
     if step.attributes.get("keepdims", 1):
         raise unsupported("an ArgMax that keeps its axis")
     options = schema.ArgMaxOptionsT()
@@ -158,19 +159,19 @@ def _argmax(made: Lowering, step: Step) -> None:
     made.add("ARG_MAX", [made.first(step.inputs[0]), axis], step.outputs[0], options)
 
 
-def _gather(made: Lowering, step: Step) -> None:
+def _gather(made: Lowering, step: GraphStep) -> None:
     options = schema.GatherOptionsT()
     axes = len(made.network.shapes[step.inputs[0]])
     options.axis = step.attributes.get("axis", 0) % axes
     made.add("GATHER", [made.first(name) for name in step.inputs], step.outputs[0], options)
 
 
-def _slice(made: Lowering, step: Step) -> None:
+def _slice(made: Lowering, step: GraphStep) -> None:
     begin, size = map(made.indices, made.network.slice(step))
     made.add("SLICE", [made.first(step.inputs[0]), begin, size], step.outputs[0])
 
 
-def _concat(made: Lowering, step: Step) -> None:
+def _concat(made: Lowering, step: GraphStep) -> None:
     tensors, last = _together(made, step, step.inputs)
     axis = step.attributes["axis"] % len(made.network.shapes[step.outputs[0]])
     options = schema.ConcatenationOptionsT()
@@ -191,7 +192,7 @@ LOWERED: Mapping[str, Lowered] = {
     "Exp": _same("EXP"),
     "Flatten": _reshape,
     "Gather": _gather,
-    "Gelu": _same("GELU"),
+    "Gelu": _gelu,
     "Gemm": gemm,
     "GlobalAveragePool": _pooled_whole,
     "HardSigmoid": _hard_sigmoid,

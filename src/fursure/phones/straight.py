@@ -22,7 +22,7 @@ Array = NDArray[np.generic]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class GraphStep:
     """One operator and what goes in and out of it, by names; an input left out is empty."""
 
     kind: str  # as ONNX calls it
@@ -35,14 +35,14 @@ class Step:
 class Straight:
     """A network as steps in order, with the shape and the type of every value."""
 
-    steps: tuple[Step, ...]
+    steps: tuple[GraphStep, ...]
     constants: Mapping[str, Array]  # in fp16 what is stored so; it is computed with in fp32
     shapes: Mapping[str, tuple[int, ...]]
     types: Mapping[str, np.dtype[Any]]
     outputs: tuple[str, ...]
     notes: Mapping[str, str]  # labels and preprocessing, as JSON
 
-    def constant(self, step: Step, row: int) -> Array | None:
+    def constant(self, step: GraphStep, row: int) -> Array | None:
         """Return the constant that is the input ``row``, or None where it has no such input.
 
         Raises:
@@ -54,7 +54,7 @@ class Straight:
             raise unsupported(f"{step.kind} whose input {row} is computed")
         return self.constants[step.inputs[row]]
 
-    def slice(self, step: Step) -> tuple[list[int], list[int]]:
+    def slice(self, step: GraphStep) -> tuple[list[int], list[int]]:
         """Return where a Slice begins on each axis, and how much it takes.
 
         Raises:
@@ -80,7 +80,7 @@ def unsupported(what: str) -> ExportFailed:
     )
 
 
-def folded(network: bytes) -> bytes:
+def simplified(network: bytes) -> bytes:
     """Return a network of fixed batch without what is known in advance.
 
     Raises:
@@ -104,7 +104,7 @@ def folded(network: bytes) -> bytes:
 
 
 def straightened(network: bytes) -> Straight:
-    """Return the steps of a network that `folded` made.
+    """Return the steps of a network that `simplified` made.
 
     Raises:
         ExportFailed: the shape of a value is still unknown.
@@ -147,8 +147,8 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
     return sides if all(sides) else None
 
 
-def _step(node: onnx.NodeProto) -> Step:
-    return Step(
+def _step(node: onnx.NodeProto) -> GraphStep:
+    return GraphStep(
         kind=node.op_type,
         inputs=tuple(node.input),
         outputs=tuple(node.output),

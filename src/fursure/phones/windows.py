@@ -14,7 +14,7 @@ import numpy as np
 
 from fursure.phones.flatbuffer import schema
 from fursure.phones.layout import TO_LAST, Lowering
-from fursure.phones.straight import Array, Step, unsupported
+from fursure.phones.straight import Array, GraphStep, unsupported
 
 _LOWEST = float(np.finfo(np.float32).min)
 
@@ -29,7 +29,7 @@ class Window:
     margins: tuple[int, ...]  # cells above, left, below, right
 
     @classmethod
-    def of(cls, step: Step, kernel: tuple[int, ...], sides: tuple[int, ...]) -> "Window":
+    def of(cls, step: GraphStep, kernel: tuple[int, ...], sides: tuple[int, ...]) -> "Window":
         """Return that of ``step`` over a map of ``sides``.
 
         Raises:
@@ -66,7 +66,7 @@ def _same(sides: tuple[int, ...], reach: list[int], strides: tuple[int, ...]) ->
     return (*(cells // 2 for cells in total), *(cells - cells // 2 for cells in total))
 
 
-def convolution(made: Lowering, step: Step) -> None:
+def convolution(made: Lowering, step: GraphStep) -> None:
     """Translate a Conv with constant weights."""
     source, output = step.inputs[0], step.outputs[0]
     weight = made.network.constant(step, 1)
@@ -90,11 +90,11 @@ def convolution(made: Lowering, step: Step) -> None:
     made.add(kind, inputs, output, options, last=True)
 
 
-def pool(kind: str) -> Callable[[Lowering, Step], None]:
+def pool(kind: str) -> Callable[[Lowering, GraphStep], None]:
     """Return the translation of a pooling operator, ``kind`` in LiteRT's words."""
     average = kind.startswith("AVERAGE")
 
-    def lowered(made: Lowering, step: Step) -> None:
+    def lowered(made: Lowering, step: GraphStep) -> None:
         if step.attributes.get("ceil_mode", 0):
             raise unsupported(f"{step.kind} that rounds up")
         sides = made.network.shapes[step.inputs[0]][2:]
@@ -114,7 +114,7 @@ def pool(kind: str) -> Callable[[Lowering, Step], None]:
     return lowered
 
 
-def padded(made: Lowering, step: Step) -> None:
+def padded(made: Lowering, step: GraphStep) -> None:
     """Translate a Pad with a constant."""
     margins = made.network.constant(step, 1)
     if step.attributes.get("mode", b"constant") != b"constant" or margins is None:
@@ -133,7 +133,7 @@ def padded(made: Lowering, step: Step) -> None:
 
 
 def _in_margins(
-    made: Lowering, step: Step, window: Window, filler: Array, *, apart: bool = False
+    made: Lowering, step: GraphStep, window: Window, filler: Array, *, apart: bool = False
 ) -> tuple[int, int]:
     """Return the map that a window walks over, and LiteRT's kind of margin around it."""
     source = step.inputs[0]
