@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fursure.engine.runtime import OnnxRuntime, Outputs, Pixels
-from fursure.phones.apple import Builder, coremltools, load, hushed
+from fursure.phones.apple import Builder, coremltools, hushed, load
 from fursure.phones.mil import outputs_of
 from fursure.phones.readback import onnx_of
 from fursure.phones.straight import Straight
