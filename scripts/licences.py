@@ -26,6 +26,8 @@ EXTRAS = (
     "mlflow",
     "wandb",
     "tune",
+    "litert",
+    "coreml",
 )
 INTRO = """# Licences of what is installed
 

@@ -41,10 +41,13 @@ NEEDS_A_HUB = "the tests are offline; test_push.py runs it against a hub on this
 NEEDS_A_BUCKET = "the tests are offline; test_remote.py runs it against a server on this machine"
 NEEDS_SYSTEMD = "no systemd where the tests run"
 NEEDS_A_TOOL = "a labelling tool writes that file; test_annotations.py and test_check.py draw it"
+NEEDS_A_CONVERTER = "its extra may be absent; test_exporting_phones.py runs it on a small model"
 NEEDS_A_CLUSTER = "Ray has to be started; test_on_ray.py runs it on two nodes of this machine"
 CANNOT_RUN = {
     "fursure train export.json -o pets.fursure": NEEDS_A_TOOL,
     "fursure train PHOTOS --corrections decided.json": NEEDS_A_TOOL,
+    "fursure export mine.fursure --to litert -o android": NEEDS_A_CONVERTER,
+    "fursure export mine.fursure --to coreml -o ios": NEEDS_A_CONVERTER,
     "fursure predict PHOTOS --csv answers.csv --on ray": NEEDS_A_CLUSTER,
     "fursure predict PHOTOS --csv answers.csv --on ray://HEAD:10001": NEEDS_A_CLUSTER,
     "fursure train PHOTOS -o pets.fursure --on ray://HEAD:10001": NEEDS_A_CLUSTER,

@@ -112,10 +112,12 @@ def serve_command(
 @click.command("export")
 @click.argument("model", shell_complete=complete.models)
 @click.option(
-    "--to", "target", type=click.Choice(["web", "onnx", "openvino", "triton", "kserve"]),
+    "--to", "target",
+    type=click.Choice(["web", "onnx", "openvino", "litert", "coreml", "triton", "kserve"]),
     required=True,
     help="web: a page that answers in the browser. onnx, openvino: plain files with a proof. "
-    "triton: a model repository. kserve: manifests for Kubernetes.",
+    "litert, coreml: the same for Android and iOS. triton: a model repository. kserve: manifests "
+    "for Kubernetes.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path), required=True, metavar="DIR",

@@ -14,14 +14,13 @@ from fursure.errors import EngineFailed, MissingExtra
 
 _SMALLEST = (64, 10_000, 50_000, 100_000, 200_000, 500_000)  # elements of a matrix in fp16
 _WORTH = 0.95  # of the file; what is saved above is not worth a difference
-_BATCH = 8
 
 
-def halved(predictor: Predictor) -> tuple[bytes, float]:
+def halved(predictor: Predictor, *, batch: int) -> tuple[bytes, float]:
     """Return the network with as much as possible in fp16, and how far a probability moves.
 
-    It is asked about drawings and textures, most of them between the classes, where answers are
-    moved most easily.
+    It takes ``batch`` photos a call, or any number. It is asked about drawings and textures, most
+    of them between the classes, where answers are moved most easily.
 
     Raises:
         EngineFailed: even its largest matrices move one by more than `SAME`.
@@ -34,14 +33,14 @@ def halved(predictor: Predictor) -> tuple[bytes, float]:
     bundle = predictor.bundle
     drawn_NHWC, _ = pictures(bundle.meta.preprocess.size)
     pixels_NHWC = np.concatenate([bundle.golden.pixels_NHWC, drawn_NHWC])
-    exact_NK = _probs(predictor.network.session, pixels_NHWC)
+    exact_NK = _probs(predictor.network.session, pixels_NHWC, batch)
     gap = float("inf")
     for smallest in _SMALLEST:
         network = half_precision(bundle.model, smallest=smallest)
         if len(network) > _WORTH * len(bundle.model):
             break
         session = OnnxRuntime(network, threads=predictor.threads)
-        gap = float(np.abs(_probs(session, pixels_NHWC) - exact_NK).max())
+        gap = float(np.abs(_probs(session, pixels_NHWC, batch) - exact_NK).max())
         if gap <= SAME:
             return network, gap
     raise EngineFailed(
@@ -51,7 +50,7 @@ def halved(predictor: Predictor) -> tuple[bytes, float]:
 
 
 def _probs(
-    session: Session, pixels_NHWC: Pixels
+    session: Session, pixels_NHWC: Pixels, batch: int
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    rows = range(0, len(pixels_NHWC), _BATCH)
-    return np.concatenate([session(pixels_NHWC[row : row + _BATCH])["probs"] for row in rows])
+    rows = range(0, len(pixels_NHWC), batch)
+    return np.concatenate([session(pixels_NHWC[row : row + batch])["probs"] for row in rows])

@@ -10,7 +10,7 @@ import numpy as np
 from fursure.engine.network import Network
 from fursure.engine.parity import SAME, largest_deviation
 from fursure.engine.predictor import Predictor
-from fursure.engine.runtime import OnnxRuntime, Outputs, Pixels
+from fursure.engine.runtime import BATCH, OnnxRuntime, Outputs, Pixels
 from fursure.errors import ExportFailed, MissingExtra
 from fursure.exporting.halves import halved
 from fursure.exporting.rounded import rounded
@@ -82,9 +82,7 @@ def _in_precision(predictor: Predictor, wishes: Wishes) -> Ported:
         case "fp32":
             return Ported(predictor=predictor, onnx=predictor.bundle.model, bound=SAME)
         case "fp16":
-            network, gap = halved(predictor)
-            told = f"with weights in fp16 probabilities move by up to {gap:.4f} on drawings"
-            return Ported(predictor=predictor, onnx=network, bound=SAME, remarks=(told,))
+            return in_halves(Ported(predictor=predictor, onnx=predictor.bundle.model, bound=SAME))
         case "int8":
             if wishes.calibrate is None:
                 raise ExportFailed(
@@ -94,6 +92,18 @@ def _in_precision(predictor: Predictor, wishes: Wishes) -> Ported:
             network, changes = rounded(predictor, wishes.calibrate)
             own = _answering(predictor, network)
             return Ported(predictor=own, onnx=network, bound=SAME_INT8, remarks=(str(changes),))
+
+
+def in_halves(made: Ported) -> Ported:
+    """Return ``made`` with its large weights in fp16, and what that costs.
+
+    Raises:
+        FursureError: it moves answers, or the package that edits networks is not installed.
+    """
+    bundle = replace(made.predictor.bundle, model=made.onnx)
+    network, gap = halved(replace(made.predictor, bundle=bundle), batch=made.batch or BATCH)
+    told = f"with weights in fp16 probabilities move by up to {gap:.4f} on drawings"
+    return replace(made, onnx=network, remarks=(told,))
 
 
 def _answering(predictor: Predictor, network: bytes) -> Predictor:

@@ -6,8 +6,9 @@ from dataclasses import dataclass, fields, replace
 from fursure.engine.predictor import Predictor
 from fursure.errors import ExportFailed, some
 from fursure.exporting.kserve import kserve_files
+from fursure.exporting.phones import READ_BACK, coreml_files, litert_files
 from fursure.exporting.plain import exported_card, plain_files
-from fursure.exporting.ported import NOTHING_ELSE, Wishes, ported
+from fursure.exporting.ported import NOTHING_ELSE, StoredAs, Wishes, ported
 from fursure.exporting.runtime import web_runtime
 from fursure.exporting.triton import MOST_PHOTOS, triton_files
 from fursure.exporting.web import web_files
@@ -28,6 +29,7 @@ class Target:
 
     made: Callable[[Predictor, Wishes], Made]
     takes: frozenset[str]  # fields of `Wishes` that mean something to it
+    precisions: frozenset[StoredAs] = frozenset({"fp32", "fp16", "int8"})
 
     def check(self, name: str, wishes: Wishes) -> None:
         """Refuse early what this target, called ``name``, has no use for.
@@ -42,6 +44,9 @@ class Target:
         }
         if foreign := sorted(f"--{knob}" for knob in asked - self.takes - {"max_error"}):
             raise ExportFailed(f"--to {name} has no use for {some(foreign)}; leave it out.")
+        if wishes.precision not in self.precisions:
+            offered = " or ".join(f"--precision {name}" for name in sorted(self.precisions))
+            raise ExportFailed(f"--to {name} has no {wishes.precision}: export it with {offered}.")
         if wishes.calibrate is not None and wishes.precision != "int8":
             raise ExportFailed("--calibrate names photos for --precision int8; add that.")
 
@@ -80,11 +85,25 @@ def _kserve(predictor: Predictor, wishes: Wishes) -> Made:
     return Made(files=kserve_files(ported(predictor, NOTHING_ELSE), wishes.max_error))
 
 
+def _litert(predictor: Predictor, wishes: Wishes) -> Made:
+    files, made = litert_files(predictor, wishes)
+    return Made(files=files, remarks=made.remarks)
+
+
+def _coreml(predictor: Predictor, wishes: Wishes) -> Made:
+    files, made = coreml_files(predictor, wishes)
+    return Made(files=files, remarks=(*made.remarks, READ_BACK))
+
+
 _PRECISION = {"precision", "calibrate"}
+_ON_PHONES = frozenset({"precision", "calibrate"})  # calibrate: to say that there is no int8
+_FLOATS: frozenset[StoredAs] = frozenset({"fp32", "fp16"})
 TARGETS: Mapping[str, Target] = {
     "web": Target(made=_web, takes=frozenset({*_PRECISION, "runtime"})),
     "onnx": Target(made=_onnx, takes=frozenset({*_PRECISION, "batch", "opset"})),
     "openvino": Target(made=_openvino, takes=frozenset({*_PRECISION, "batch", "opset"})),
+    "litert": Target(made=_litert, takes=_ON_PHONES, precisions=_FLOATS),
+    "coreml": Target(made=_coreml, takes=_ON_PHONES, precisions=_FLOATS),
     "triton": Target(made=_triton, takes=frozenset({*_PRECISION, "batch", "opset"})),
     "kserve": Target(made=_kserve, takes=frozenset()),
 }

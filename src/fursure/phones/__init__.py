@@ -1,0 +1,1 @@
+"""An ONNX network → the formats of telephones: LiteRT's, Core ML's."""
