@@ -208,7 +208,7 @@ def test_the_command_says_what_it_made_and_errors_are_one_sentence(
     package_in(alone)
     run = CliRunner().invoke(cli, ["export", "pets", "--to", "web", "-o", "page"])
     assert run.exit_code == 0, run.output
-    assert run.stdout == "page: 27 files, 15.1 MB\n"
+    assert run.stdout == "page: 32 files, 15.1 MB\n"
     assert "the page runs on onnxruntime-web from" in run.stderr
     with pytest.raises(SystemExit) as left:
         main(["export", "pets", "--to", "web", "-o", "page"])

@@ -301,6 +301,9 @@ def test_a_new_version_of_the_page_takes_the_place_of_the_old(
         )  # fmt: skip
 
 
+FOREIGN = "export const planOf = () => null;"  # a network of layers the page has no code for
+
+
 @pytest.mark.parametrize("whole", [True, False])
 def test_a_linked_runtime_runs_where_it_is_what_was_pinned_and_nothing_else_does(
     browser: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, whole: bool
@@ -310,6 +313,7 @@ def test_a_linked_runtime_runs_where_it_is_what_was_pinned_and_nothing_else_does
     monkeypatch.setenv("PATH", str(tmp_path))
     folder = export_model(find_model("pets"), "web", tmp_path / "page").folder
     monkeypatch.undo()
+    (folder / "plan.js").write_text(FOREIGN)
 
     def sent(route: Any) -> None:
         data = (package / "dist" / route.request.url.rpartition("/")[2]).read_bytes()

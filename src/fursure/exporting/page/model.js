@@ -1,6 +1,7 @@
 // The model of this folder: opened, proven on golden pictures, and asked.
 import { Familiar } from "./familiar.js";
 import { averaged } from "./browser.js";
+import { ownNetwork } from "./network.js";
 import { photoOf } from "./photo.js";
 import { preprocessed } from "./resize.js";
 import { Refused } from "./refused.js";
@@ -15,14 +16,9 @@ export async function openedModel(progress = () => {}) {
   const facts = await (await fetched("model.json")).json();
   if (facts.format !== MADE_BY) throw new Refused("This page and its model are of different versions; reload, or export the model again.");
   progress("Loading the model …");
-  const [network, familiar, runtime] = await Promise.all([bytes("model.onnx"), bytes("familiar.bin"), engine(facts.runtime)]);
-  let session;
-  try {
-    session = await runtime.InferenceSession.create(network, { executionProviders: ["wasm"] });
-  } catch (error) {
-    throw new Refused(`This browser cannot run the model: ${error.message}.`);
-  }
-  const model = new Model(facts, runtime, session, new Familiar(facts.familiar, familiar.buffer));
+  const [network, familiar] = await Promise.all([bytes("model.onnx"), bytes("familiar.bin")]);
+  const run = await runner(network, facts);
+  const model = new Model(facts, run, new Familiar(facts.familiar, familiar.buffer));
   progress("Proving the answers …");
   await model.prove();
   return model;
@@ -52,9 +48,27 @@ async function engine({ module, wasm, integrity }) {
   return loaded;
 }
 
+// What turns pixels into outputs: our own WebAssembly, or onnxruntime-web for networks of other layers.
+async function runner(network, facts) {
+  const { size } = facts.preprocess;
+  const own = await ownNetwork(network, size).catch(() => null); // what is too large or strange for ours
+  if (own) return (pixels) => own.run(pixels);
+  const runtime = await engine(facts.runtime);
+  let session;
+  try {
+    session = await runtime.InferenceSession.create(network, { executionProviders: ["wasm"] });
+  } catch (error) {
+    throw new Refused(`This browser cannot run the model: ${error.message}.`);
+  }
+  return async (pixels) => {
+    const { probs, features, heat } = await session.run({ pixels: new runtime.Tensor("uint8", pixels, [1, size, size, 3]) });
+    return { probs: probs.data, features: features.data, heat };
+  };
+}
+
 class Model {
-  constructor(facts, runtime, session, familiar) {
-    Object.assign(this, { facts, runtime, session, familiar, gap: 0, canvas: true });
+  constructor(facts, run, familiar) {
+    Object.assign(this, { facts, run, familiar, gap: 0, canvas: true });
   }
 
   // The answer to a file, a blob, bytes, or what can be drawn: an image, a video, a canvas.
@@ -81,13 +95,10 @@ class Model {
   }
 
   async ask(pixels) {
-    const { size } = this.facts.preprocess;
-    const input = new this.runtime.Tensor("uint8", pixels, [1, size, size, 3]);
-    const outputs = await this.session.run({ pixels: input });
-    const probs = outputs.probs.data;
+    const { probs, features, heat } = await this.run(pixels);
     const { labels } = this.facts;
     const top = probs.indexOf(Math.max(...probs));
-    const familiarity = this.familiar.of(outputs.features.data);
+    const familiarity = this.familiar.of(features);
     const row = {
       answer: this.answer(labels[top], probs[top], familiarity),
       label: labels[top],
@@ -95,7 +106,7 @@ class Model {
       familiarity,
       probabilities: Object.fromEntries(labels.map((label, at) => [label, probs[at]])),
     };
-    return outputs.heat ? { ...row, heat: rowsOf(outputs.heat) } : row;
+    return heat ? { ...row, heat: rowsOf(heat) } : row;
   }
 
   answer(label, confidence, familiarity) {
