@@ -66,9 +66,9 @@ def s3_server() -> Iterator[str]:
 
 def use(patch: pytest.MonkeyPatch, endpoint: str) -> None:
     """Let fursure find that server, as the provider's own tools find theirs."""
-    from fursure.remote.store import store_of
+    from fursure.remote.store import opened_store
 
-    store_of.cache_clear()
+    opened_store.cache_clear()
     for name, value in (ENVIRONMENT | {"AWS_ENDPOINT_URL": endpoint}).items():
         patch.setenv(name, value)
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from fursure.dataset.sources import open_source
 from fursure.errors import BadData, BadImage, FursureError, MissingExtra
 from fursure.remote import store as store_module
 from fursure.remote.place import place_of, remote_place
-from fursure.remote.store import store_of
+from fursure.remote.store import opened_store, store_of
 from fursure.training.train import Trained, train_model
 from fursure.webdataset import shard_names
 
@@ -377,7 +378,7 @@ def test_what_speaks_no_scheme_says_what_is_missing(
     monkeypatch.setitem(sys.modules, "fsspec", None)
     with pytest.raises(MissingExtra, match=r"fursure\[cloud\]"):
         open_source("s3://bucket/photos")
-    store_of.cache_clear()
+    opened_store.cache_clear()
     monkeypatch.setenv("FURSURE_OFFLINE", "1")
     with pytest.raises(FursureError, match="forbids the network"):
         open_source("s3://bucket/photos")
@@ -392,3 +393,23 @@ def test_names_of_shards_are_padded_and_a_place_has_no_secrets() -> None:
     assert (str(place), place.userinfo) == ("https://host/a/b.zip", "me:word")
     assert place.address == "https://host/a/b.zip?sig=1"
     assert "word" not in repr(place) + json.dumps(str(place))
+
+
+def test_two_users_of_one_process_keep_their_own_credentials(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    use(monkeypatch, "")
+    ann, bob = (remote_place(f"https://{name}:word@host/a/") for name in ("ann", "bob"))
+    assert ann == bob
+    assert ann is not None
+    assert bob is not None
+    assert [place.userinfo for place in (ann, bob, ann / "x", (bob / "x").parent)] == [
+        "ann:word", "bob:word", "ann:word", "bob:word",
+    ]  # fmt: skip
+    assert store_of(ann) is store_of(ann)
+    assert store_of(ann) is not store_of(bob)
+    assert store_of(ann / "x").place.userinfo == "ann:word"
+    again = remote_place("https://host/a/")
+    assert again is not None
+    assert again.userinfo == ""  # whose would it be?
+    assert b"word" not in pickle.dumps(ann)

@@ -2,28 +2,49 @@
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import final
 
 _URL = re.compile(r"([a-z][a-z0-9+.-]+)://(?:([^/@]*)@)?([^?#]*)([?#].*)?", re.DOTALL)
-_SECRETS: dict[str, tuple[str, str]] = {}  # a place as shown -> user:password and query, as typed
 _WEB = {"http", "https"}
+
+
+@final
+class _Secret:
+    """What was typed of a URL and must not be shown: ``user:password`` and the query."""
+
+    __slots__ = ("query", "userinfo")
+
+    def __init__(self, userinfo: str, query: str) -> None:
+        self.userinfo, self.query = userinfo, query
+
+
+_NONE = _Secret("", "")
+# By a place as it is shown, for whoever names it again without its secret; of two different ones,
+# typed by two users of one process, none.
+_TYPED: dict[str, _Secret] = {}
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class RemotePath:
     """A place behind a scheme, such as ``s3://bucket/photos``.
 
-    What was typed of a password, or of a query that may be a signature, is no part of it: it is
-    kept in this process's memory and can be neither printed nor saved.
+    What was typed of a password, or of a query that may be a signature, can be neither printed nor
+    saved nor sent to another process, and plays no part in what place it is.
     """
 
     scheme: str
     path: str  # bucket/key or host/path; a web folder keeps its final '/'
+    _secret: _Secret = field(default=_NONE, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Return the URL, without secrets."""
         return f"{self.scheme}://{self.path}"
+
+    def __reduce__(self) -> tuple[type["RemotePath"], tuple[str, str]]:
+        """Return what may leave this process."""
+        return RemotePath, (self.scheme, self.path)
 
     def __fspath__(self) -> str:
         """Return the URL, without secrets."""
@@ -31,8 +52,7 @@ class RemotePath:
 
     def __truediv__(self, name: str) -> "RemotePath":
         """Return what lies under this place by that name."""
-        place = RemotePath(self.scheme, f"{self.path.rstrip('/')}/{name}")
-        return self._signed_alike(place)
+        return self._on_same_server(f"{self.path.rstrip('/')}/{name}")
 
     @property
     def name(self) -> str:
@@ -48,24 +68,21 @@ class RemotePath:
     def parent(self) -> "RemotePath":
         """What this lies in; a bucket lies in itself."""
         above, _, _ = self.path.rstrip("/").rpartition("/")
-        place = RemotePath(self.scheme, (above or self.path) + "/" * (self.scheme in _WEB))
-        return self._signed_alike(place)
+        return self._on_same_server((above or self.path) + "/" * (self.scheme in _WEB))
 
     @property
     def userinfo(self) -> str:
         """What was typed before the @, to sign in with: never to be shown."""
-        return _SECRETS.get(str(self), ("", ""))[0]
+        return self._secret.userinfo
 
     @property
     def address(self) -> str:
         """The URL as the server wants it, query and all: never to be shown."""
-        return str(self) + _SECRETS.get(str(self), ("", ""))[1]
+        return str(self) + self._secret.query
 
-    def _signed_alike(self, place: "RemotePath") -> "RemotePath":
-        """Return a place on the same server, signed in to alike; a query belongs to one place."""
-        if self.userinfo:
-            _SECRETS.setdefault(str(place), (self.userinfo, ""))
-        return place
+    def _on_same_server(self, path: str) -> "RemotePath":
+        """Return another place there, signed in to alike; a query belongs to one place."""
+        return RemotePath(self.scheme, path, _Secret(self.userinfo, ""))
 
     def absolute(self) -> "RemotePath":
         """Return itself: there is no folder it could be relative to."""
@@ -83,9 +100,13 @@ def remote_place(written: str | os.PathLike[str]) -> RemotePath | None:
         return None
     scheme, userinfo, path, query = match.groups()
     place = RemotePath(scheme, path if scheme in _WEB else path.rstrip("/"))
-    if userinfo or query:
-        _SECRETS[str(place)] = (userinfo or "", query or "")
-    return place
+    if not (userinfo or query):
+        return replace(place, _secret=_TYPED.get(str(place), _NONE))
+    secret = _Secret(userinfo or "", query or "")
+    before = _TYPED.setdefault(str(place), secret)
+    if (before.userinfo, before.query) != (secret.userinfo, secret.query):
+        _TYPED[str(place)] = _NONE
+    return replace(place, _secret=secret)
 
 
 def place_of(written: str | os.PathLike[str]) -> AnyPlace:

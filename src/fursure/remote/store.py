@@ -152,9 +152,8 @@ class RemoteStore:
         raise RemoteFailed(self.place, _why(error, self.place, self._anonymous)) from error
 
 
-@lru_cache(maxsize=16)
 def store_of(place: RemotePath) -> RemoteStore:
-    """Return the one store of a place.
+    """Return the one store of a place for whoever is signed in to it.
 
     Raises:
         MissingExtra, MissingPackage: nothing here speaks that scheme.
@@ -169,6 +168,12 @@ def store_of(place: RemotePath) -> RemoteStore:
         raise RemoteFailed(place, "it names no bucket and no server")
     if offline():
         raise RemoteFailed(place, f"it lies elsewhere, and {FORBIDDEN}")
+    return opened_store(place, place.userinfo, place.address)
+
+
+@lru_cache(maxsize=16)
+def opened_store(place: RemotePath, _userinfo: str, _address: str) -> RemoteStore:
+    """Return the store of a place; places compare without what was typed to sign in."""
     return RemoteStore(place)
 
 
