@@ -93,6 +93,17 @@ class DiskCache(Generic[CachedValue]):
             self._db = sqlite3.connect(
                 path, timeout=WAIT, isolation_level=None, check_same_thread=False
             )
+        except (sqlite3.Error, OSError) as error:
+            raise CacheUnusable(path, str(error)) from error
+        try:
+            self._prepare()
+            self._length = self._usual_length() if codec.even else None
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _prepare(self) -> None:
+        try:
             self._write_ahead()
             # NORMAL may lose the last transactions to a power cut, never the file's integrity
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -101,8 +112,7 @@ class DiskCache(Generic[CachedValue]):
                 " WITHOUT ROWID"
             )
         except (sqlite3.Error, OSError) as error:
-            raise CacheUnusable(path, str(error)) from error
-        self._length = self._usual_length() if codec.even else None
+            raise CacheUnusable(self.path, str(error)) from error
 
     def _usual_length(self) -> int | None:
         """Return how many bytes most of the first values have; the longer, where two are even."""
