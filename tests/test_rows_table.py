@@ -48,6 +48,8 @@ def test_a_table_hands_out_what_came_chunk_by_chunk(
     assert np.array_equal(table[rows], expected_ND[rows])
     assert np.array_equal(table.at(rows).at([2, 0]).beyond(4)[:], expected_ND[[299, 7], 4:])
     assert np.array_equal(table[5], expected_ND[5])
+    assert np.array_equal(table[expected_ND[:, 0] > 0], expected_ND[expected_ND[:, 0] > 0])
+    assert np.array_equal(table.at(rows).in_file_order(), [1, 0, 2])
     assert not list(tmp_path.rglob("*.tmp")), "the file has no name, so nobody has to remove it"
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 

@@ -23,7 +23,6 @@ from fursure.drawings.draw import draw, jpeg
 from fursure.engine.network import Network
 from fursure.errors import BadBackbone, BadData, FursureError, NoPhotos, OutputExists, TooFewPhotos
 from fursure.evaluation.evaluate import evaluate_model
-from fursure.heads import examples
 from fursure.metrics.classification import Evaluation
 from fursure.recipe import LogisticRegression, Mlp, Recipe
 from fursure.rows import laying
@@ -53,7 +52,6 @@ def test_features_on_the_disk_give_the_same_file(
     a = train(drawings, tmp_path / "same.fursure", LIGHT)
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.setattr(laying, "LAID_IN_MEMORY", 0)
-    monkeypatch.setattr(examples, "HELD_IN_MEMORY", 0)
     b = train(drawings, tmp_path / "elsewhere" / "same.fursure", LIGHT)
     assert a.path.read_bytes() == b.path.read_bytes()
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.graphs.layers import Dense, Layers, Matrix
-from fursure.heads.examples import Examples, Scale
+from fursure.heads.examples import HELD_IN_MEMORY, Examples, Scale
 from fursure.recipe import HEADS, Head
 from fursure.rows.table import FeatureTable
 
@@ -44,6 +44,10 @@ def candidates(
     epoch.
     """
     table = FeatureTable.of(features_ND)
+    if table.file is not None and table.nbytes > HELD_IN_MEMORY:
+        # read again at each step; the sums are the same but for rounding
+        order_N = table.in_file_order()
+        table, labels_N = table.at(order_N), labels_N[order_N]
     scale = Scale.of(table)
     balanced = head.class_weight == "balanced"
     examples = Examples(

@@ -52,11 +52,26 @@ class FeatureTable:
 
     def __getitem__(self, rows: RowIndex) -> NDArray[np.float32]:
         """Return some rows, or one."""
-        kept_BD = self.kept_ND[rows if self.rows_N is None else self.rows_N[rows]]
-        singles_BD = _singles(kept_BD[..., self.first :])
+        if self.file is None:
+            return self._taken(rows if self.rows_N is None else self.rows_N[rows])
+        where_B = self._every_row()[rows]
+        if where_B.ndim == 0:
+            return self._taken(where_B)
+        starts = range(0, max(len(where_B), 1), _BLOCK)
+        return np.concatenate([self._taken(where_B[start : start + _BLOCK]) for start in starts])
+
+    def _taken(self, where: RowIndex) -> NDArray[np.float32]:
+        singles_BD = _singles(self.kept_ND[where][..., self.first :])
         if self.file is not None:
             release(self.file)
         return singles_BD
+
+    def _every_row(self) -> NDArray[np.intp]:
+        return np.arange(len(self.kept_ND)) if self.rows_N is None else self.rows_N
+
+    def in_file_order(self) -> NDArray[np.intp]:
+        """Return the rows as a file is read the fastest: from its beginning to its end."""
+        return np.argsort(self._every_row(), kind="stable")
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         """Return all of it, as `np.asarray` wants it."""
@@ -64,8 +79,7 @@ class FeatureTable:
 
     def at(self, rows: RowIndex) -> "FeatureTable":
         """Return a table of some of the rows, without copying any."""
-        every_N = np.arange(len(self.kept_ND)) if self.rows_N is None else self.rows_N
-        return replace(self, rows_N=every_N[rows])
+        return replace(self, rows_N=self._every_row()[rows])
 
     def beyond(self, first: int) -> "FeatureTable":
         """Return the same rows without their ``first`` columns."""

@@ -74,8 +74,8 @@ def _rows(bundle: Bundle, learned: Learned) -> AnswerRows:
     found, labels = learned.found, bundle.meta.labels
     rows_M = found.tested_M.tolist()
     photos: list[Photo] = [learned.collected.usable[row] for row in rows_M]
-    features_MD = learned.collected.features_ND[rows_M]
-    familiarity_M = bundle.familiar.familiarity(features_MD)
+    table = learned.collected.features_ND.at(rows_M)
+    familiarity_M = table.mapped(bundle.familiar.familiarity)
     probs_MK = np.asarray(found.tested_MK, np.float64)
     threshold = bundle.threshold()
     return AnswerRows(
@@ -90,7 +90,7 @@ def _rows(bundle: Bundle, learned: Learned) -> AnswerRows:
         ),
         familiarity_N=np.asarray(familiarity_M, np.float64),
         features={
-            row: features_MD[row].astype(np.float16)
+            row: table[row].astype(np.float16)
             for row in range(0, len(rows_M), max(1, len(rows_M) // MAPPED))
         },
     )
