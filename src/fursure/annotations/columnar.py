@@ -7,20 +7,27 @@ names of classes are those of the schema's ``huggingface`` metadata.
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
+from fursure.annotations.shards import ColumnFile, Shard
 from fursure.errors import BadData, MissingExtra
 
-COLUMNAR_SUFFIXES = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _ROWS, _PICTURES = 4096, 16  # rows of a batch, without and with photos
 _BLOCK = 1 << 20  # bytes read of a column at a time
 _FREE, _RATIO = 1 << 30, 50  # bytes that any table may unpack to, and else times its size
 _IMAGES = ("image", "img", "photo", "picture", "pixels", "bytes", "image_bytes", "content")
 
-Shard = tuple[Path, str]  # a file, and the part of a split that its name tells of, "" for none
+
+class RowGroup(NamedTuple):
+    """Rows of a Parquet file that can be read without those before them."""
+
+    first: int  # row of the whole table, from 0
+    rows: int
+    file: ColumnFile
+    number: int  # in that file
 
 
 def is_columnar(head: bytes) -> bool:
@@ -88,12 +95,45 @@ class ColumnTable:
         """
         names = self._names()
         for path, _ in self._shards:
-            for batch in self._batches(path, [self.pictures or ""], _PICTURES):
-                for value in batch.column(0):
-                    data = _bytes(value.as_py())
-                    name = next(names)
-                    if data and name is not None:
-                        yield name, data
+            for data in self.pictures_in(path):
+                name = next(names)
+                if data and name is not None:
+                    yield name, data
+
+    def pictures_in(self, path: ColumnFile, *, group: int = 0) -> Iterator[bytes | None]:
+        """Yield the picture of each row of one file, of Parquet from a row group on.
+
+        Raises:
+            BadData: the file is damaged.
+        """
+        for batch in self._batches(path, [self.pictures or ""], _PICTURES, group=group):
+            for value in batch.column(0):
+                yield _bytes(value.as_py())
+
+    def row_groups(self) -> list[RowGroup]:
+        """Return the groups of rows that can be begun with; none where a file is not of Parquet."""
+        groups: list[RowGroup] = []
+        row = 0
+        for path, _ in self._shards:
+            with self._explained(path):
+                _, table = self._opened(path)
+                if not isinstance(table, self._parquet.ParquetFile):
+                    return []
+                for number in range(table.metadata.num_row_groups):
+                    rows = table.metadata.row_group(number).num_rows
+                    groups.append(RowGroup(row, rows, path, number))
+                    row += rows
+        return groups
+
+    def names(self, rows: int) -> Iterator[str | None]:
+        """Yield what the pictures of the first ``rows`` rows are called."""
+        return islice(self._names(), rows)
+
+    def close(self) -> None:
+        """Let go of files that lie elsewhere."""
+        for path, _ in self._shards:
+            if not isinstance(path, Path):
+                path.close()
 
     def _row(self, cells: dict[str, Any], name: str | None, part: str) -> dict[str, object]:
         row: dict[str, object] = {} if name is None else {"path": name}
@@ -158,30 +198,43 @@ class ColumnTable:
             or types.is_boolean(kind)
         )
 
-    def _opened(self, path: Path) -> tuple[Any, Any]:
+    def _opened(self, place: ColumnFile) -> tuple[Any, Any]:
         """Return the schema of a file, and what reads it."""
-        with path.open("rb") as file:
+        with place.open("rb") if isinstance(place, Path) else place.reader() as file:
             head = file.read(16)
+        whole = str(place) if isinstance(place, Path) else place.reader()
         if head.startswith(_PARQUET):
-            table = self._parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK)
-            groups = range(table.metadata.num_row_groups)
-            size = sum(table.metadata.row_group(at).total_byte_size for at in groups)
-            if size > _FREE + _RATIO * path.stat().st_size:
-                raise BadData(
-                    f"{self._name} unpacks to {size:,} bytes, as no table of photos does; "
-                    "write it anew."
-                )
+            table = self._parquet.ParquetFile(whole, pre_buffer=False, buffer_size=_BLOCK)
+            self._check_unpacked(table, place)
             return table.schema_arrow, table
         kind = self._arrow.ipc.open_file if head.startswith(_ARROW) else self._arrow.ipc.open_stream
-        table = kind(self._arrow.memory_map(str(path)))
+        table = kind(self._arrow.memory_map(whole) if isinstance(whole, str) else whole)
         return table.schema, table
 
-    def _batches(self, path: Path, columns: list[str], rows: int) -> Iterator[Any]:
-        """Yield so many rows at a time of some columns; ``a.b`` is a part of the column ``a``."""
+    def _check_unpacked(self, table: Any, place: ColumnFile) -> None:
+        size = place.stat().st_size if isinstance(place, Path) else place.size
+        groups = range(table.metadata.num_row_groups)
+        unpacked = sum(table.metadata.row_group(at).total_byte_size for at in groups)
+        if unpacked > _FREE + _RATIO * size:
+            raise BadData(
+                f"{self._name} unpacks to {unpacked:,} bytes, as no table of photos does; "
+                "write it anew."
+            )
+
+    def _batches(
+        self, path: ColumnFile, columns: list[str], rows: int, *, group: int = 0
+    ) -> Iterator[Any]:
+        """Yield so many rows at a time of some columns; ``a.b`` is a part of the column ``a``.
+
+        Of a Parquet file, from the row group of that number on.
+        """
         with self._explained(path):
             _, table = self._opened(path)
             if isinstance(table, self._parquet.ParquetFile):
-                yield from table.iter_batches(rows, columns=columns, use_threads=False)
+                groups = range(group, table.metadata.num_row_groups)
+                yield from table.iter_batches(
+                    rows, row_groups=groups, columns=columns, use_threads=False
+                )
                 return
             several = range(getattr(table, "num_record_batches", 0))
             wanted = [column.partition(".")[0] for column in columns]
@@ -191,7 +244,7 @@ class ColumnTable:
                     yield whole.slice(start, rows).select(wanted)
 
     @contextmanager
-    def _explained(self, path: Path) -> Iterator[None]:
+    def _explained(self, path: ColumnFile) -> Iterator[None]:
         """Turn what pyarrow says of a damaged file into a sentence."""
         try:
             yield

@@ -9,11 +9,12 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from fursure.annotations.columnar import ColumnTable, Shard, is_columnar
+from fursure.annotations.columnar import ColumnTable, is_columnar
 from fursure.annotations.exports import export_names, export_of
 from fursure.annotations.opening import is_text_of_exports
-from fursure.annotations.shards import shards_in
-from fursure.dataset.archives import Archive, Index, Shards, StoredMember
+from fursure.annotations.pictures import ColumnPictures
+from fursure.annotations.shards import Shard, shards_among, shards_in
+from fursure.dataset.archives import Archive, Index, RowMember, Shards, StoredMember
 from fursure.dataset.folders import Folder
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES
@@ -150,9 +151,12 @@ def _columnar(shards: Sequence[Shard], path: Path) -> Table:
     columnar = ColumnTable(shards, str(path))
     if columnar.pictures is None:
         return _table(path, columnar)
+    return Table(_copied_pictures(path, columnar), path.name, columnar=columnar)
+
+
+def _copied_pictures(path: AnyPlace, columnar: ColumnTable) -> Archive:
     copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - its reader closes it
-    inner = _archive(path, copy, lambda _path, file: _copied(columnar, file))
-    return Table(inner, path.name, columnar=columnar)
+    return _archive(path, copy, lambda _path, file: _copied(columnar, file))
 
 
 def _copied(columnar: ColumnTable, file: BinaryIO) -> Index:
@@ -203,7 +207,7 @@ def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
     if place.suffix.lower() in TABLE_SUFFIXES:
         return _remote_table(place, store)
     if (facts := None if store.is_web and key.endswith("/") else store.facts(key)) is None:
-        return RemoteFolder(store, place)
+        return _remote_folder(place, store)
     if is_photo:
         return RemoteFolder(store, place.parent, only=facts)
     file = RemoteFile(store, facts)
@@ -211,21 +215,56 @@ def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
         head = file.read_at(0, 512)
         if store.is_web and _is_page(head):
             file.close()
-            return RemoteFolder(store, place)
+            return _remote_folder(place, store)
         if recognise(head) or head[4:8] == b"ftyp":
             file.close()
             return RemoteFolder(store, place.parent, only=facts)
-        return Archive(place, *_remote_index(place, file, head))
+        if is_columnar(head):
+            source: Source = _remote_columnar([(file, "")], place, store)
+        else:
+            source = Archive(place, *_remote_index(place, file, head))
     except BaseException:
         file.close()
         raise
+    return source
 
 
-def _remote_table(place: RemotePath, store: RemoteStore) -> Table:
+def _remote_folder(place: RemotePath, store: RemoteStore) -> Source:
+    """Open a folder elsewhere: of photos, or of a table's shards."""
+    folder = RemoteFolder(store, place)
+    files = folder.files()
+    if shards := shards_among(files):
+        folder.close()
+        ranged = [(RemoteFile(store, files[name], place / name), part) for name, part in shards]
+        return _remote_columnar(ranged, place, store)
+    return folder
+
+
+def _remote_table(
+    place: RemotePath, store: RemoteStore, columnar: ColumnTable | None = None
+) -> Table:
     """Open a table elsewhere; beside one on a web server, photos are believed to be there."""
     folder = RemoteFolder(store, place.parent, blind=store.is_web)
     tops = [] if store.is_web else [name for name in folder.names() if name.count("/") == 1]
-    return Table(folder, place.name, [name for name in tops if name.endswith("/")])
+    folders = [name for name in tops if name.endswith("/")]
+    return Table(folder, place.name, folders, columnar=columnar)
+
+
+def _remote_columnar(shards: Sequence[Shard], place: RemotePath, store: RemoteStore) -> Table:
+    """Open a table of columns elsewhere, whose pictures are fetched when they are read.
+
+    Arrow's files do not say where their rows lie, so their pictures are copied.
+    """
+    columnar = ColumnTable(shards, str(place))
+    if columnar.pictures is None:
+        return _remote_table(place, store, columnar)
+    pictures = ColumnPictures(columnar, columnar.row_groups())
+    if not pictures.rows:
+        return Table(_copied_pictures(place, columnar), place.name, columnar=columnar)
+    index = Index()
+    for row, name in enumerate(columnar.names(pictures.rows)):
+        index.add(name or "", RowMember(pictures, row))
+    return Table(Archive(place, pictures, index), place.name, columnar=columnar)
 
 
 def _remote_index(
@@ -237,7 +276,7 @@ def _remote_index(
     copied: reading its headers by ranges, and then its photos, would cost more.
     """
     if _is_zip(head):
-        return file, index_zip(place, cast(BinaryIO, file))
+        return file, index_zip(place, file.reader())
     for magic in COMPRESSIONS:
         if head.startswith(magic):
             tar = decompressed(place, magic, file.copied())
@@ -247,7 +286,7 @@ def _remote_index(
         return file, index_tar(place, file.copied())
     raise BadData(
         f"{place} holds {_described(head)}, which is no data set; "
-        "give a folder, a .zip, a .tar, or a .csv, .tsv or .jsonl table."
+        "give a folder, a .zip, a .tar, or a .csv, .tsv, .jsonl, .parquet or .arrow table."
     )
 
 
@@ -255,7 +294,9 @@ def _is_page(head: bytes) -> bool:
     return head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
-def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index]) -> Archive:
+def _archive(
+    path: AnyPlace, file: BinaryIO, index: Callable[[AnyPlace, BinaryIO], Index]
+) -> Archive:
     try:
         return Archive(path, file, index(path, file))
     except BaseException as error:
@@ -265,7 +306,7 @@ def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index
         raise
 
 
-def _only_a_part(path: Path, part: re.Match[str]) -> BadData:
+def _only_a_part(path: AnyPlace, part: re.Match[str]) -> BadData:
     number = next(filter(None, part.groups()))
     return BadData(
         f"{path} is part {int(number)} of a split archive; join the parts first, as in "
