@@ -477,3 +477,31 @@ def test_a_parquet_of_paths_and_one_cut_short_in_a_bucket(found: Bucket, photos:
     found.put("cut.parquet", pictures_table(photos, slice(None))[:-100])
     with pytest.raises(BadData, match=r"s3://pets/cut\.parquet is damaged or cut off"):
         open_source("s3://pets/cut.parquet")
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_shards_go_to_a_bucket_and_train_from_there_as_the_folder_does(
+    kind: str, found: Bucket, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    quick: None,
+) -> None:  # fmt: skip
+    place = f"s3://pets/out-{kind}"
+    command = ("split", photos, "--out", place, "--as", kind, "--shard-mb", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module.RemoteStore, "upload", _refused)
+        assert run(*command).exit_code == 1
+    first = run(*command)
+    assert first.exit_code == 0, told(first)
+    again = run(*command)
+    assert again.exit_code == 0, told(again)
+    assert "nothing to do" in again.output
+    assert run("split", photos, "--out", tmp_path / "folders").exit_code == 0
+    here = train_model(tmp_path / "folders", tmp_path / "here.fursure", report=False)
+    there = train_model(place, tmp_path / "there.fursure", report=False)
+    assert there.bundle.meta.data["digest"] == here.bundle.meta.data["digest"]
+    assert there.bundle.meta.figures == here.bundle.meta.figures
+    other = run(*command, "--seed", "7")
+    assert other.exit_code == 1
+    assert f"{place} already exists (filled by another `fursure split`)" in told(other)
+    taken = run("split", photos, "--out", "s3://pets/photos", "--as", kind)
+    assert "files lie there" in told(taken)
+    assert "takes shards" in told(run("split", photos, "--out", place))

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -65,7 +64,7 @@ Shard = tuple[ColumnFile, str]  # with the part of a split that its name tells o
 def shards_in(folder: Path) -> list[Shard]:
     """Return the shards in a folder here, as `shards_among` finds them."""
     places = ("", "data/", *(f"{part}/" for part in _PARTS))
-    names = (f"{place}{name}" for place in places for name in _listed(folder / place))
+    names = (f"{place}{name}" for place in places for name in names_in(folder / place))
     return [(folder / name, part) for name, part in shards_among(names)]
 
 
@@ -84,6 +83,15 @@ def shards_among(names: Iterable[str]) -> list[tuple[str, str]]:
     return [(name, part) for _, name, part in sorted(found)]
 
 
-def _listed(folder: Path) -> Iterator[str]:
+def names_in(folder: Path) -> Iterator[str]:
+    """Yield the names in a folder, those of folders with a final '/'.
+
+    Of thousands of names that are no shards, only the first.
+    """
+    shards = False
     with suppress(OSError), os.scandir(folder) as found:
-        yield from (entry.name for entry in islice(found, _LOOKED_AT))
+        for number, entry in enumerate(found):
+            shards = shards or entry.name.endswith((".tar", ".parquet", ".arrow"))
+            if number >= _LOOKED_AT and not shards:
+                return
+            yield f"{entry.name}/" if entry.is_dir() else entry.name

@@ -167,9 +167,8 @@ class Shards(Source):
 
     prefix = ""
 
-    def __init__(self, path: AnyPlace, archives: Sequence[Archive]) -> None:
-        self.path: AnyPlace = path
-        self.root: AnyPlace = path.parent
+    def __init__(self, path: AnyPlace, root: AnyPlace, archives: Sequence[Archive]) -> None:
+        self.path, self.root = path, root
         self.notes = [note for archive in archives for note in archive.notes]
         self._archives = {archive.prefix: archive for archive in archives}
 

@@ -3,7 +3,7 @@
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
 from pathlib import Path
@@ -13,11 +13,11 @@ from fursure.annotations.columnar import ColumnTable, is_columnar
 from fursure.annotations.exports import export_names, export_of
 from fursure.annotations.opening import is_text_of_exports
 from fursure.annotations.pictures import ColumnPictures
-from fursure.annotations.shards import Shard, shards_among, shards_in
+from fursure.annotations.shards import Shard, names_in, shards_among, shards_in
 from fursure.dataset.archives import Archive, Index, RowMember, Shards, StoredMember
 from fursure.dataset.folders import Folder
 from fursure.dataset.listing import Source
-from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES
+from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES, suffix
 from fursure.dataset.tables import Table
 from fursure.dataset.tars import COMPRESSIONS, decompressed, index_tar, is_tar
 from fursure.dataset.zips import index_zip
@@ -28,7 +28,7 @@ from fursure.remote.blocks import RemoteFile
 from fursure.remote.folder import RemoteFolder
 from fursure.remote.place import AnyPlace, RemotePath, remote_place
 from fursure.remote.store import RemoteStore, store_of
-from fursure.webdataset import shard_names
+from fursure.webdataset import shard_names, tars_among
 
 _PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
     r"\.(?:(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\.(\d{2,4})|[zr](\d{2})|part(\d+)\.rar)$", re.IGNORECASE
@@ -61,15 +61,15 @@ def open_source(path: str | PathLike[str]) -> Source:
         RemoteFailed: it lies elsewhere and cannot be had.
     """
     if (names := shard_names(fspath(path))) is not None and not Path(path).exists():
-        return _shards(remote_place(path) or Path(path), names)
+        row = remote_place(path) or Path(path)
+        return _shards(row, row.parent, names)
     if (place := remote_place(path)) is not None:
         return _open_remote(place, store_of(place))
     path = Path(path)
     try:
         mode = path.stat().st_mode
         if stat.S_ISDIR(mode):
-            shards = shards_in(path)
-            return _columnar(shards, path.absolute()) if shards else Folder(path)
+            return _open_folder(path)
         if not stat.S_ISREG(mode):
             raise BadData(f"{path} is a device or a pipe; give a file or a folder.")
         if is_photo_suffix(path.suffix.lower()):
@@ -115,6 +115,15 @@ def is_camera_raw(path: Path) -> bool:
             return recognise(file.read(512)) in {None, TIFF}
     except (OSError, ValueError):
         return False
+
+
+def _open_folder(path: Path) -> Source:
+    """Open a folder of photos, or of the shards of a set."""
+    if shards := shards_in(path):
+        return _columnar(shards, path.absolute())
+    if tars := _tars_alone(names_in(path)):
+        return _shards(path, path, [path / name for name in tars])
+    return Folder(path)
 
 
 def _open_file(path: Path, head: bytes) -> Source:
@@ -183,8 +192,15 @@ def _is_export(path: Path, head: bytes) -> bool:
         return export_of(file.read(_OPENING)) is not None
 
 
-def _shards(path: AnyPlace, names: Sequence[str]) -> Shards:
-    """Open every shard of a numbered row.
+def _tars_alone(names: Iterable[str]) -> list[str]:
+    """Return the shards of a divided set, if neither photos nor folders lie beside them."""
+    shown = [name for name in names if not name.startswith(".")]
+    others = any("/" in name or is_photo_suffix(suffix(name)) for name in shown)
+    return [] if others else tars_among(shown)
+
+
+def _shards(path: AnyPlace, root: AnyPlace, names: Sequence[str | AnyPlace]) -> Shards:
+    """Open every shard of a numbered row, or of a folder.
 
     Raises:
         BadData: one is missing, cut short, or no archive.
@@ -197,7 +213,7 @@ def _shards(path: AnyPlace, names: Sequence[str]) -> Shards:
                 raise BadData(f"{source.path} is no archive; a row of shards is of .tar or .zip.")
             archives.append(source)
         stack.pop_all()
-    return Shards(path, archives)
+    return Shards(path, root, archives)
 
 
 def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
@@ -237,6 +253,9 @@ def _remote_folder(place: RemotePath, store: RemoteStore) -> Source:
         folder.close()
         ranged = [(RemoteFile(store, files[name], place / name), part) for name, part in shards]
         return _remote_columnar(ranged, place, store)
+    if tars := _tars_alone(files):
+        folder.close()
+        return _shards(place, place, [place / name for name in tars])
     return folder
 
 
