@@ -16,7 +16,7 @@ import pyarrow
 import pytest
 from pyarrow import feather, parquet
 
-from fursure.annotations import columnar, cvat
+from fursure.annotations import cvat, shards
 from fursure.annotations.streamed import entries
 from fursure.dataset.layout import list_photos
 from fursure.dataset.manifest import Manifest
@@ -377,7 +377,7 @@ def test_a_table_in_a_zip_that_cannot_be_read_is_one_sentence(
         listed(zipped(table=b"PAR1 and no more"))
     with pytest.raises(BadData, match=r"holds several data sets: big, small; give the folder"):
         listed(zipped(**{"big/train": b"", "small/train": b""}))
-    monkeypatch.setattr(columnar, "_FREE", 0)
+    monkeypatch.setattr(shards, "_FREE", 0)
     with pytest.raises(BadData, match="unpacks to 2,097,156 bytes, as no table of photos does"):
         listed(zipped(table=b"PAR1" + bytes(2 << 20)))
 

@@ -413,3 +413,174 @@ def test_two_users_of_one_process_keep_their_own_credentials(
     assert again is not None
     assert again.userinfo == ""  # whose would it be?
     assert b"word" not in pickle.dumps(ann)
+
+
+def pictures_table(photos: Path, rows: slice, **columns: object) -> bytes:
+    """Return a Parquet file of photos in small row groups, as the Hugging Face library has them."""
+    import pyarrow
+    from pyarrow import parquet
+
+    paths = sorted(photos.rglob("*.*"))[rows]
+    images = [{"bytes": path.read_bytes(), "path": path.name} for path in paths]
+    labels = [path.parent.name for path in paths]
+    table = pyarrow.table({"image": images, "label": labels, **columns})
+    packed = io.BytesIO()
+    parquet.write_table(table, packed, row_group_size=8, compression="none", use_dictionary=False)
+    return packed.getvalue()
+
+
+def test_a_parquet_of_photos_in_a_failing_bucket_trains_and_answers_as_the_folder_does(
+    found: Bucket, photos: Path, trained: Trained, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, quick: None,
+) -> None:  # fmt: skip
+    here = predicted(trained, photos, table=tmp_path / "here.csv")
+    found.put("photos.parquet", pictures_table(photos, slice(None)))
+    proxy = Proxy(found.endpoint, nth=3)
+    with passing(proxy) as url:
+        use(monkeypatch, url)
+        there = predicted(trained, "s3://pets/photos.parquet", table=tmp_path / "there.csv")
+        model = train_model("s3://pets/photos.parquet", tmp_path / "m.fursure", report=False)
+    assert sorted(there.values()) == sorted(here.values())
+    assert proxy.failed
+    local = train_model(photos, tmp_path / "local.fursure", report=False)
+    assert model.bundle.meta.figures == local.bundle.meta.figures
+    assert model.bundle.meta.data["digest"] == local.bundle.meta.data["digest"]
+
+
+def test_a_folder_of_parquet_files_in_a_bucket_is_one_set_with_its_split(
+    found: Bucket, photos: Path
+) -> None:
+    for name, rows in (
+        ("train-00000-of-00002", slice(0, 20)),
+        ("train-00001-of-00002", slice(20, 40)),
+        ("test-00000-of-00001", slice(40, 60)),
+    ):
+        found.put(f"hub/data/{name}.parquet", pictures_table(photos, rows))
+    with open_source("s3://pets/hub") as source:
+        manifest = list_photos(source)
+        assert manifest.counts()["dog", "test"] == 20
+        assert len({photo.path for photo in manifest.photos}) == 60
+        paths = sorted(photos.rglob("*.*"))
+        paths = paths[40:] + paths[:40]  # the file called test comes first
+        for row in (59, 3, 30, 31, 3):  # any order, and the same again
+            assert source.read(manifest.photos[row].path, ANYTHING) == paths[row].read_bytes()
+
+
+def test_a_data_set_in_a_bucket_may_lie_as_the_hub_keeps_it(found: Bucket, photos: Path) -> None:
+    for part, rows in (("train", slice(0, 40)), ("partial-validation", slice(40, 60))):
+        found.put(f"kept/default/{part}/0000.parquet", pictures_table(photos, rows))
+    with open_source("s3://pets/kept") as source:
+        counts = list_photos(source).counts()
+    assert (counts["dog", "val"], counts.total()) == (20, 60)
+    found.put("kept/small/train/0000.parquet", pictures_table(photos, slice(0, 2)))
+    with pytest.raises(BadData, match="pets/kept holds several data sets: default, small; give"):
+        open_source("s3://pets/kept")
+
+
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_arrow_in_a_bucket_is_read_and_measured_before_it_unpacks(
+    is_stream: bool, found: Bucket, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import pyarrow
+    from pyarrow import ipc, parquet
+
+    table = parquet.read_table(io.BytesIO(pictures_table(photos, slice(18, 22))))
+    packed = pyarrow.BufferOutputStream()
+    options = ipc.IpcWriteOptions(compression="zstd")
+    kind = ipc.new_stream if is_stream else ipc.new_file
+    with kind(packed, table.schema, options=options) as out:
+        out.write_table(table)
+    data = packed.getvalue().to_pybytes()
+    found.put("pets.arrow", data)
+    with open_source("s3://pets/pets.arrow") as source:
+        expected = [path.read_bytes() for path in sorted(photos.rglob("*.*"))[18:22]]
+        listed = list_photos(source).photos
+        assert [source.read(photo.path, ANYTHING) for photo in listed] == expected
+    with monkeypatch.context() as patch:
+        patch.setattr("fursure.annotations.shards._FREE", 0)
+        patch.setattr("fursure.annotations.shards._RATIO", 0)
+        with pytest.raises(BadData, match=r"pets\.arrow unpacks to [\d,]+ bytes, as no table"):
+            open_source("s3://pets/pets.arrow")
+    found.put("cut.arrow", data[: len(data) // 2])
+    with pytest.raises(BadData, match=r"cut\.arrow is damaged or cut off"):
+        open_source("s3://pets/cut.arrow")
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train-00000-of-00001.parquet"])
+def test_a_table_of_paths_in_a_bucket_means_the_photos_of_its_folder(
+    name: str, found: Bucket, photos: Path
+) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.*"))]
+    packed = io.BytesIO()
+    parquet.write_table(pyarrow.table({"path": names, "label": ["cat", "dog"] * 30}), packed)
+    found.put(f"photos/{name}", packed.getvalue())
+    with open_source("s3://pets/photos") as source:
+        listed = list_photos(source).photos
+        assert {photo.path for photo in listed} == set(names)
+        assert source.read(names[7], ANYTHING) == (photos / names[7]).read_bytes()
+    found.remove(f"photos/{name}")
+
+
+def test_a_parquet_of_photos_is_read_by_ranges_of_what_is_wanted(
+    found: Bucket, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ballast = [os.urandom(1 << 20) for _ in range(24)]
+    found.put("wide.parquet", pictures_table(photos, slice(0, 24), other=ballast))
+    proxy = Proxy(found.endpoint)
+    with passing(proxy) as url:
+        use(monkeypatch, url)
+        with open_source("s3://pets/wide.parquet") as source:
+            photo = list_photos(source).photos[20]
+            wanted = sorted(photos.rglob("*.*"))[20].read_bytes()
+            assert source.read(photo.path, ANYTHING) == wanted
+    asked = [text.removeprefix("bytes=").split("-") for text in proxy.ranges if text]
+    assert sum(int(end) - int(start) + 1 for start, end in asked) < 12 << 20
+
+
+def test_a_parquet_of_paths_and_one_cut_short_in_a_bucket(found: Bucket, photos: Path) -> None:
+    import pyarrow
+    from pyarrow import parquet
+
+    names = [path.relative_to(photos).as_posix() for path in sorted(photos.rglob("*.*"))]
+    table = pyarrow.table({"path": names, "label": [name.split("/")[0] for name in names]})
+    packed = io.BytesIO()
+    parquet.write_table(table, packed)
+    found.put("photos/list.parquet", packed.getvalue())
+    with open_source("s3://pets/photos/list.parquet") as source:
+        assert [photo.path for photo in list_photos(source).photos] == names
+        assert source.read(names[7], ANYTHING) == (photos / names[7]).read_bytes()
+    found.remove("photos/list.parquet")
+    found.put("cut.parquet", pictures_table(photos, slice(None))[:-100])
+    with pytest.raises(BadData, match=r"s3://pets/cut\.parquet is damaged or cut off"):
+        open_source("s3://pets/cut.parquet")
+
+
+@pytest.mark.parametrize("kind", ["webdataset", "parquet"])
+def test_shards_go_to_a_bucket_and_train_from_there_as_the_folder_does(
+    kind: str, found: Bucket, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    quick: None,
+) -> None:  # fmt: skip
+    place = f"s3://pets/out-{kind}"
+    command = ("split", photos, "--out", place, "--as", kind, "--shard-mb", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(store_module.RemoteStore, "upload", _refused)
+        assert run(*command).exit_code == 1
+    first = run(*command)
+    assert first.exit_code == 0, told(first)
+    again = run(*command)
+    assert again.exit_code == 0, told(again)
+    assert "nothing to do" in again.output
+    assert run("split", photos, "--out", tmp_path / "folders").exit_code == 0
+    here = train_model(tmp_path / "folders", tmp_path / "here.fursure", report=False)
+    there = train_model(place, tmp_path / "there.fursure", report=False)
+    assert there.bundle.meta.data["digest"] == here.bundle.meta.data["digest"]
+    assert there.bundle.meta.figures == here.bundle.meta.figures
+    other = run(*command, "--seed", "7")
+    assert other.exit_code == 1
+    assert f"{place} already exists (filled by another `fursure split`)" in told(other)
+    taken = run("split", photos, "--out", "s3://pets/photos", "--as", kind)
+    assert "files lie there" in told(taken)
+    assert "takes shards" in told(run("split", photos, "--out", place))

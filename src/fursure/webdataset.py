@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
+_DIVIDED = re.compile(r"(?:[\w.-]*[-_.])?(train|valid|validation|val|test)[-_.]\d{4,}\.tar")
 _BRACES = re.compile(r"\{(\d+)\.\.(\d+)\}")
 _MOST_SHARDS = 100_000
 _FIELDS = ("label", "class", "cls", "class_name")  # of a .json, the first that is there
@@ -24,19 +25,31 @@ def shard_names(written: str) -> list[str] | None:
     return [f"{before}{number:0{len(match[1])}}{after}" for number in range(first, last + 1)]
 
 
+def tars_among(names: Iterable[str]) -> list[str]:
+    """Return the shards of a divided set in a folder, in order: ``train-000000.tar`` and others."""
+    return sorted(name for name in names if _DIVIDED.fullmatch(name))
+
+
+def part_of(name: str) -> str:
+    """Return which part a member's shard belongs to, ``train-000000.tar!0001.jpg``, or ""."""
+    match = _DIVIDED.fullmatch(name.partition("!")[0])
+    return match[1] if match else ""
+
+
 def label_beside(photo: str, read: Callable[[str], bytes | None]) -> str | None:
     """Return the label in the member beside a photo: ``0001.cls``, or a field of ``0001.json``.
 
+    A number in ``.cls`` gives way to a name in ``.json``: the library itself wants a number there.
     ``read`` returns the bytes of a member, ``None`` where there is none. What belongs together
     has the same name up to the first dot.
     """
     match = re.match(r"(.*[/!])?[^./!]*", photo, re.DOTALL)
     stem = match[0] if match else photo
-    if (written := read(f"{stem}.cls")) is not None:
-        return _text(written)
-    if (written := read(f"{stem}.json")) is not None:
-        return _field(written)
-    return None
+    text = _text(read(f"{stem}.cls") or b"")
+    if text is not None and not text.isdecimal():
+        return text
+    named = _field(read(f"{stem}.json") or b"")
+    return text if named is None or (text and named.isdecimal()) else named
 
 
 def _text(data: bytes) -> str | None:

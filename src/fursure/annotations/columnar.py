@@ -8,24 +8,30 @@ import json
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, final
+from typing import Any, NamedTuple, final
 
+from fursure.annotations.shards import ColumnFile, Shard, check_unpacked_size
 from fursure.errors import BadData, MissingExtra
 
-COLUMNAR_SUFFIXES = frozenset({".parquet", ".arrow", ".feather", ".ipc"})
 _PARQUET, _ARROW, _STREAM = b"PAR1", b"ARROW1", b"\xff\xff\xff\xff"
 _MAGIC = b"ARROW1\0\0"
 _ROWS, _PICTURES = 4096, 16  # rows of a batch, without and with photos
 _BLOCK = 1 << 20  # bytes read of a column at a time
-_FREE, _RATIO = 1 << 30, 50  # bytes that any table may unpack to, and else times its size
 _IMAGES = ("image", "img", "photo", "picture", "pixels", "bytes", "image_bytes", "content")
 
 _DAMAGE = (OSError, ValueError, KeyError, MemoryError, struct.error)  # what pyarrow raises, too
 
-Shard = tuple[Path, str]  # a file, and the part of a split that its name tells of, "" for none
+
+class RowGroup(NamedTuple):
+    """Rows of a Parquet file that can be read without those before them."""
+
+    first: int  # row of the whole table, from 0
+    rows: int
+    file: ColumnFile
+    number: int  # in that file
 
 
 def is_columnar(head: bytes) -> bool:
@@ -60,6 +66,7 @@ class ColumnTable:
             raise MissingExtra("a Parquet or Arrow table", "tables") from error
         self._arrow, self._parquet = pyarrow, parquet
         self._shards, self._name, self._folder = shards, name, folder
+        self._checked: set[ColumnFile] = set()
         with self._explained(shards[0][0]):
             schema = self._opened(shards[0][0])[0]
             self._classes = dict(_classes(schema))
@@ -68,11 +75,6 @@ class ColumnTable:
             self._images = self._image_columns(schema)
             self._named = [name for name in self._images if self._has_path(schema.field(name).type)]
         self.pictures = next(filter(self._has_bytes, self._images), None)
-
-    def close(self) -> None:
-        """Remove the copies it reads."""
-        if self._folder is not None:
-            self._folder.cleanup()
 
     @property
     def label_column(self) -> str | None:
@@ -105,12 +107,47 @@ class ColumnTable:
         """
         names = self._names()
         for path, _ in self._shards:
-            for batch in self._batches(path, [self.pictures or ""], _PICTURES):
-                for value in batch.column(0):
-                    data = _bytes(value.as_py())
-                    name = next(names)
-                    if data and name is not None:
-                        yield name, data
+            for data in self.pictures_in(path):
+                name = next(names)
+                if data and name is not None:
+                    yield name, data
+
+    def pictures_in(self, path: ColumnFile, *, group: int = 0) -> Iterator[bytes | None]:
+        """Yield the picture of each row of one file, of Parquet from a row group on.
+
+        Raises:
+            BadData: the file is damaged.
+        """
+        for batch in self._batches(path, [self.pictures or ""], _PICTURES, group=group):
+            for value in batch.column(0):
+                yield _bytes(value.as_py())
+
+    def row_groups(self) -> list[RowGroup]:
+        """Return the groups of rows that can be begun with; none where a file is not of Parquet."""
+        groups: list[RowGroup] = []
+        row = 0
+        for path, _ in self._shards:
+            with self._explained(path):
+                _, table = self._opened(path)
+                if not isinstance(table, self._parquet.ParquetFile):
+                    return []
+                for number in range(table.metadata.num_row_groups):
+                    rows = table.metadata.row_group(number).num_rows
+                    groups.append(RowGroup(row, rows, path, number))
+                    row += rows
+        return groups
+
+    def names(self, rows: int) -> Iterator[str | None]:
+        """Yield what the pictures of the first ``rows`` rows are called."""
+        return islice(self._names(), rows)
+
+    def close(self) -> None:
+        """Let go of files that lie elsewhere, and of the copies it reads."""
+        for path, _ in self._shards:
+            if not isinstance(path, Path):
+                path.close()
+        if self._folder is not None:
+            self._folder.cleanup()
 
     def _row(self, cells: dict[str, Any], name: str | None, part: str) -> dict[str, object]:
         row: dict[str, object] = {} if name is None else {"path": name}
@@ -184,33 +221,51 @@ class ColumnTable:
             or types.is_boolean(kind)
         )
 
-    def _opened(self, path: Path) -> tuple[Any, Any]:
+    def _opened(self, place: ColumnFile) -> tuple[Any, Any]:
         """Return the schema of a file, and what reads it."""
-        with path.open("rb") as file:
+        with place.open("rb") if isinstance(place, Path) else place.reader() as file:
             head = file.read(16)
+        size = place.stat().st_size if isinstance(place, Path) else place.size
         if head.startswith(_PARQUET):
-            table = self._parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BLOCK)
+            whole = place if isinstance(place, Path) else place.reader()
+            table = self._parquet.ParquetFile(whole, pre_buffer=False, buffer_size=_BLOCK)
             groups = range(table.metadata.num_row_groups)
-            size = sum(table.metadata.row_group(at).total_byte_size for at in groups)
-            check_unpacked_size(self._name, size, path.stat().st_size)
+            unpacked = sum(table.metadata.row_group(at).total_byte_size for at in groups)
+            check_unpacked_size(self._name, unpacked, size)
             return table.schema_arrow, table
+        source = self._arrow_source(place)
         begin = len(_MAGIC) if head.startswith(_ARROW) else 0  # then a file goes on as a stream
-        source = self._arrow.memory_map(str(path))
-        if begin and source.read_at(len(_ARROW), max(0, source.size() - len(_ARROW))) != _ARROW:
-            raise ValueError("its end is missing")  # a stream may end after any batch
-        source.seek(begin)
-        messages = iter(self._arrow.ipc.MessageReader.open_stream(source))
-        check_unpacked_size(self._name, sum(map(_declared, messages)), path.stat().st_size)
+        if place not in self._checked:  # which reads all of it, perhaps from far away
+            if begin and source.read_at(len(_ARROW), max(0, size - len(_ARROW))) != _ARROW:
+                raise ValueError("its end is missing")  # a stream may end after any batch
+            source.seek(begin)
+            messages = iter(self._arrow.ipc.MessageReader.open_stream(source))
+            check_unpacked_size(self._name, sum(map(_declared, messages)), size)
+            self._checked.add(place)
         source.seek(begin)
         table = self._arrow.ipc.open_stream(source)
         return table.schema, table
 
-    def _batches(self, path: Path, columns: list[str], rows: int) -> Iterator[Any]:
-        """Yield so many rows at a time of some columns; ``a.b`` is a part of the column ``a``."""
+    def _arrow_source(self, place: ColumnFile) -> Any:
+        """Return what pyarrow reads a file from, at any place in it."""
+        if isinstance(place, Path):
+            return self._arrow.memory_map(str(place))
+        return self._arrow.PythonFile(place.reader(), mode="r")
+
+    def _batches(
+        self, path: ColumnFile, columns: list[str], rows: int, *, group: int = 0
+    ) -> Iterator[Any]:
+        """Yield so many rows at a time of some columns; ``a.b`` is a part of the column ``a``.
+
+        Of a Parquet file, from the row group of that number on.
+        """
         with self._explained(path):
             _, table = self._opened(path)
             if isinstance(table, self._parquet.ParquetFile):
-                for batch in table.iter_batches(rows, columns=columns, use_threads=False):
+                groups = range(group, table.metadata.num_row_groups)
+                for batch in table.iter_batches(
+                    rows, row_groups=groups, columns=columns, use_threads=False
+                ):
                     batch.validate(full=True)
                     yield batch
                 return
@@ -220,12 +275,12 @@ class ColumnTable:
                 for start in range(0, whole.num_rows, rows):
                     yield whole.slice(start, rows).select(wanted)
 
-    def _shown(self, path: Path) -> str:
+    def _shown(self, path: ColumnFile) -> str:
         """Return what messages call one of the files; of a copy nobody knows the name."""
         return str(path) if self._folder is None else self._name
 
     @contextmanager
-    def _explained(self, path: Path) -> Iterator[None]:
+    def _explained(self, path: ColumnFile) -> Iterator[None]:
         """Turn what pyarrow says of a damaged file into a sentence."""
         try:
             yield
@@ -245,7 +300,8 @@ def _declared(message: Any) -> int:
     Raises:
         struct.error: it is damaged.
     """
-    facts, body = memoryview(message.metadata), memoryview(message.body or b"")
+    # A memoryview that an exception keeps in a circle may crash the collector of garbage.
+    facts, body = message.metadata.to_pybytes(), message.body or b""
 
     def number(form: str, at: int) -> int:
         return int(struct.unpack_from(form, facts, at)[0])
@@ -273,18 +329,6 @@ def _declared(message: Any) -> int:
     return sum(
         max(0, struct.unpack_from("<q", body, start)[0]) for start, size in places if size >= 8
     )
-
-
-def check_unpacked_size(name: str, unpacked: int, packed: int) -> None:
-    """Refuse what would unpack to far more bytes than it has.
-
-    Raises:
-        BadData: it would.
-    """
-    if unpacked > _FREE + _RATIO * packed:
-        raise BadData(
-            f"{name} unpacks to {unpacked:,} bytes, as no table of photos does; write it anew."
-        )
 
 
 def _classes(schema: Any) -> Iterator[tuple[str, list[str]]]:

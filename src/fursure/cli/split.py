@@ -1,6 +1,5 @@
 """``fursure split``: photos → folders, or arrays, to train on with any tool."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -35,8 +34,8 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
 @click.command("split")
 @click.argument("data", type=options.PlaceType())
 @click.option(
-    "--out", type=click.Path(path_type=Path, file_okay=False), required=True, metavar="DIR",
-    help="The folder to fill; a new or an empty one.",
+    "--out", type=options.PlaceType(file_okay=False), required=True, metavar="DIR|URL",
+    help="The folder to fill; a new or an empty one. Shards also go to s3://bucket/place.",
 )  # fmt: skip
 @click.option(
     "--train", metavar="COUNT|SHARE", callback=_amount,
@@ -57,8 +56,10 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the choice.")
 @click.option(
-    "--as", "form", type=click.Choice(["folders", "npy"]), default="folders", show_default=True,
-    help="folders: the photos in class folders. npy: what a backbone makes of them.",
+    "--as", "form", type=click.Choice(["folders", "npy", "webdataset", "parquet"]),
+    default="folders", show_default=True,
+    help="folders: the photos in class folders. npy: what a backbone makes of them. webdataset, "
+    "parquet: the photos in shards.",
 )  # fmt: skip
 @click.option(
     "--link", type=click.Choice(["hard", "symbolic", "copy"]),
@@ -76,11 +77,15 @@ def _amount(ctx: click.Context, param: click.Parameter, value: str | None) -> "A
     "--map", "maps", is_flag=True,
     help="For npy: the last feature map (N, h, w, D), not its mean (N, D).",
 )  # fmt: skip
+@click.option(
+    "--shard-mb", type=click.IntRange(1, 100_000),
+    help="For shards: MB of photos in each. [default: 256]",
+)  # fmt: skip
 @options.labelled
 @options.working
 def split_command(
     data: "AnyPlace",
-    out: Path,
+    out: "AnyPlace",
     train: "Amount | None",
     val: "Amount | None",
     test: "Amount | None",
@@ -100,6 +105,9 @@ def split_command(
     Hard links take no space, and a photo that is edited in DIR is then edited in DATA too; with
     --link copy it is not. With --as npy DIR gets train_features.npy, train_labels.npy, the paths
     of their rows, class by class, and labels.txt: bottleneck features, for a head of your own.
+
+    With --as webdataset or parquet DIR gets train-000000.tar or .parquet and so on, photos
+    shuffled, each with its label; `fursure train DIR` divides them as they are divided there.
     """
     from fursure.commands.split import split_data
     from fursure.features.remarks import count_unusable
@@ -136,7 +144,7 @@ def split_command(
     if quiet:
         return
     if divided.new:
-        then = f"; next: fursure train {out}" if knobs["form"] == "folders" else ""
+        then = f"; next: fursure train {out}" if knobs["form"] != "npy" else ""
         options.say(f"{out}: done in {divided.seconds:.1f} s{then}")
     else:
         options.say(f"{out} was made from the same photos by the same command: nothing to do.")
@@ -144,18 +152,28 @@ def split_command(
 
 def _form(knobs: dict[str, Any]) -> "Form":
     """Return the form asked for; options of the other one are a mistake."""
-    from fursure.commands.split import Arrays, Folders
+    from fursure.commands.split import Arrays, Folders, Sharded
 
-    others = {"folders": ("backbone", "image_size", "maps"), "npy": ("link",)}[knobs["form"]]
-    for name in others:
+    form = knobs["form"]
+    shards = {"backbone", "image_size", "maps", "link"}
+    others = {
+        "folders": {"backbone", "image_size", "maps", "shard_mb"},
+        "npy": {"link", "shard_mb"},
+    }
+    for name in sorted(others.get(form, shards)):
         if knobs[name]:
-            flag = {"image_size": "image-size", "maps": "map"}.get(name, name)
-            raise click.UsageError(f"--{flag} says nothing with --as {knobs['form']}.")
-    if knobs["form"] == "folders":
-        return Folders(knobs["link"] or "hard")
-    return Arrays(
-        backbone=knobs["backbone"] or "lite0", image_size=knobs["image_size"], maps=knobs["maps"]
-    )
+            flag = {"maps": "map"}.get(name, name.replace("_", "-"))
+            raise click.UsageError(f"--{flag} says nothing with --as {form}.")
+    match form:
+        case "folders":
+            return Folders(knobs["link"] or "hard")
+        case "npy":
+            return Arrays(
+                backbone=knobs["backbone"] or "lite0",
+                image_size=knobs["image_size"],
+                maps=knobs["maps"],
+            )
+    return Sharded(kind=form, megabytes=knobs["shard_mb"] or Sharded().megabytes)
 
 
 def _counted(manifest: "Manifest") -> dict[str, dict[str, int]]:

@@ -287,7 +287,8 @@ def split(
     """Divide the labelled photos on disk at ``data`` into parts, and write these into ``out``.
 
     ``wanted`` are counts (int) or shares (float) of train, val and test; ``form`` is "folders",
-    "npy", or `fursure.commands.split.Folders` or `Arrays` with what these ask.
+    "npy", "webdataset", "parquet", or `fursure.commands.split.Folders`, `Arrays` or `Sharded` with
+    what these ask; the last two also go to a URL.
 
     Raises:
         FursureError: the photos or the folder cannot be used as asked.

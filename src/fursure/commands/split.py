@@ -1,4 +1,4 @@
-"""Photos → a training, a validation and a test part, for any tool: folders, or arrays."""
+"""Photos → a training, a validation and a test part, for any tool: folders, arrays, shards."""
 
 import time
 from collections import Counter
@@ -18,9 +18,12 @@ from fursure.commands.split_folder import (
     Note,
     array_names,
     check_same_command,
+    check_split_bucket,
     check_split_folder,
     claim_split_folder,
     finish,
+    send_notes,
+    split_folder_of,
 )
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.listing import Source
@@ -32,8 +35,11 @@ from fursure.features.remarks import SHOWN, about_photos, warn_of_copies
 from fursure.files import replacing
 from fursure.heads.classes import check_classes
 from fursure.recipes.catalogue import LINEAR_PROBE
+from fursure.remote.place import AnyPlace, RemotePath, place_of
 from fursure.report.text import printable
 from fursure.run import Run
+from fursure.sharding.packed import ShardKind, packer
+from fursure.sharding.shards import ShardPlace, write_shards
 from fursure.splitting.destinations import class_folders, destinations
 from fursure.splitting.exact_counts import Amount, filled, quotas, sizes_of
 from fursure.splitting.linking import Link, Placer
@@ -58,16 +64,29 @@ class Arrays:
     maps: bool = False  # the last feature map instead of its mean
 
 
-Form = Folders | Arrays
-FormName = Literal["folders", "npy"]
-FORMS: Mapping[str, Form] = {"folders": Folders(), "npy": Arrays()}  # by `FormName`
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sharded:
+    """A few large files for each part, here or in a bucket."""
+
+    kind: ShardKind = "webdataset"
+    megabytes: int = 256  # of photos in a file
+
+
+Form = Folders | Arrays | Sharded
+FormName = Literal["folders", "npy", "webdataset", "parquet"]
+FORMS: Mapping[str, Form] = {  # by `FormName`
+    "folders": Folders(),
+    "npy": Arrays(),
+    "webdataset": Sharded(),
+    "parquet": Sharded(kind="parquet"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Divided:
     """A finished split: where it lies, and what is worth telling."""
 
-    folder: Path
+    folder: AnyPlace
     manifest: Manifest
     notes: tuple[str, ...]  # what was skipped, left out or could not be, in sentences
     seconds: float  # wall time
@@ -97,15 +116,17 @@ def split_data(
         OSError: something cannot be written.
     """
     began = time.monotonic()
-    folder, dataset = Path(out), dataset_of(data)
-    check_split_folder(folder, dataset.place)
+    form, dataset, place = _form(form), dataset_of(data), place_of(out)
+    folder = split_folder_of(place)
+    bucket = None if isinstance(place, Path) else place
+    _check_place(form, bucket, folder, dataset.place, overwrite=overwrite)
     with dataset.open() as source:
         listing = dataset.listed(source)
         wanted = _settled(listing, wanted, dataset.name)
-        knobs, write = _writer(_form(form), source, len(listing.photos), run)
+        knobs, write = _writer(form, source, len(listing.photos), run, bucket)
         knobs = {"wanted": wanted, "seed": seed, **knobs}
         if not overwrite:
-            check_same_command(folder, knobs)
+            check_same_command(folder, knobs, place)
         shares = _as_training_draws(wanted, seed)
         manifest = divided(source, listing, shares or Shares(seed=seed), run)
         if not manifest.usable:
@@ -114,23 +135,46 @@ def split_data(
         check_classes(manifest.usable, manifest.labels)
         if wanted and shares is None:
             manifest = replace(manifest, photos=filled(manifest.photos, wanted, seed=seed))
-        claim_split_folder(
-            folder, Note.of(manifest, knobs, source.prefix), manifest, overwrite=overwrite
-        )
+        note = Note.of(manifest, knobs, source.prefix)
+        claim_split_folder(folder, note, manifest, overwrite=overwrite, place=place)
         written = write(manifest, folder)
         finish(folder)
+    if bucket is not None and written.new:
+        send_notes(folder, bucket)
     notes = [
         *about_photos(manifest, "split.jsonl"),
         *_notes(manifest, wanted, by_lot=shares is not None),
         *written.notes,
     ]
     return Divided(
-        folder=folder,
+        folder=place,
         manifest=manifest,
         notes=tuple(notes),
         seconds=time.monotonic() - began,
         new=written.new,
     )
+
+
+def _check_place(
+    form: Form, bucket: RemotePath | None, folder: Path, data: AnyPlace, *, overwrite: bool
+) -> None:
+    """Refuse early, before photos are read, what could not be written late.
+
+    Raises:
+        FursureError: the folder or the bucket cannot be used, or not for that form.
+    """
+    if isinstance(form, Sharded):
+        packer(form.kind)
+    if bucket is None:
+        check_split_folder(folder, data)
+        return
+    if not isinstance(form, Sharded):
+        raise BadData(
+            f"{bucket} lies in a bucket, which takes shards: --as webdataset or --as parquet."
+        )
+    if overwrite:
+        raise BadData(f"{bucket}: nothing in a bucket is replaced; choose another place.")
+    check_split_bucket(bucket, folder, data)
 
 
 def _settled(
@@ -218,12 +262,14 @@ def _form(form: Form | str) -> Form:
     if form not in FORMS:
         raise BadData(
             f"no form of a split is called {form!r}; there are {' and '.join(map(repr, FORMS))}, "
-            "and Folders(…) and Arrays(…) of fursure.commands.split."
+            "and Folders(…), Arrays(…) and Sharded(…) of fursure.commands.split."
         )
     return FORMS[form]
 
 
-def _writer(form: Form, source: Source, photos: int, run: Run) -> tuple[dict[str, Any], "_Write"]:
+def _writer(
+    form: Form, source: Source, photos: int, run: Run, bucket: RemotePath | None
+) -> tuple[dict[str, Any], "_Write"]:
     """Return what tells this form's files from others, and the function that writes them."""
     match form:
         case Folders(link):
@@ -233,6 +279,9 @@ def _writer(form: Form, source: Source, photos: int, run: Run) -> tuple[dict[str
             encoder = Encoder.open(source, backbone, run, maps=maps, photos=photos)
             knobs = {"as": "npy", "backbone": backbone.name, "rows": encoder.identity}
             return knobs, partial(_write_arrays, encoder)
+        case Sharded(kind=kind, megabytes=megabytes):
+            asked = {"as": kind, "megabytes": megabytes}
+            return asked, partial(_write_shards, form, source, run, bucket)
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +328,22 @@ def _write_folders(
         why = f"no {link} links there: {place.obstacle}" if place.obstacle else "from an archive"
         notes.append(f"{counted(place.copied, 'photo was', 'photos were')} copied ({why})")
     return _Written(bool(place.linked + place.copied), notes)
+
+
+def _write_shards(
+    form: Sharded,
+    source: Source,
+    run: Run,
+    bucket: RemotePath | None,
+    manifest: Manifest,
+    folder: Path,
+) -> _Written:
+    """Fill shards, unless an earlier run filled all of them."""
+    if (folder / LIST).exists():
+        return _Written(False)
+    place = ShardPlace(folder=folder, bucket=bucket)
+    write_shards(form.kind, form.megabytes << 20, source, run, manifest, place)
+    return _Written(True)
 
 
 def _write_arrays(encoder: Encoder, manifest: Manifest, folder: Path) -> _Written:

@@ -17,7 +17,10 @@ from fursure.dataset.manifest import SPLITS, Manifest
 from fursure.dataset.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
-from fursure.remote.place import AnyPlace
+from fursure.home import folder_for
+from fursure.remote.place import AnyPlace, RemotePath
+from fursure.remote.store import store_of
+from fursure.sharding.shards import LEDGER, is_shard_name
 from fursure.splitting.destinations import class_folders, destinations
 
 _NOTE, LIST, UNFINISHED = "split.json", "split.jsonl", "split.jsonl.part"
@@ -83,19 +86,63 @@ def check_split_folder(folder: Path, data: AnyPlace) -> None:
         _refuse_foreign(folder, {UNFINISHED})
 
 
-def check_same_command(folder: Path, knobs: Mapping[str, Any]) -> None:
-    """Refuse early to overwrite what another command made.
+def split_folder_of(out: AnyPlace) -> Path:
+    """Return the folder that ``out`` is, or of a place in a bucket the one with the notes on it."""
+    if isinstance(out, Path):
+        return out
+    digest = hashlib.sha256(str(out).encode()).hexdigest()[:24]
+    return folder_for("tables") / "outbox" / digest / "split"
+
+
+def check_split_bucket(bucket: RemotePath, folder: Path, data: AnyPlace) -> None:
+    """Refuse early a place in a bucket that another split, or anybody, has filled.
+
+    Raises:
+        OutputExists: files lie there, and this machine has not begun to put them there.
+        BadData: it lies inside the data.
+        RemoteFailed: nothing can be known of it.
+    """
+    if f"{bucket}/".startswith(f"{data}/"):
+        raise BadData(f"{bucket} lies inside {data}; choose a place outside of it.")
+    store = store_of(bucket)
+    if Note.read(folder) is None and store.exists(store.key_of(bucket)):
+        raise OutputExists(bucket, "files lie there", replaced=False)
+
+
+def send_notes(folder: Path, bucket: RemotePath) -> None:
+    """Put beside the shards in a bucket what made them, and which photo is in which part.
+
+    Raises:
+        RemoteFailed: the bucket does not take it.
+    """
+    store = store_of(bucket)
+    for name in (_NOTE, LIST):
+        store.upload(folder / name, store.key_of(bucket / name))
+
+
+def check_same_command(folder: Path, knobs: Mapping[str, Any], place: AnyPlace) -> None:
+    """Refuse early to overwrite what another command made in ``place``.
 
     Raises:
         OutputExists: it asked for something else.
     """
     earlier = Note.read(folder)
     if earlier is not None and earlier.knobs != json.loads(json.dumps(knobs)):
-        raise OutputExists(folder, "filled by another `fursure split`")
+        replaced = isinstance(place, Path)
+        raise OutputExists(place, "filled by another `fursure split`", replaced=replaced)
 
 
-def claim_split_folder(folder: Path, note: Note, manifest: Manifest, *, overwrite: bool) -> None:
+def claim_split_folder(
+    folder: Path,
+    note: Note,
+    manifest: Manifest,
+    *,
+    overwrite: bool,
+    place: AnyPlace | None = None,
+) -> None:
     """Make ``folder`` the place of this division; an earlier one's files are removed from it.
+
+    ``place`` is what it is called, where it stands for a bucket.
 
     Raises:
         OutputExists: there is an earlier one, and it is not to be overwritten.
@@ -104,7 +151,9 @@ def claim_split_folder(folder: Path, note: Note, manifest: Manifest, *, overwrit
     earlier = Note.read(folder)
     if earlier is not None and earlier != note:
         if not overwrite:
-            raise OutputExists(folder, "made from other photos")
+            there = place or folder
+            replaced = isinstance(there, Path)
+            raise OutputExists(there, "made from other photos", replaced=replaced)
         _clear(folder, earlier)
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / LIST).exists():
@@ -115,6 +164,7 @@ def claim_split_folder(folder: Path, note: Note, manifest: Manifest, *, overwrit
 
 def finish(folder: Path) -> None:
     """Say that everything is there."""
+    (folder / LEDGER).unlink(missing_ok=True)
     with suppress(FileNotFoundError):  # it was finished before
         (folder / UNFINISHED).replace(folder / LIST)
 
@@ -131,6 +181,8 @@ def _clear(folder: Path, earlier: Note) -> None:
     made = {"labels.txt", *(name for split in SPLITS for name in array_names(split))}
     if earlier.knobs["as"] == "folders":
         made = set(destinations(manifest, earlier.prefix).values())
+    elif earlier.knobs["as"] != "npy":
+        made = {LEDGER, *(path.name for path in folder.iterdir() if is_shard_name(path.name))}
     _refuse_foreign(folder, {*made, _NOTE, LIST, UNFINISHED})
     listed.replace(folder / UNFINISHED)  # complete no longer
     for name in made:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO, NamedTuple, Protocol, final
 
+from fursure.annotations.pictures import ColumnPictures
 from fursure.dataset.listing import Source
 from fursure.dataset.naming import tidy
 from fursure.errors import BadImage
@@ -57,6 +58,29 @@ class StoredMember(NamedTuple):
         return data
 
 
+class RowMember(NamedTuple):
+    """A picture in a table of columns; how large it is, shows when it is read."""
+
+    pictures: ColumnPictures
+    row: int
+
+    @property
+    def size(self) -> int:
+        """Nothing that would be declared."""
+        return 0
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Nowhere: the table itself knows what to fetch next."""
+        return 0, 0
+
+    def content(self, name: str, read_at: ReadAt) -> bytes:  # noqa: ARG002 - as other members
+        """Return the picture."""
+        if not (data := self.pictures.read(self.row)):
+            raise BadImage(name, "the row of the table has no photo in it")
+        return data
+
+
 @dataclass(frozen=True, slots=True)
 class Index:
     """An archive's contents under tidy names; of two members with one name the later counts."""
@@ -79,9 +103,11 @@ class Index:
 
 @final
 class Archive(Source):
-    """A zip or tar file, or the decompressed copy of one."""
+    """A zip or tar file, the decompressed copy of one, or the pictures of a table."""
 
-    def __init__(self, path: AnyPlace, file: BinaryIO | RemoteFile, index: Index) -> None:
+    def __init__(
+        self, path: AnyPlace, file: BinaryIO | RemoteFile | ColumnPictures, index: Index
+    ) -> None:
         self.path: AnyPlace = path
         self.root: AnyPlace = path.parent
         self.prefix = f"{path.name}!"
@@ -115,17 +141,23 @@ class Archive(Source):
         if member.size > limit:
             raise BadImage(name, f"larger than {limit:,} bytes")
         try:
-            return member.content(name, self._read_at)
+            data = member.content(name, self._read_at)
         except OSError as error:
             raise BadImage(name, f"cannot be read: {error.strerror}") from None
+        if len(data) > limit:
+            raise BadImage(name, f"larger than {limit:,} bytes")
+        return data
 
     def close(self) -> None:
         """Close the archive."""
         self._file.close()
 
     def _read_at(self, offset: int, size: int) -> bytes:
-        if isinstance(self._file, RemoteFile):
-            return self._file.read_at(offset, size)
+        match self._file:
+            case RemoteFile():
+                return self._file.read_at(offset, size)
+            case ColumnPictures():  # each of its members reads a row
+                return b""
         return read_at(self._file, offset, size, self._lock)
 
 
@@ -135,9 +167,8 @@ class Shards(Source):
 
     prefix = ""
 
-    def __init__(self, path: AnyPlace, archives: Sequence[Archive]) -> None:
-        self.path: AnyPlace = path
-        self.root: AnyPlace = path.parent
+    def __init__(self, path: AnyPlace, root: AnyPlace, archives: Sequence[Archive]) -> None:
+        self.path, self.root = path, root
         self.notes = [note for archive in archives for note in archive.notes]
         self._archives = {archive.prefix: archive for archive in archives}
 

@@ -27,7 +27,7 @@ from fursure.dataset.manifest import Manifest, Photo
 from fursure.dataset.naming import LabelOf, junk, label_from, numbered, searching, suffix
 from fursure.dataset.tables import Table
 from fursure.errors import BadData, BadImage, NoPhotos, some
-from fursure.webdataset import LABEL_MEMBERS, label_beside
+from fursure.webdataset import LABEL_MEMBERS, label_beside, part_of
 
 _EXPORTS = 16  # JSON and XML files in a folder; of more, each is of one photo
 _UNLABELLED = "photo without a label"
@@ -222,7 +222,7 @@ def _few_a_folder(tables: Iterable[str]) -> list[str]:
 
 
 def _by_members(source: Source, contents: Contents) -> list[Photo]:
-    """Photos whose labels lie beside them, as in the shards of WebDataset."""
+    """Photos whose labels lie beside them, as in the shards of WebDataset; these may be divided."""
 
     def read(name: str) -> bytes | None:
         try:
@@ -233,10 +233,14 @@ def _by_members(source: Source, contents: Contents) -> list[Photo]:
     if label_beside(contents.photos[0], read) is None:
         return []
     labels = ((name, label_beside(name, read)) for name in contents.photos)
-    photos = [Photo(path=name, label=label_from(label)) for name, label in labels if label]
+    photos = [
+        Photo(path=name, label=label_from(label), split=split_named(part_of(name)))
+        for name, label in labels
+        if label
+    ]
     for kind in LABEL_MEMBERS:  # counted as junk, and read after all
         contents.skipped.pop(kind, None)
-    return photos
+    return settle_split(photos)
 
 
 def _by_names(

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, Self, final
 
-from fursure.annotations.columnar import COLUMNAR_SUFFIXES
 from fursure.annotations.exports import EXPORT_SUFFIXES
+from fursure.annotations.shards import COLUMNAR_SUFFIXES
 from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, is_left_by_a_system, junk
 from fursure.parallel import begun

@@ -3,7 +3,7 @@
 import re
 import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from os import PathLike, fspath
 from pathlib import Path
@@ -12,12 +12,20 @@ from typing import BinaryIO, cast
 from fursure.annotations.columnar import ColumnTable, is_columnar
 from fursure.annotations.exports import export_names, export_of
 from fursure.annotations.opening import is_text_of_exports
-from fursure.annotations.packed import copied_tables, tables_in
-from fursure.annotations.shards import is_lone_table, shards_in
-from fursure.dataset.archives import Archive, Index, Shards, StoredMember
+from fursure.annotations.pictures import ColumnPictures
+from fursure.annotations.shards import (
+    copied_tables,
+    file_name,
+    is_lone_table,
+    names_in,
+    shards_below,
+    shards_in,
+    tables_in,
+)
+from fursure.dataset.archives import Archive, Index, RowMember, Shards, StoredMember
 from fursure.dataset.folders import Folder
 from fursure.dataset.listing import Source
-from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES, junk
+from fursure.dataset.naming import RAW_SUFFIXES, TABLE_SUFFIXES, junk, suffix
 from fursure.dataset.tables import Table
 from fursure.dataset.tars import COMPRESSIONS, decompressed, index_tar, is_tar
 from fursure.dataset.zips import index_zip
@@ -28,7 +36,7 @@ from fursure.remote.blocks import RemoteFile
 from fursure.remote.folder import RemoteFolder
 from fursure.remote.place import AnyPlace, RemotePath, remote_place
 from fursure.remote.store import RemoteStore, store_of
-from fursure.webdataset import shard_names
+from fursure.webdataset import shard_names, tars_among
 
 _PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
     r"\.(?:(?:zip|7z|rar|tar|tgz|gz|bz2|xz)\.(\d{2,4})|[zr](\d{2})|part(\d+)\.rar)$", re.IGNORECASE
@@ -61,7 +69,8 @@ def open_source(path: str | PathLike[str]) -> Source:
         RemoteFailed: it lies elsewhere and cannot be had.
     """
     if (names := shard_names(fspath(path))) is not None and not Path(path).exists():
-        return _shards(remote_place(path) or Path(path), names)
+        row = remote_place(path) or Path(path)
+        return _shards(row, row.parent, names)
     if (place := remote_place(path)) is not None:
         return _open_remote(place, store_of(place))
     path = Path(path)
@@ -146,16 +155,17 @@ def _table(path: Path, columnar: ColumnTable | None = None) -> Table:
 
 
 def _folder(path: Path) -> Source:
-    """Open a folder of files, or of the shards of a table."""
-    if not (shards := shards_in(path)):
-        return Folder(path)
-    path = path.absolute()
-    columnar = ColumnTable(shards, str(path))
-    if columnar.pictures is not None:
-        return _columnar(columnar, path)
-    if any(map(is_lone_table, shards)):  # one of paths, which counts after class folders
-        return Folder(path)
-    return _table(path / shards[0][0].name, columnar)
+    """Open a folder of photos, or of the shards of a set."""
+    if shards := shards_in(path):
+        whole = path.absolute()
+        columnar = ColumnTable(shards, str(whole))
+        if columnar.pictures is not None:
+            return _columnar(columnar, whole)
+        if not any(map(is_lone_table, shards)):  # one of paths, which counts after class folders
+            return _table(whole / file_name(shards[0]), columnar)
+    if tars := _tars_alone(names_in(path)):
+        return _shards(path, path, [path / name for name in tars])
+    return Folder(path)
 
 
 def _zip(path: Path) -> Source:
@@ -182,9 +192,12 @@ def _columnar(columnar: ColumnTable, path: Path) -> Table:
     """Open a table whose rows hold photos, or only their paths."""
     if columnar.pictures is None:
         return _table(path, columnar)
+    return Table(_copied_pictures(path, columnar), path.name, columnar=columnar)
+
+
+def _copied_pictures(path: AnyPlace, columnar: ColumnTable) -> Archive:
     copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115 - its reader closes it
-    inner = _archive(path, copy, lambda _path, file: _copied(columnar, file))
-    return Table(inner, path.name, columnar=columnar)
+    return _archive(path, copy, lambda _path, file: _copied(columnar, file))
 
 
 def _copied(columnar: ColumnTable, file: BinaryIO) -> Index:
@@ -211,8 +224,15 @@ def _is_export(path: Path, head: bytes) -> bool:
         return export_of(file.read(_OPENING)) is not None
 
 
-def _shards(path: AnyPlace, names: Sequence[str]) -> Shards:
-    """Open every shard of a numbered row.
+def _tars_alone(names: Iterable[str]) -> list[str]:
+    """Return the shards of a divided set, if neither photos nor folders lie beside them."""
+    shown = [name for name in names if not name.startswith(".")]
+    others = any("/" in name or is_photo_suffix(suffix(name)) for name in shown)
+    return [] if others else tars_among(shown)
+
+
+def _shards(path: AnyPlace, root: AnyPlace, names: Sequence[str | AnyPlace]) -> Shards:
+    """Open every shard of a numbered row, or of a folder.
 
     Raises:
         BadData: one is missing, cut short, or no archive.
@@ -225,7 +245,7 @@ def _shards(path: AnyPlace, names: Sequence[str]) -> Shards:
                 raise BadData(f"{source.path} is no archive; a row of shards is of .tar or .zip.")
             archives.append(source)
         stack.pop_all()
-    return Shards(path, archives)
+    return Shards(path, root, archives)
 
 
 def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
@@ -235,7 +255,7 @@ def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
     if place.suffix.lower() in TABLE_SUFFIXES:
         return _remote_table(place, store)
     if (facts := None if store.is_web and key.endswith("/") else store.facts(key)) is None:
-        return RemoteFolder(store, place)
+        return _remote_folder(place, store)
     if is_photo:
         return RemoteFolder(store, place.parent, only=facts)
     file = RemoteFile(store, facts)
@@ -243,21 +263,64 @@ def _open_remote(place: RemotePath, store: RemoteStore) -> Source:
         head = file.read_at(0, 512)
         if store.is_web and _is_page(head):
             file.close()
-            return RemoteFolder(store, place)
+            return _remote_folder(place, store)
         if recognise(head) or head[4:8] == b"ftyp":
             file.close()
             return RemoteFolder(store, place.parent, only=facts)
-        return Archive(place, *_remote_index(place, file, head))
+        if is_columnar(head):
+            source: Source = _remote_columnar(ColumnTable([(file, "")], str(place)), place, store)
+        else:
+            source = Archive(place, *_remote_index(place, file, head))
     except BaseException:
         file.close()
         raise
+    return source
 
 
-def _remote_table(place: RemotePath, store: RemoteStore) -> Table:
+def _remote_folder(place: RemotePath, store: RemoteStore) -> Source:
+    """Open a folder elsewhere: of photos, or of a table's shards."""
+    folder = RemoteFolder(store, place)
+    files = folder.files()
+    if shards := shards_below(files, place):
+        ranged = [(RemoteFile(store, files[name], place / name), part) for name, part in shards]
+        columnar = ColumnTable(ranged, str(place))
+        if columnar.pictures is not None:
+            folder.close()
+            return _remote_columnar(columnar, place, store)
+        if not any(map(is_lone_table, ranged)):  # one of paths, which counts after class folders
+            folder.close()
+            return _remote_table(place / file_name(ranged[0]), store, columnar)
+        columnar.close()
+    if tars := _tars_alone(files):
+        folder.close()
+        return _shards(place, place, [place / name for name in tars])
+    return folder
+
+
+def _remote_table(
+    place: RemotePath, store: RemoteStore, columnar: ColumnTable | None = None
+) -> Table:
     """Open a table elsewhere; beside one on a web server, photos are believed to be there."""
     folder = RemoteFolder(store, place.parent, blind=store.is_web)
     tops = [] if store.is_web else [name for name in folder.names() if name.count("/") == 1]
-    return Table(folder, place.name, [name for name in tops if name.endswith("/")])
+    folders = [name for name in tops if name.endswith("/")]
+    return Table(folder, place.name, folders, columnar=columnar)
+
+
+def _remote_columnar(columnar: ColumnTable, place: RemotePath, store: RemoteStore) -> Table:
+    """Open a table of columns elsewhere, whose pictures are fetched when they are read.
+
+    Arrow's files do not say where their rows lie, so their pictures are copied.
+    """
+    if columnar.pictures is None:
+        return _remote_table(place, store, columnar)
+    pictures = ColumnPictures(columnar, columnar.row_groups())
+    if not pictures.rows:
+        return Table(_copied_pictures(place, columnar), place.name, columnar=columnar)
+    index = Index()
+    for row, name in enumerate(columnar.names(pictures.rows)):
+        index.add(name or "", RowMember(pictures, row))
+    return Table(Archive(place, pictures, index), place.name, columnar=columnar)
 
 
 def _remote_index(
@@ -269,7 +332,7 @@ def _remote_index(
     copied: reading its headers by ranges, and then its photos, would cost more.
     """
     if _is_zip(head):
-        return file, index_zip(place, cast(BinaryIO, file))
+        return file, index_zip(place, file.reader())
     for magic in COMPRESSIONS:
         if head.startswith(magic):
             tar = decompressed(place, magic, file.copied())
@@ -279,7 +342,7 @@ def _remote_index(
         return file, index_tar(place, file.copied())
     raise BadData(
         f"{place} holds {_described(head)}, which is no data set; "
-        "give a folder, a .zip, a .tar, or a .csv, .tsv or .jsonl table."
+        "give a folder, a .zip, a .tar, or a .csv, .tsv, .jsonl, .parquet or .arrow table."
     )
 
 
@@ -287,7 +350,9 @@ def _is_page(head: bytes) -> bool:
     return head.lstrip()[:9].lower().startswith((b"<!doctype", b"<html"))
 
 
-def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index]) -> Archive:
+def _archive(
+    path: AnyPlace, file: BinaryIO, index: Callable[[AnyPlace, BinaryIO], Index]
+) -> Archive:
     try:
         return Archive(path, file, index(path, file))
     except BaseException as error:
@@ -297,7 +362,7 @@ def _archive(path: Path, file: BinaryIO, index: Callable[[Path, BinaryIO], Index
         raise
 
 
-def _only_a_part(path: Path, part: re.Match[str]) -> BadData:
+def _only_a_part(path: AnyPlace, part: re.Match[str]) -> BadData:
     number = next(filter(None, part.groups()))
     return BadData(
         f"{path} is part {int(number)} of a split archive; join the parts first, as in "

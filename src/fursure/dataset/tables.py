@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import final
 
 from fursure.annotations.annotated import UNLABELLED, Annotated, Votes, votes_on
-from fursure.annotations.columnar import COLUMNAR_SUFFIXES, ColumnTable
+from fursure.annotations.columnar import ColumnTable
 from fursure.annotations.exports import EXPORT_SUFFIXES, export_names, export_of
 from fursure.annotations.label_studio import is_row, photos_of
 from fursure.annotations.lines import json_lines, separated
 from fursure.annotations.opening import is_text_of_exports
 from fursure.annotations.places import is_elsewhere, places
+from fursure.annotations.shards import COLUMNAR_SUFFIXES, HeldFile, Shard
 from fursure.dataset.columns import Cells, Columns, columns_of, label_of, split_named, text_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Split
@@ -85,7 +86,7 @@ class Table(Source):
         return self._inner.read(name, limit)
 
     def close(self) -> None:
-        """Close the source that the table lies in."""
+        """Close the source that the table lies in, and what the table is read from."""
         self._inner.close()
         if self._columnar is not None:
             self._columnar.close()
@@ -200,11 +201,16 @@ class Table(Source):
     def _records(self) -> Iterator[tuple[int, Cells]]:
         """Yield the number of a line and its cells."""
         if self._columnar is None and suffix(self._name) in COLUMNAR_SUFFIXES:
-            if self.prefix:
-                raise BadData(f"{self.path} lies in an archive beside photos; unpack that first.")
-            if not isinstance(self.path, Path):
-                raise BadData(f"{self.path} is read from a file here only; download it first.")
-            self._columnar = ColumnTable([(self.path, "")], str(self.path))
+            if isinstance(self.path, Path) and not self.prefix:
+                shards: list[Shard] = [(self.path, "")]
+            else:
+                shards = [(HeldFile(str(self.path), self._data()), "")]
+            columnar = ColumnTable(shards, str(self.path))
+            if columnar.pictures and isinstance(shards[0][0], HeldFile):
+                raise BadData(
+                    f"{self.path} has the photos in it; name that file itself, outside of archives."
+                )
+            self._columnar = columnar
         if self._columnar is not None:
             yield from self._columnar.rows()
             return

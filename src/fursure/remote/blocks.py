@@ -6,10 +6,11 @@ import threading
 from collections import OrderedDict
 from contextlib import ExitStack
 from pathlib import Path
-from typing import BinaryIO, final
+from typing import BinaryIO, cast, final
 
 from fursure.errors import RemoteFailed
 from fursure.remote.ahead import Ahead
+from fursure.remote.place import RemotePath
 from fursure.remote.store import NoRanges, RemoteFacts, RemoteStore
 from fursure.system import read_at
 
@@ -19,22 +20,26 @@ _FURTHER = 8  # blocks fetched ahead of whoever reads from one end to the other
 
 
 @final
-class RemoteFile(io.RawIOBase):
+class RemoteFile:
     """A file read in blocks of a mebibyte, those kept that were read last.
 
     Once more bytes came by blocks than the whole file has (its members are wanted in another
     order than they lie), or where the server knows no ranges, it is copied to a temporary file.
+    Threads may read at once, each at a place of its own.
     """
 
-    def __init__(self, store: RemoteStore, facts: RemoteFacts) -> None:
-        super().__init__()
+    def __init__(
+        self, store: RemoteStore, facts: RemoteFacts, place: RemotePath | None = None
+    ) -> None:
+        """Read the file of those ``facts``, which messages call ``place``."""
+        self.place = place or store.place
         self._store, self._facts = store, facts
         self._lock = threading.Lock()
         self._ahead: Ahead[int] = Ahead(self._fetch, lambda _block: _BLOCK)
         self._blocks: OrderedDict[int, bytes] = OrderedDict()
         self._stack = ExitStack()
         self._copy: BinaryIO | None = None
-        self._fetched = self._position = 0
+        self._fetched = 0
         if facts.size is None:
             self.copied()
         self.size = self._copy_size() if facts.size is None else facts.size
@@ -78,38 +83,18 @@ class RemoteFile(io.RawIOBase):
                 self._copy = self._stack.enter_context((folder / "copy").open("rb"))
             return self._copy
 
+    def reader(self) -> BinaryIO:
+        """Return the file as one that is read from its beginning on."""
+        return cast(BinaryIO, RemoteReader(self))
+
     def close(self) -> None:
         """Let go of the blocks and of the copy."""
-        if not self.closed:
-            self._ahead.close()
-            self._stack.close()
-        super().close()
+        self._ahead.close()
+        self._stack.close()
 
-    def readable(self) -> bool:
-        """Return that it can be read."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return that any place in it can be read."""
-        return True
-
-    def tell(self) -> int:
-        """Return where the next bytes are read from."""
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Go to another place."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes, and have those after them fetched."""
-        size = self.size if size is None or size < 0 else size
-        data = self.read_at(self._position, size)
-        self._position += len(data)
-        self.expect(self._position, min(_FURTHER * _BLOCK, max(0, self.size - self._position)))
-        return data
+    def __str__(self) -> str:
+        """Return its place."""
+        return str(self.place)
 
     def _from_blocks(self, offset: int, end: int) -> bytes:
         if offset >= end:
@@ -138,3 +123,41 @@ class RemoteFile(io.RawIOBase):
 
     def _copy_size(self) -> int:
         return self.copied().seek(0, io.SEEK_END)
+
+
+@final
+class RemoteReader(io.RawIOBase):
+    """A place in a file far away, from which the next bytes are read."""
+
+    def __init__(self, file: RemoteFile) -> None:
+        super().__init__()
+        self._file = file
+        self._position, self._read_to = 0, -1
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return that any place in it can be read."""
+        return True
+
+    def tell(self) -> int:
+        """Return where the next bytes are read from."""
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go to another place."""
+        ends = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}
+        self._position = max(0, ends[whence] + offset)
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes; whoever reads on and on has those after them fetched."""
+        whole = self._file.size
+        data = self._file.read_at(self._position, whole if size is None or size < 0 else size)
+        reads_on = self._position == self._read_to
+        self._read_to = self._position = self._position + len(data)
+        if reads_on:
+            self._file.expect(self._position, min(_FURTHER * _BLOCK, whole - self._position))
+        return data

@@ -48,6 +48,10 @@ class RemoteFolder:
         }
         yield from sorted([*entries, *folders], key=lambda name: name.split("/"))
 
+    def files(self) -> dict[str, RemoteFacts]:
+        """Return every file of the listing by its name, in no order."""
+        return self._entries()
+
     def has(self, name: str) -> bool:
         """Return whether the listing has a file of that name."""
         return self._blind or name in self._entries()

@@ -1,0 +1,1 @@
+"""Labelled photos → a few large files in place of many small ones, here or in a bucket."""
