@@ -66,6 +66,7 @@ CANNOT_RUN = {
     "fursure predict s3://bucket/photos --parquet s3://bucket/answers.parquet": NEEDS_A_BUCKET,
     "fursure train s3://bucket/labelled.zip -o pets.fursure": NEEDS_A_BUCKET,
     "fursure split PHOTOS --out s3://bucket/pets --as webdataset": NEEDS_A_BUCKET,
+    "fursure train s3://bucket/pets": NEEDS_A_BUCKET,
     "docker build -f deploy/Dockerfile -t fursure .": NEEDS_DOCKER,
     "docker run --read-only --tmpfs /tmp --cap-drop ALL -p 127.0.0.1:8000:8000 fursure": (
         NEEDS_DOCKER
