@@ -450,9 +450,9 @@ def test_either_package_of_onnx_runtime_tells_its_version(monkeypatch: pytest.Mo
         return version
 
     for package in ("onnxruntime", "onnxruntime-gpu"):
-        monkeypatch.setattr(libraries, "version", only(package))
+        monkeypatch.setattr("importlib.metadata.version", only(package))
         assert libraries.onnxruntime_version() == "9.9"
-    monkeypatch.setattr(libraries, "version", only("onnxruntime-of-ones-own"))
+    monkeypatch.setattr("importlib.metadata.version", only("onnxruntime-of-ones-own"))
     assert libraries.onnxruntime_version() == real.__version__
 
 

@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 CUDA_PACKAGE = "onnxruntime-gpu"  # which a user installs instead of onnxruntime; the same module
@@ -39,6 +38,8 @@ def onnxruntime() -> Any:
 
 def onnxruntime_version() -> str:
     """Return the version of ONNX Runtime, in whichever of its packages it came."""
+    from importlib.metadata import PackageNotFoundError, version  # a start does without
+
     for package in ("onnxruntime", CUDA_PACKAGE):
         with suppress(PackageNotFoundError):
             return version(package)
