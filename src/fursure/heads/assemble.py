@@ -43,6 +43,7 @@ from fursure.sureness.readout import Readout
 from fursure.sureness.risk import RiskTable
 
 PROOF = 64  # photos that run through the whole graph before a bundle is accepted
+PROOF_OF_FEW = 16  # of fewer than `BULK`: one engine answers, so no gap is measured on them
 BETWEEN = 16  # of them that the slower engine answers too, where the faster one answers all
 AGREEMENT = 0.02
 # mean over photos of the largest |difference| of a probability to the cached features' answer:

@@ -17,6 +17,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.engine.runtime import BULK
 from fursure.engine.selftest import about_engine
 from fursure.errors import (
     BadBundle,
@@ -34,7 +35,7 @@ from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
 from fursure.features.remarks import about_backbone, about_photos, count_unusable, warn_of_copies
 from fursure.files import remove, replacing
-from fursure.heads.assemble import PROOF, assemble
+from fursure.heads.assemble import PROOF, PROOF_OF_FEW, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
 from fursure.heads.own import check_own
 from fursure.heads.strangers import Strangers, told
@@ -390,7 +391,7 @@ def _proof_rows(collected: Collected) -> list[int]:
         range(len(collected.usable)),
         key=lambda row: (collected.usable[row].split != "test", collected.usable[row].sha256),
     )
-    return order[:PROOF]
+    return order[: PROOF if len(order) >= BULK else PROOF_OF_FEW]
 
 
 def _photos(
