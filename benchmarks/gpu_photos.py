@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from fursure.bundle.named import shipped
-from fursure.drawings.draw import draw, jpeg
+from fursure.drawings.draw import Kind, draw, jpeg
 from fursure.engine import gpu, selftest
 from fursure.engine.predictor import Predictor
 from fursure.errors import EngineFailed
@@ -61,7 +61,7 @@ def told(**facts: Any) -> None:
 
 def _drawn(folder: Path) -> Iterator[Path]:
     with ThreadPoolExecutor(available_threads()) as pool:
-        kinds = ("cat", "dog", "stranger")
+        kinds: tuple[Kind, ...] = ("cat", "dog", "stranger")
         made = pool.map(lambda seed: jpeg(draw(kinds[seed % 3], seed, SIDE)), range(DRAWN))
         for number, data in enumerate(made):
             path = folder / f"{number}.jpg"
@@ -73,7 +73,7 @@ def _measure(engine: str, paths: list[Path], expected_NK: Any, photos: int) -> N
     bundle = shipped("pets")
     if engine in gpu.GPU_KINDS:
         began = time.perf_counter()
-        verdict = selftest.gpu_verdict(bundle.model, engine, again=True)  # type: ignore[arg-type]
+        verdict = selftest.gpu_verdict(bundle.model, engine, again=True)
         told(trial=engine, seconds=time.perf_counter() - began, **asdict(verdict))
     began = time.perf_counter()
     said: list[str] = []
