@@ -31,6 +31,7 @@ from fursure.engine import gpu, selftest
 from fursure.engine.predictor import Predictor
 from fursure.errors import EngineFailed
 from fursure.run import available_threads
+from fursure.system import gpu_devices
 
 DRAWN = 600  # different ones
 SIDE = 400  # pixels
@@ -45,7 +46,7 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=12_000)
     parser.add_argument("engines", nargs="*", default=ENGINES)
     asked = parser.parse_args()
-    told(threads=available_threads(), devices=gpu.gpu_devices())
+    told(threads=available_threads(), devices=gpu_devices())
     with tempfile.TemporaryDirectory() as folder:
         paths = list(_drawn(Path(folder)))
         reference = Predictor.open(shipped("pets"), engine="onnxruntime", photos=len(paths))
