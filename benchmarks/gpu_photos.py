@@ -29,6 +29,7 @@ from fursure.bundle.named import shipped
 from fursure.drawings.draw import Kind, draw, jpeg
 from fursure.engine import gpu, selftest
 from fursure.engine.predictor import Predictor
+from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import EngineFailed
 from fursure.run import available_threads
 from fursure.system import gpu_devices
@@ -143,7 +144,7 @@ def _short_of_memory(model: bytes, predictor: Predictor) -> None:
         try:
             on_gpu = gpu.OnGpu(
                 lambda batch: gpu.Cuda(model, batch=batch),
-                lambda: predictor.network.session,
+                lambda: OnnxRuntime(model, threads=1),
                 said.append,
             )
             rows = len(on_gpu(pixels_NHWC)["probs"])

@@ -39,7 +39,7 @@ _OPTIONS = {
 }
 _SHORT_OF_MEMORY = (  # as CUDA, cuBLAS, cuDNN, ONNX Runtime's arena and OpenVINO say it
     "out of memory", "failed to allocate", "alloc_failed", "allocation_failure",
-    "exceeded max size of memory",
+    "exceeded max size of memory", "smaller than requested bytes",
 )  # fmt: skip
 
 
@@ -159,8 +159,8 @@ class OnGpu:
                 try:
                     return self._tried(pixels_NHWC)
                 except Exception as error:  # each library has its own types
-                    reason = first_words(error)
-                self._step_back(reason)  # the error is gone, and what it held on the card
+                    short, reason = _short_of_memory(error), first_words(error)
+                self._step_back(reason, short=short)  # the error, and what it held there, are gone
         return self._session(pixels_NHWC)
 
     def _tried(self, pixels_NHWC: Pixels) -> Outputs:
@@ -168,20 +168,26 @@ class OnGpu:
             raise EngineFailed("a process forked from one that uses it cannot use it")
         return in_batches(self._session, pixels_NHWC)
 
-    def _step_back(self, reason: str) -> None:
+    def _step_back(self, reason: str, *, short: bool) -> None:
         """Take half the photos a call where memory is short, else leave the device."""
         half = self._session.batch // 2
         del self._session
-        if half and any(words in reason.lower() for words in _SHORT_OF_MEMORY):
+        if short and half:
             try:
                 self._session = self._make(half)
             except Exception as error:
-                reason = first_words(error)
+                short, reason = _short_of_memory(error), first_words(error)
             else:
                 return
         self._session, self._on_gpu = self._processor(), False
         broken, self.engine = self.engine, self._session.engine
-        self._say(f"{broken} failed ({reason}); {self.engine} goes on")
+        why = "its memory is too short for one photo" if short else reason
+        self._say(f"{broken} failed ({why}); {self.engine} goes on")
+
+
+def _short_of_memory(error: Exception) -> bool:
+    """Return whether it says so anywhere: ONNX Runtime begins with the node that wanted more."""
+    return any(words in str(error).lower() for words in _SHORT_OF_MEMORY)
 
 
 def first_words(error: BaseException) -> str:
