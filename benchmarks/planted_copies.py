@@ -16,10 +16,10 @@ from PIL import Image, ImageOps
 from fursure.backbones.kinds import load_backbone
 from fursure.check.reading import gather
 from fursure.dataset.layout import list_photos
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.features.collect import grouped
 from fursure.metrics.intervals import proportion
+from fursure.rows.photo import Photo
 from fursure.run import Run
 
 SHARED = Path(os.environ.get("FURSURE_DATA", "../shared"))

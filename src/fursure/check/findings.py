@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import suffix
 from fursure.errors import counted
 from fursure.formats.table import suffixes_of
 from fursure.photos.statistics import Facts
+from fursure.rows.photo import Photo
 from fursure.splitting.scanned import Scanned
 
 
