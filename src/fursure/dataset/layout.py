@@ -42,10 +42,11 @@ def iter_photos(source: Source, skipped: Counter[str] | None = None) -> Iterator
     What is passed over is counted by kind in ``skipped``. A table's rows all count as photos.
     """
     skipped = Counter() if skipped is None else skipped
+    if isinstance(source, Table):
+        yield from source.names(skipped)
+        return
     for name in source.names(skipped):
-        if isinstance(source, Table):
-            yield name
-        elif not name.endswith("/"):
+        if not name.endswith("/"):
             if kind := junk(name.removeprefix(source.prefix)):
                 skipped[kind] += 1
             else:
