@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -86,7 +86,7 @@ def _plant(path: Path) -> dict[str, list[tuple[str, str]]]:
     return copies
 
 
-def _grouped(path: Path) -> list[Photo]:
+def _grouped(path: Path) -> Sequence[Photo]:
     with open_source(path) as source:
         found = gather(source, list_photos(source), load_backbone(str(WEIGHTS)), Run())
     return grouped(found.usable, found.features_ND)

@@ -70,12 +70,12 @@ def collect(
         found = reader.read(listing.photos, title=title)
     better = corrected(found.photos, corrections, listing.labels)
     usable_N = better.photos.usable_mask
-    usable, usable_M = better.photos.at(usable_N), usable_N[found.decoded_N]
+    usable, usable_M = better.photos.usable, usable_N[found.decoded_N]
     features_ND = _only(found.features_MD, usable_M)
     with stage("group"):
         if division is None:
-            photos = grouped_table(usable, found.views_MV[usable_M], features_ND)
-            photos = _divided(photos, recipe, previous)
+            views_NV = found.views_MV if usable_M.all() else found.views_MV[usable_M]
+            photos = _divided(grouped_table(usable, views_NV, features_ND), recipe, previous)
         else:
             photos = _as_divided(usable, division)
     if photos and recipe.photos is not None:
