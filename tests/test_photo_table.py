@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fursure.dataset.manifest import Manifest
+from fursure.evaluation.gallery import TrainedPhotos
 from fursure.features.collect import Collected, collect
 from fursure.features.reader import Reader
 from fursure.recipe import Recipe
@@ -21,6 +22,7 @@ from fursure.rows.photo import Photo
 from fursure.rows.photo_table import PhotoTable
 from fursure.run import Run
 from fursure.splitting.scanned import Fingerprint, Scanned
+from fursure.sureness.familiarity import unit
 
 ANY = st.text(st.characters(), max_size=12)  # surrogates and marks included
 PHOTOS = st.lists(
@@ -43,7 +45,8 @@ PHOTOS = st.lists(
 def test_a_table_holds_the_photos_it_was_given(photos: list[Photo], data: st.DataObject) -> None:
     table = PhotoTable.of(photos)
     assert list(table) == photos == [table[row] for row in range(len(photos))]
-    assert table == tuple(photos) and tuple(photos) == table
+    assert table == tuple(photos)
+    assert tuple(photos) == table
     rows = data.draw(st.lists(st.integers(0, len(photos) - 1))) if photos else []
     assert list(table.at(np.array(rows, np.intp))) == [photos[row] for row in rows]
     assert list(table[1::2]) == photos[1::2]
@@ -73,6 +76,20 @@ def test_numbers_of_a_column_compare_like_its_values(
 def test_texts_come_in_the_order_that_sorting_gives_them(texts: list[str]) -> None:
     order = sorted(range(len(texts)), key=texts.__getitem__)
     assert Texts.of(texts).in_order().tolist() == order
+
+
+def test_the_nearest_photos_of_training_are_those_of_one_comparison_the_first_of_equals() -> None:
+    rng = np.random.default_rng(0)
+    kept_MD = np.tile(rng.normal(size=(900, 6)), (4, 1)).astype(np.float32)  # several blocks of it
+    asked_ND = rng.normal(size=(5, 6)).astype(np.float32)
+    rows_M = rng.permutation(len(kept_MD))[:3000]
+    photos = [Photo(path=f"{number}.jpg") for number in range(len(rows_M))]
+    fake: Any = None
+    trained = TrainedPhotos(source=fake, photos=photos, features_ND=kept_MD, rows_M=rows_M)
+    cosine_NM = unit(asked_ND) @ unit(kept_MD[rows_M]).T
+    best_NR = np.argsort(-cosine_NM.round(5), axis=1, kind="stable")[:, :3]
+    near = [[int(photo.path[:-4]) for photo in photos] for photos in trained.nearest(asked_ND)]
+    assert near == best_NR.tolist()
 
 
 PHOTO_COUNT = 20_000

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _Value = TypeVar("_Value")
-Rows = NDArray[np.intp] | NDArray[np.bool_] | slice
+RowChoice = NDArray[np.intp] | NDArray[np.bool_] | slice
 _BLOCK = 4096  # rows made into objects at a time
 
 
@@ -55,7 +55,7 @@ class Texts(Sequence[str]):
         for start, size in zip(each_number(self.start_N), each_number(self.size_N), strict=True):
             yield letters[start : start + size].decode("utf-8", "surrogatepass")
 
-    def at(self, rows: Rows) -> "Texts":
+    def at(self, rows: RowChoice) -> "Texts":
         """Return the column of some rows, without copying a letter."""
         return Texts(self.letters, self.start_N[rows], self.size_N[rows])
 
@@ -118,7 +118,7 @@ class Coded(Sequence[_Value], Generic[_Value]):
 
     __hash__ = None  # type: ignore[assignment]  # it equals lists, which have none
 
-    def at(self, rows: Rows) -> "Coded[_Value]":
+    def at(self, rows: RowChoice) -> "Coded[_Value]":
         """Return the column of some rows."""
         return Coded(self.words, self.code_N[rows])
 
@@ -143,7 +143,7 @@ class Coded(Sequence[_Value], Generic[_Value]):
         """Return the numbers of the values there are."""
         return np.flatnonzero(np.bincount(self.code_N, minlength=len(self.words))).tolist()
 
-    def but(self, rows: Rows, value: _Value) -> "Coded[_Value]":
+    def but(self, rows: RowChoice, value: _Value) -> "Coded[_Value]":
         """Return the column with this value in some rows."""
         words, code_N = list(self.words), self.code_N.copy()
         place = bisect_left(words, _rank(value), key=_rank)

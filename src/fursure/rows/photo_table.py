@@ -16,7 +16,7 @@ from typing import final, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.rows.columns import Coded, CodedMaker, Rows, Texts, TextsMaker, each_number
+from fursure.rows.columns import Coded, CodedMaker, RowChoice, Texts, TextsMaker, each_number
 from fursure.rows.photo import Photo, Split
 
 _BLOCK = 4096  # photos made or taken apart at a time
@@ -143,7 +143,7 @@ class PhotoTable(Sequence[Photo]):
         pairs = zip(self.groups, self.digests, strict=True)
         return Coded.of(group or digest for group, digest in pairs)
 
-    def at(self, rows: Rows) -> "PhotoTable":
+    def at(self, rows: RowChoice) -> "PhotoTable":
         """Return the table of some rows, without copying a text."""
         return PhotoTable(
             paths=self.paths.at(rows),
@@ -156,7 +156,7 @@ class PhotoTable(Sequence[Photo]):
             reasons=self.reasons.at(rows),
         )
 
-    def ruled_out(self, rows: Rows, reason: str) -> "PhotoTable":
+    def ruled_out(self, rows: RowChoice, reason: str) -> "PhotoTable":
         """Return the same photos, some of which cannot be used for this ``reason``."""
         return replace(self, reasons=self.reasons.but(rows, reason))
 
