@@ -72,7 +72,9 @@ class ReadingJob:
 
     def _opened(self) -> Iterator[Network]:
         for (onnx, preprocess), engine in zip(self.networks, self.engines, strict=True):
-            session = open_session(onnx, engine=self.asked, photos=self.photos, threads=1)
+            session = open_session(
+                onnx, engine=self.asked, photos=self.photos, threads=1, gpu=False
+            )
             check_engine(session.engine, engine)
             yield Network(session, preprocess)
 

@@ -59,7 +59,14 @@ class Reader:
         """
         networks = tuple(
             Network(
-                open_session(part.onnx, engine=run.engine, photos=photos, threads=run.cores),
+                open_session(
+                    part.onnx,
+                    engine=run.engine,
+                    photos=photos,
+                    threads=run.cores,
+                    gpu=run.on is None,
+                    say=run.say,
+                ),
                 part.preprocess,
             )
             for part in _parts(encoder)

@@ -18,6 +18,7 @@ from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
+from fursure.engine.runtime import BULK
 from fursure.engine.selftest import about_engine
 from fursure.errors import (
     BadBundle,
@@ -35,7 +36,7 @@ from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
 from fursure.features.remarks import about_backbone, about_photos, count_unusable, warn_of_copies
 from fursure.files import remove, replacing
-from fursure.heads.assemble import PROOF, assemble
+from fursure.heads.assemble import PROOF, PROOF_OF_FEW, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
 from fursure.heads.fit import has_splits
 from fursure.heads.own import check_own
@@ -389,7 +390,7 @@ def _proof_rows(collected: Collected) -> list[int]:
     """Return the rows of the photos that prove the bundle: test photos first, by digest."""
     photos = PhotoTable.of(collected.usable)
     order_N = np.lexsort([photos.digests.code_N, ~photos.splits.are("test")])
-    return list(map(int, order_N[:PROOF]))
+    return list(map(int, order_N[: PROOF if len(photos) >= BULK else PROOF_OF_FEW]))
 
 
 def _photos(
