@@ -9,8 +9,9 @@ from fursure.report.text import printable
 
 if TYPE_CHECKING:
     from fursure.commands.split import Form
-    from fursure.dataset.manifest import Manifest, Split
+    from fursure.dataset.manifest import Manifest
     from fursure.remote.place import AnyPlace
+    from fursure.rows.photo import Split
     from fursure.splitting.exact_counts import Amount
 
 
@@ -178,7 +179,7 @@ def _form(knobs: dict[str, Any]) -> "Form":
 
 def _counted(manifest: "Manifest") -> dict[str, dict[str, int]]:
     """Return the number of photos of each part by class; under "left over" those of none."""
-    from fursure.dataset.manifest import SPLITS
+    from fursure.rows.photo import SPLITS
 
     found = manifest.counts()
     parts = {part: {label: found[label, part] for label in manifest.labels} for part in SPLITS}

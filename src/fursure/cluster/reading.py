@@ -18,13 +18,13 @@ from fursure.cluster.crew import crew_of
 from fursure.cluster.ordered import exactly_once
 from fursure.cluster.places import Places
 from fursure.cluster.workbench import check_engine
-from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.errors import FursureError
 from fursure.parallel import chunked
 from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
+from fursure.rows.photo import Photo
 from fursure.run import Engine, Run
 from fursure.splitting.scan import CHUNK, Encoding, ScanWorker
 from fursure.splitting.scanned import KnownPhotos, Nothing, Scanned, Store

@@ -4,6 +4,7 @@ Dimension key: N photos, K classes, D features, H W height and width, C colour.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -35,8 +36,10 @@ from fursure.heads.strangers import Strangers, Worth, direction, set_aside
 from fursure.photos.decode import decode
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import Recipe
+from fursure.rows.photo import SPLITS
+from fursure.rows.photo_table import PhotoTable
 from fursure.run import available_threads
-from fursure.splitting.split import spare
+from fursure.splitting.split import spare_among
 from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import Familiar, fit_familiar
 from fursure.sureness.readout import Readout
@@ -126,9 +129,11 @@ def assemble(
             "onnxruntime": onnxruntime_version(),
         },
     )
+    usable = PhotoTable.of(collected.usable)
     seen = {
-        split: short_digests(photo.sha256 for photo in collected.usable if photo.split == split)
-        for split in ("train", "val")
+        split: short_digests(usable.digests.at(usable.splits.are(split)))
+        for split in SPLITS
+        if split != "test"
     }
     first_run.mark_as_run(model)  # it ran here just now
     return Bundle(
@@ -166,13 +171,12 @@ def _familiar(
     Where the features are of a frozen network, trained on none of the photos, references hold each
     other out.
     """
-    labels, photos, first = collected.manifest.labels, collected.usable, backbone.familiar_from
+    photos, first = PhotoTable.of(collected.usable), backbone.familiar_from
     frozen = first > 0 or backbone.digest == origin.digest
-    frozen &= not any(seen_among(photos, backbone.seen))
+    frozen &= not seen_among(photos, backbone.seen).any()
     x_ND = collected.features_ND.beyond(first)
-    train_N = np.array([photo.split == "train" for photo in photos]) & ~found.held_out_N
-    index = {label: number for number, label in enumerate(labels)}
-    labels_N = np.array([index[photo.label or ""] for photo in photos])
+    train_N = photos.splits.are("train") & ~found.held_out_N
+    labels_N = photos.labels.numbered(collected.manifest.labels)
 
     def fitted(
         known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
@@ -181,11 +185,7 @@ def _familiar(
             x_ND.at(known_N),
             labels_N[known_N],
             x_ND.at(held_out_N),
-            groups=[
-                photo.group or photo.sha256
-                for photo, kept in zip(photos, known_N, strict=True)
-                if kept
-            ],
+            groups=photos.group_names.at(known_N),
             frozen=frozen,
             readout=readout,
             seed=recipe.seed,
@@ -201,7 +201,7 @@ def _familiar(
     if not held_out_N.any():
         rows = np.flatnonzero(train_N)
         held_out_N = np.zeros(len(photos), bool)
-        held_out_N[rows] = set_aside([photos[row].group or "" for row in rows], recipe.seed)
+        held_out_N[rows] = set_aside(photos.groups.at(rows), recipe.seed)
         train_N = train_N & ~held_out_N
     teaching_SD = strangers.features_SD[strangers.taught(recipe.seed)]
     readout = direction(x_ND[train_N], teaching_SD, recipe.seed)
@@ -286,17 +286,17 @@ def default_risk(risks: RiskTable) -> float:
 def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
     """Return what the bundle says of the photos: how many of what, and no name of any."""
     counts: dict[str, dict[str, int]] = {}
-    for photo in collected.usable:
-        splits = counts.setdefault(photo.label or "", {})
-        splits[photo.split or ""] = splits.get(photo.split or "", 0) + 1
-    spared = sum(map(spare, collected.manifest.photos))
+    usable = PhotoTable.of(collected.usable)
+    for (label, split), count in Counter(zip(usable.labels, usable.splits, strict=True)).items():
+        counts.setdefault(label or "", {})[split or ""] = count
+    spared = int(spare_among(collected.manifest.photos).sum())
     return {
         "digest": collected.manifest.digest,
         "photos": counts,
-        "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
+        "left_out": len(collected.manifest.photos) - len(usable) - spared,
         "seen_by_encoder": unmeasured(collected.manifest, backbone.seen),
         "spare": spared,  # training photos beyond the recipe's limit
-        "near_duplicates": len(collected.usable) - len({photo.group for photo in collected.usable}),
+        "near_duplicates": len(usable) - len(np.unique(usable.groups.code_N)),
         "engine": collected.engine,
         "features": list(collected.caches),  # file names: who has them knows what training saw
         "backbone": backbone.digest,
