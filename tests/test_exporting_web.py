@@ -24,6 +24,7 @@ from fursure.bundle.named import find_model
 from fursure.commands.export import export_model
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine.predictor import Predictor
+from fursure.exporting import targets
 from fursure.exporting.ported import SAME_INT8, Wishes
 from fursure.exporting.runtime import PINNED, RUNTIME_DIGESTS
 from fursure.training.train import Trained
@@ -41,8 +42,7 @@ def predictor() -> Predictor:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return `pets` as a page."""
     place = tmp_path_factory.mktemp("web") / "page"
-    wishes = Wishes(runtime=npm_package("onnxruntime-web"))
-    return export_model(find_model("pets"), "web", place, wishes=wishes).folder
+    return export_model(find_model("pets"), "web", place).folder
 
 
 @pytest.fixture(scope="module")
@@ -311,6 +311,7 @@ def test_a_linked_runtime_runs_where_it_is_what_was_pinned_and_nothing_else_does
     package = npm_package("onnxruntime-web")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(targets, "runs_by_itself", lambda *_: False)
     folder = export_model(find_model("pets"), "web", tmp_path / "page").folder
     monkeypatch.undo()
     (folder / "plan.js").write_text(FOREIGN)
@@ -367,6 +368,15 @@ def test_a_browser_without_simd_is_told_so(browser: Any, address: str) -> None:
         assert "no WebAssembly SIMD" in page.locator("#proof").inner_text()
         on_page(page, ("a.jpg", jpeg(draw("cat", 1))))
         assert "no WebAssembly SIMD" in page.locator("#answers .bad").inner_text()
+
+
+NO_MEMORY = "WebAssembly.Memory = class { constructor() { throw new RangeError('no memory'); } };"
+
+
+def test_where_its_own_code_cannot_run_the_page_says_so(browser: Any, address: str) -> None:
+    with tab(browser, address, script=NO_MEMORY) as page:
+        told = page.locator("#proof.refused").inner_text()
+        assert told.startswith("This browser cannot run the model (no memory); close other pages")
 
 
 def test_where_a_canvas_lies_only_jpegs_are_answered(browser: Any, address: str) -> None:
