@@ -229,7 +229,7 @@ def test_the_command_says_what_it_made_and_errors_are_one_sentence(
 ) -> None:
     run = CliRunner().invoke(cli, ["export", "pets", "--to", "web", "-o", "page"])
     assert run.exit_code == 0, run.output
-    assert run.stdout == "page: 30 files, 15.1 MB\n"
+    assert run.stdout == "page: 32 files, 15.1 MB\n"
     assert "the page runs on code of its own" in run.stderr
     with pytest.raises(SystemExit) as left:
         main(["export", "pets", "--to", "web", "-o", "page"])
