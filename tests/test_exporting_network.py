@@ -20,6 +20,7 @@ from fursure.engine.runtime import OnnxRuntime
 from fursure.exporting.halves import halved
 from fursure.exporting.own_layers import runs_by_itself
 from fursure.graphs.graph import half_precision
+from fursure.graphs.variants import plane_by_plane
 
 ANSWERED = """
 const { ownNetwork } = await import("./network.js");
@@ -56,6 +57,20 @@ def test_our_own_webassembly_answers_as_onnx_runtime(
         for name, values in session(pixels_HWC[None]).items():
             if name in answer:
                 assert answer[name] == pytest.approx(np.ravel(values).tolist(), abs=3e-5), name
+
+
+def test_pixels_normalised_plane_by_plane_give_the_same_answers_to_the_bit(
+    pets: Predictor,
+) -> None:
+    moved = plane_by_plane(pets.bundle.model)
+    kinds = [node.op_type for node in onnx.load_from_string(moved).graph.node]
+    assert kinds[:4] == ["Cast", "Transpose", "Sub", "Mul"]
+    pixels_NHWC = pets.bundle.golden.pixels_NHWC
+    before = pets.network.session(pixels_NHWC)
+    after = OnnxRuntime(moved, threads=1)(pixels_NHWC)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+    assert plane_by_plane(moved) == moved
+    assert plane_by_plane(encoder_graph()) == encoder_graph()  # it has no such steps
 
 
 # Of 1,378 of all three origins, those that rounding alone moved farthest: by 0.0008 to 0.0011.
