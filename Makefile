@@ -20,7 +20,7 @@ help:
 	@echo "make test     the tests, without those that take seconds each"
 	@echo "make test-long    those; CI runs both"
 	@echo "make test-properties   what holds for any input, on 1,000 of them each (EXAMPLES=100000)"
-	@echo "make test-web the exported page in Chromium; installs two npm packages into .venv/npm"
+	@echo "make test-web the exported page in Chromium and Firefox; installs two npm packages into .venv/npm"
 	@echo "make try      pets as a page that answers in the browser, into dist/try"
 	@echo "make check    format, lint, types, generated docs"
 	@echo "make docs     the site, into site/"

@@ -4,6 +4,7 @@ import io
 import random
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -196,6 +197,80 @@ def test_the_whole_way_of_the_golden_photo_is_the_same_to_the_bit(
     node(RESIZED, case)
     expected = how(decode(data, name="golden", min_side=how.min_side).image)
     assert Path(f"{path}.4.1").read_bytes() == expected.tobytes()
+
+
+CLEAR = """
+const { photoOf } = await import("./photo.js");
+const photo = await photoOf(bytes(given.path), given.side);
+kept(`${given.path}.seen`, photo.pixels);
+return [photo.width, photo.height];
+"""
+
+
+def laced(photo: Image.Image) -> bytes:
+    """Return a PNG of seven passes, each of every eighth to every second pixel (Adam7)."""
+    rgba_HWC = np.asarray(photo.convert("RGBA"))
+    starts = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2)]
+    rows = (
+        b"\0" + row_WC.tobytes()
+        for left, top, across, down in [*starts, (0, 1, 1, 2)]
+        for row_WC in rgba_HWC[top::down, left::across]
+        if row_WC.size
+    )
+    header = struct.pack(">IIBBBBB", *photo.size, 8, 6, 0, 0, 1)
+    parts = [(b"IHDR", header), (b"IDAT", zlib.compress(b"".join(rows))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in parts
+    )
+
+
+def clear_pngs() -> Iterator[bytes]:
+    """Yield PNGs with opacity: colours, greys, palettes of four sizes, and one in seven passes."""
+    photo = draw("dog", 6).resize((203, 151))
+    glass = photo.convert("RGBA")
+    glass.putalpha(Image.radial_gradient("L").resize(photo.size))
+    yield png(glass)
+    yield png(glass.convert("LA"))
+    yield png(glass.resize((1, 7)))
+    for colours in (2, 4, 16, 200):
+        opacities = bytes(range(0, 250, 3))[:colours]
+        yield png(photo.quantize(colours), transparency=opacities)
+    yield laced(glass)
+    yield laced(glass.resize((3, 2)))
+
+
+def png(photo: Image.Image, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    photo.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("side", [1000, 40])
+def test_a_png_with_opacity_is_decoded_to_the_bit(node: Node, tmp_path: Path, side: int) -> None:
+    files = list(clear_pngs())
+    cases, expected = [], []
+    for number, data in enumerate(files):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(data)
+        cases.append({"path": str(path), "side": side})
+        expected.append(decode(data, name="photo", min_side=side).image)
+    sizes = node(CLEAR, *cases)
+    assert sizes == [list(photo.size) for photo in expected]
+    for case, photo in zip(cases, expected, strict=True):
+        assert Path(f"{case['path']}.seen").read_bytes() == photo.tobytes(), case["path"]
+
+
+def test_a_png_with_opacity_that_is_cut_is_refused(node: Node, tmp_path: Path) -> None:
+    whole = next(clear_pngs())
+    header, end = whole[:33], whole[-12:]
+    short = (
+        struct.pack(">I", 20) + b"IDAT" + zlib.compress(bytes(9))[:20].ljust(20, b"\0") + bytes(4)
+    )
+    for data in (whole[:4000], header + short + end):
+        (tmp_path / "cut.png").write_bytes(data)
+        (told,) = node(CLEAR, {"path": str(tmp_path / "cut.png"), "side": 100})
+        assert told == {"refused": "damaged or truncated PNG"}
 
 
 SEEN = """

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from firefox import Firefox, firefox
 from handmade import PROPHOTO, matrix_profile
 from PIL import Image, features
 from webpage import CAMERA, PATIENT, asked, chromium, npm_package, served, tab
@@ -24,6 +25,7 @@ from fursure.bundle.named import find_model
 from fursure.commands.export import export_model
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine.predictor import Predictor
+from fursure.exporting import targets
 from fursure.exporting.ported import SAME_INT8, Wishes
 from fursure.exporting.runtime import PINNED, RUNTIME_DIGESTS
 from fursure.training.train import Trained
@@ -41,8 +43,7 @@ def predictor() -> Predictor:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return `pets` as a page."""
     place = tmp_path_factory.mktemp("web") / "page"
-    wishes = Wishes(runtime=npm_package("onnxruntime-web"))
-    return export_model(find_model("pets"), "web", place, wishes=wishes).folder
+    return export_model(find_model("pets"), "web", place).folder
 
 
 @pytest.fixture(scope="module")
@@ -119,16 +120,32 @@ def differences(
     return worst
 
 
-def test_sixty_drawn_photos_of_every_kind_are_answered_as_here(
-    page: Any, predictor: Predictor
-) -> None:
+def drawn_photos() -> list[tuple[str, bytes]]:
     drawn = (
         pair
         for number in range(4)
         for shape in [(240 + 61 * number, 320 - 37 * number)]
         for pair in kinds(draw(("cat", "dog")[number % 2], number).resize(shape), number)
     )
-    photos = list(drawn)
+    return list(drawn)
+
+
+def real_photos(shared: Path) -> list[tuple[str, bytes]]:
+    """Return photos, half of them as they are, half in another format, size or orientation."""
+    with zipfile.ZipFile(shared / "data" / "cats-vs-dogs-12000.zip") as archive:
+        names = [name for name in archive.namelist() if name.endswith(".jpg")]
+        files = [archive.read(name) for name in random.Random(11).sample(names, 60)]
+    photos = [("as it is", data) for data in files[:30]]
+    for number, data in enumerate(files[30:]):
+        every = list(kinds(Image.open(io.BytesIO(data)).convert("RGB"), number))
+        photos.append(next(islice(cycle(every), number, None)))
+    return photos
+
+
+def test_sixty_drawn_photos_of_every_kind_are_answered_as_here(
+    page: Any, predictor: Predictor
+) -> None:
+    photos = drawn_photos()
     assert len(photos) >= 60
     worst = differences(page, predictor, photos)
     assert max(worst.values()) <= BOUND, worst
@@ -138,15 +155,41 @@ def test_sixty_drawn_photos_of_every_kind_are_answered_as_here(
 def test_sixty_real_photos_of_every_kind_are_answered_as_here(
     page: Any, predictor: Predictor, shared: Path
 ) -> None:
-    """Half of them as they are, half in another format, size, colour or orientation."""
-    with zipfile.ZipFile(shared / "data" / "cats-vs-dogs-12000.zip") as archive:
-        names = [name for name in archive.namelist() if name.endswith(".jpg")]
-        files = [archive.read(name) for name in random.Random(11).sample(names, 60)]
-    photos = [("as it is", data) for data in files[:30]]
-    for number, data in enumerate(files[30:]):
-        every = list(kinds(Image.open(io.BytesIO(data)).convert("RGB"), number))
-        photos.append(next(islice(cycle(every), number, None)))
-    worst = differences(page, predictor, photos)
+    worst = differences(page, predictor, real_photos(shared))
+    assert max(worst.values()) <= BOUND, worst
+
+
+@pytest.fixture(scope="module")
+def fox(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Firefox]:
+    """Return the page in Firefox, proven."""
+    with firefox(tmp_path_factory.mktemp("fox")) as window:
+        window("WebDriver:Navigate", {"url": address})
+        assert window.evaluate("async () => (await window.fursure.ready).canvas")
+        yield window
+
+
+NOT_IN_FIREFOX = {  # which reads them otherwise, and says so
+    "AVIF": "AVIF, whose colours this browser reads otherwise",
+    "WebP through glass": "a picture that shines through in part, which this browser reads",
+}
+
+
+def test_in_firefox_drawn_photos_of_every_kind_are_answered_as_here(
+    fox: Firefox, predictor: Predictor
+) -> None:
+    photos = drawn_photos()
+    worst = differences(fox, predictor, [pair for pair in photos if pair[0] not in NOT_IN_FIREFOX])
+    assert max(worst.values()) <= BOUND, worst
+    for kind, data in photos:
+        if kind in NOT_IN_FIREFOX:
+            assert asked(fox, data)["error"].startswith(NOT_IN_FIREFOX[kind])
+
+
+def test_in_firefox_real_photos_are_answered_as_here(
+    fox: Firefox, predictor: Predictor, shared: Path
+) -> None:
+    photos = [pair for pair in real_photos(shared) if pair[0] not in NOT_IN_FIREFOX]
+    worst = differences(fox, predictor, photos)
     assert max(worst.values()) <= BOUND, worst
 
 
@@ -194,6 +237,11 @@ def test_what_cannot_be_answered_is_told_in_one_sentence(
 ) -> None:
     told = asked(page, data)
     assert told["error"].startswith(reason)
+
+
+def test_in_firefox_what_cannot_be_answered_is_told_alike(fox: Firefox) -> None:
+    told = [(asked(fox, data)["error"], reason) for data, reason in BAD]
+    assert [pair for pair in told if not pair[0].startswith(pair[1])] == []
 
 
 def test_of_an_animation_the_first_picture_is_answered_as_here(
@@ -311,6 +359,7 @@ def test_a_linked_runtime_runs_where_it_is_what_was_pinned_and_nothing_else_does
     package = npm_package("onnxruntime-web")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(targets, "runs_by_itself", lambda *_: False)
     folder = export_model(find_model("pets"), "web", tmp_path / "page").folder
     monkeypatch.undo()
     (folder / "plan.js").write_text(FOREIGN)
@@ -367,6 +416,15 @@ def test_a_browser_without_simd_is_told_so(browser: Any, address: str) -> None:
         assert "no WebAssembly SIMD" in page.locator("#proof").inner_text()
         on_page(page, ("a.jpg", jpeg(draw("cat", 1))))
         assert "no WebAssembly SIMD" in page.locator("#answers .bad").inner_text()
+
+
+NO_MEMORY = "WebAssembly.Memory = class { constructor() { throw new RangeError('no memory'); } };"
+
+
+def test_where_its_own_code_cannot_run_the_page_says_so(browser: Any, address: str) -> None:
+    with tab(browser, address, script=NO_MEMORY) as page:
+        told = page.locator("#proof.refused").inner_text()
+        assert told.startswith("This browser cannot run the model (no memory); close other pages")
 
 
 def test_where_a_canvas_lies_only_jpegs_are_answered(browser: Any, address: str) -> None:

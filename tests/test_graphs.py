@@ -12,6 +12,7 @@ from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone
 from fursure.graphs.graph import attach_head, encoder_of, half_precision
 from fursure.graphs.layers import Dense, Layers
+from fursure.graphs.means import levelled, with_means
 from fursure.graphs.plain import from_normalised
 from fursure.photos.preprocess import Preprocess
 from fursure.sureness.calibration import softmax
@@ -94,6 +95,43 @@ def test_half_precision_halves_the_matrices_and_moves_the_answers_little() -> No
     wanted = OnnxRuntime(encoder_graph(), threads=1)(pixels(3))["features"]
     found = OnnxRuntime(small, threads=1)(pixels(3))["features"]
     assert np.abs(found - wanted).max() < 2e-3 * np.abs(wanted).max()
+
+
+def one_convolution(*, groups: int, bias: bool) -> bytes:
+    """Return a network whose only layer gives six channels of twelve, three of them colours."""
+    rng = np.random.default_rng(8)
+    weights = rng.normal(size=(6, 12 // groups, 3, 3)).astype(np.float32)
+    constants = {"weights": weights, "bias": rng.normal(size=6).astype(np.float32)}
+    names = ["nchw", "weights", "bias"][: 2 + bias]
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["colours"], perm=[0, 3, 1, 2]),
+        helper.make_node("Concat", ["colours"] * 4, ["nchw"], axis=1),
+        helper.make_node("Conv", names, ["features"], group=groups),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "convolution",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 6, 14, 14])],
+        [numpy_helper.from_array(constants[name], name) for name in names[1:]],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    return bytes(helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString())
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("groups", [1, 3, 6])
+def test_a_rounded_convolution_gives_on_average_what_it_gave(groups: int, bias: bool) -> None:
+    exact = one_convolution(groups=groups, bias=bias)
+    small = half_precision(exact)
+    means = OnnxRuntime(with_means(exact), threads=1)(pixels(9))
+    off = {}
+    for name, graph in {"rounded": small, "levelled": levelled(small, exact, means)}.items():
+        given, wanted = (OnnxRuntime(data, threads=1)(pixels(9)) for data in (graph, exact))
+        change = given["features"].astype(np.float64) - wanted["features"]
+        off[name] = float(np.abs(change.mean(axis=(0, 2, 3))).max())
+    assert off["levelled"] < 0.05 * off["rounded"]  # what is left is the border
 
 
 def plain_network(*, pooled: bool = True, dense: bool = True) -> onnx.ModelProto:

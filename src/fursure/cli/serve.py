@@ -139,7 +139,8 @@ def serve_command(
 @click.option("--opset", type=int, help="The version of ONNX's words. [default: 18]")
 @click.option(
     "--runtime", type=click.Path(path_type=Path, exists=True, file_okay=False), metavar="DIR",
-    help="The npm package onnxruntime-web. [default: that of npm here, else a pinned link]",
+    help="The npm package onnxruntime-web, for networks that the page has no code for. "
+    "[default: that of npm here, else a pinned link]",
 )  # fmt: skip
 @options.max_error
 @options.quiet

@@ -97,7 +97,7 @@ def _tries(predictor: Predictor, pixels_NHWC: Pixels) -> Iterator[tuple[float, b
     """Yield the network in int8 with more and more of it exact; a try that fails is passed over."""
     try:
         from fursure.graphs.graph import encoder_of
-        from fursure.graphs.variants import leading_layers, with_encoder
+        from fursure.graphs.variants import leading_layers, plane_by_plane, with_encoder
     except MissingExtra as error:
         raise MissingExtra("rounding to int8", "train") from error
     bundle = predictor.bundle
@@ -116,7 +116,7 @@ def _tries(predictor: Predictor, pixels_NHWC: Pixels) -> Iterator[tuple[float, b
         except BadBackbone as error:
             failures.append(error)
             continue
-        yield share, with_encoder(bundle.model, small.onnx)
+        yield share, plane_by_plane(with_encoder(bundle.model, small.onnx))
     if len(failures) == len(_EXACT):
         raise failures[-1]
 

@@ -34,6 +34,9 @@ class WebRuntime:
     source: str  # in words
 
 
+OWN_CODE = WebRuntime(module="", wasm="", source="code of its own, without onnxruntime-web")
+
+
 def web_runtime(given: Path | None) -> WebRuntime:
     """Return the runtime in the folder ``given``, else in one of npm's here, else by a link.
 

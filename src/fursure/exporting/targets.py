@@ -6,10 +6,11 @@ from dataclasses import dataclass, fields, replace
 from fursure.engine.predictor import Predictor
 from fursure.errors import ExportFailed, some
 from fursure.exporting.kserve import kserve_files
+from fursure.exporting.own_layers import runs_by_itself
 from fursure.exporting.phones import READ_BACK, coreml_files, litert_files
 from fursure.exporting.plain import exported_card, plain_files
 from fursure.exporting.ported import NOTHING_ELSE, StoredAs, Wishes, ported
-from fursure.exporting.runtime import web_runtime
+from fursure.exporting.runtime import OWN_CODE, web_runtime
 from fursure.exporting.triton import MOST_PHOTOS, triton_files
 from fursure.exporting.web import web_files
 
@@ -54,6 +55,8 @@ class Target:
 def _web(predictor: Predictor, wishes: Wishes) -> Made:
     runtime = web_runtime(wishes.runtime)
     made = ported(predictor, wishes)
+    if runs_by_itself(made.onnx, predictor.network.preprocess.size):
+        runtime = OWN_CODE
     files = web_files(made.predictor, runtime, made.onnx, made.bound)
     if wishes.precision == "int8":  # what it costs is told to those who find the page
         files["card.md"] = exported_card(made, "a page")

@@ -117,7 +117,10 @@ def familiar_file(familiar: Familiar) -> tuple[bytes, dict[str, Any]]:
     }
 
 
-def _runtime(runtime: WebRuntime) -> dict[str, str]:
+def _runtime(runtime: WebRuntime) -> dict[str, str] | None:
+    """Return where the page finds its runtime, or None where its own code is all."""
+    if not runtime.module:
+        return None
     facts = {"module": runtime.module, "wasm": runtime.wasm}
     return facts | ({"integrity": runtime.integrity[runtime.wasm]} if runtime.integrity else {})
 

@@ -1,12 +1,15 @@
 // A picture's bytes → RGB pixels on white, decoded by the browser and averaged down as Pillow does it.
+import { GLASS, LEAP } from "./probes.js";
 import { Refused } from "./refused.js";
 
 const BAND = 2 ** 20; // pixels read at once: a canvas of a phone is small
 const BACKED = { HEIC: "HEIC, which this browser cannot read; save it as JPEG", TIFF: "TIFF, which this browser cannot read; save it as JPEG or PNG" };
 
+const UNMIXED = { colorSpaceConversion: "none", premultiplyAlpha: "none" };
+
 export async function browserPixels(data, kind, scaleFor) {
   // Unmixed: a decoder that mixes transparency in itself rounds it otherwise, by more than the bound.
-  const raw = { colorSpaceConversion: kind === "AVIF" || kind === "HEIC" ? "default" : "none", premultiplyAlpha: "none" };
+  const raw = kind === "AVIF" || kind === "HEIC" ? { ...UNMIXED, colorSpaceConversion: "default" } : UNMIXED;
   let bitmap;
   try {
     bitmap = await createImageBitmap(new Blob([data]), raw);
@@ -14,14 +17,23 @@ export async function browserPixels(data, kind, scaleFor) {
     throw new Refused(BACKED[kind] ?? `damaged, truncated or too large for this browser: a ${kind}`);
   }
   try {
-    return averaged(bitmap, scaleFor(bitmap.width, bitmap.height));
+    if (kind === "AVIF" && !(await reads(LEAP, raw))) throw new Refused("AVIF, whose colours this browser reads otherwise than the model; save it as JPEG or PNG");
+    return averaged(bitmap, scaleFor(bitmap.width, bitmap.height), await reads(GLASS, UNMIXED));
   } finally {
     bitmap.close();
   }
 }
 
+// Whether this browser reads a small picture as fursure does; asked once of each.
+const seen = new Map();
+const reads = (probe, raw) => seen.get(probe) ?? seen.set(probe, read(probe, raw)).get(probe);
+async function read({ data, at, level, near }, raw) {
+  const bitmap = await createImageBitmap(new Blob([data]), raw);
+  return Math.abs(averaged(bitmap, 1).pixels[at] - level) <= near;
+}
+
 // Pixels of a bitmap or a video's frame at 1/`scale`, band by band.
-export function averaged(source, scale) {
+export function averaged(source, scale, exact) {
   const { width, height } = source;
   const rows = Math.max(8, Math.floor(BAND / width / 8) * 8);
   const canvas = new OffscreenCanvas(width, Math.min(rows, height));
@@ -32,16 +44,17 @@ export function averaged(source, scale) {
     const count = Math.min(rows, height - top);
     pen.clearRect(0, 0, width, count);
     pen.drawImage(source, 0, top, width, count, 0, 0, width, count);
-    const band = onWhite(pen.getImageData(0, 0, width, count).data);
+    const band = onWhite(pen.getImageData(0, 0, width, count).data, exact);
     reduceInto(pixels, Math.floor(top / scale) * across * 3, band, width, count, scale);
   }
   return { width: across, height: down, pixels };
 }
 
-function onWhite(rgba) {
+export function onWhite(rgba, exact) {
   for (let at = 0; at < rgba.length; at += 4) {
     const opacity = rgba[at + 3];
     if (opacity === 255) continue;
+    if (exact === false && opacity) throw new Refused("a picture that shines through in part, which this browser reads otherwise than the model; save it as PNG or JPEG");
     for (let channel = at; channel < at + 3; channel++) {
       const mixed = 255 * (255 - opacity) + rgba[channel] * opacity + 128;
       rgba[channel] = ((mixed >> 8) + mixed) >> 8;

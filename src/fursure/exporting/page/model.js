@@ -48,11 +48,13 @@ async function engine({ module, wasm, integrity }) {
   return loaded;
 }
 
-// What turns pixels into outputs: our own WebAssembly, or onnxruntime-web for networks of other layers.
+// What turns pixels into outputs: our own WebAssembly, or onnxruntime-web, which comes with networks of other layers.
 async function runner(network, facts) {
   const { size } = facts.preprocess;
-  const own = await ownNetwork(network, size).catch(() => null); // what is too large or strange for ours
+  let reason = "layers that this page has no code for";
+  const own = await ownNetwork(network, size).catch((error) => void (reason = error.message));
   if (own) return (pixels) => own.run(pixels);
+  if (!facts.runtime) throw new Refused(`This browser cannot run the model (${reason}); close other pages, or use one of 2023 or newer.`);
   const runtime = await engine(facts.runtime);
   let session;
   try {

@@ -2,7 +2,8 @@
 // decoded here, bit for bit; what is left to the browser is stripped of colour profile and
 // orientation first, so that all browsers give the same, and both are applied here.
 import { jpegHeader, jpegPixels } from "./jpeg.js";
-import { browserPixels } from "./browser.js";
+import { browserPixels, onWhite, reduceInto } from "./browser.js";
+import { clearPixels } from "./png.js";
 import { toSrgb } from "./profile.js";
 import { pngFacts, webpFacts } from "./wrappers.js";
 import { Refused } from "./refused.js";
@@ -63,11 +64,21 @@ async function ofOther(data, kind, minSide) {
   const read = { PNG: pngFacts, WebP: webpFacts }[kind];
   const facts = read ? await read(data) : { plain: data };
   if (facts.width) checkSize(facts.width, facts.height, 1);
-  const reduced = await browserPixels(facts.plain, kind, (width, height) => {
+  const scaleFor = (width, height) => {
     checkSize(width, height, 1);
     return reduction(width, height, minSide);
-  });
+  };
+  const reduced = facts.clear ? await ofClear(facts, scaleFor) : await browserPixels(facts.plain, kind, scaleFor);
   return turned(await toSrgb(reduced, facts.profile, facts.grey), orientationOf(facts.exif, facts.xmp));
+}
+
+async function ofClear(facts, scaleFor) {
+  const scale = scaleFor(facts.width, facts.height);
+  const { width, height, rgba } = await clearPixels(facts);
+  const [across, down] = [Math.ceil(width / scale), Math.ceil(height / scale)];
+  const pixels = new Uint8Array(3 * across * down);
+  reduceInto(pixels, 0, onWhite(rgba), width, height, scale);
+  return { width: across, height: down, pixels };
 }
 
 function checkSize(width, height, scale) {

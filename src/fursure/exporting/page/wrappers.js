@@ -10,14 +10,19 @@ export async function pngFacts(data) {
   const facts = { width: view.getUint32(16), height: view.getUint32(20), grey: data[25] === 0 || data[25] === 4 };
   if (text(data, 12, 16) === "CgBI") throw new Refused("a PNG rewritten by Xcode for iPhones; save it as JPEG or PNG");
   if (data[24] === 16) throw new Refused("a PNG of 16 bits a channel; save it with 8");
+  Object.assign(facts, { depth: data[24], colour: data[25], laced: data[28] === 1, packed: [] });
   const kept = [data.subarray(0, 8)];
   for (const [kind, body, whole] of chunks(data, view)) {
+    if (kind === "IDAT") facts.packed.push(body);
+    else if (kind === "PLTE") facts.palette = body;
+    else if (kind === "tRNS") facts.opacities = body;
     if (PIXELS.includes(kind)) kept.push(whole);
     else if (kind === "eXIf") facts.exif = body;
     else if (kind === "iCCP") facts.profile = await unpacked(body.subarray(body.indexOf(0) + 2));
     else if (kind === "iTXt" && text(body, 0, 18) === "XML:com.adobe.xmp\0") facts.xmp = body.subarray(18);
   }
-  return { ...facts, plain: joined(kept) };
+  const clear = facts.colour === 4 || facts.colour === 6 || (facts.colour === 3 && facts.opacities && facts.palette);
+  return { ...facts, clear: Boolean(clear), plain: joined(kept) };
 }
 
 function* chunks(data, view) {
