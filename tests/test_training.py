@@ -377,7 +377,7 @@ def test_a_graph_that_rounds_a_single_photo_otherwise_is_accepted(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In bf16 a joint of two networks moved one photo of a hard task by 0.023."""
-    from fursure.heads import assemble
+    from fursure.heads import proof
 
     class Rounded(Network):
         def __call__(self, photos: Any) -> Any:
@@ -386,14 +386,14 @@ def test_a_graph_that_rounds_a_single_photo_otherwise_is_accepted(
             answers_NK[0] += np.array([-0.05, 0.05]) if answers_NK[0, 0] > 0.5 else [0.05, -0.05]
             return {**outputs, "probs": answers_NK}
 
-    monkeypatch.setattr(assemble, "Network", Rounded)
+    monkeypatch.setattr(proof, "Network", Rounded)
     assert train(drawings, tmp_path / "m.fursure", LIGHT).new
 
 
 def test_few_photos_prove_their_model_by_sixteen_of_them(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from fursure.heads import assemble
+    from fursure.heads import proof
 
     counts = []
 
@@ -402,7 +402,7 @@ def test_few_photos_prove_their_model_by_sixteen_of_them(
             counts.append(len(photos))
             return super().__call__(photos)
 
-    monkeypatch.setattr(assemble, "Network", Counted)
+    monkeypatch.setattr(proof, "Network", Counted)
     train(drawings, tmp_path / "m.fursure", LIGHT)
     assert counts == [16]
 

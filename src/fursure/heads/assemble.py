@@ -3,9 +3,8 @@
 Dimension key: N photos, K classes, D features, H W height and width, C colour.
 """
 
-import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from importlib.metadata import version
@@ -17,26 +16,20 @@ from PIL import Image
 from threadpoolctl import threadpool_limits
 
 from fursure.backbones.backbone import Backbone
-from fursure.bundle.bundle import Bundle, Golden, Seen, short_digests
+from fursure.bundle.bundle import Bundle, Seen, short_digests
 from fursure.bundle.meta import Meta
-from fursure.drawings.draw import draw, jpeg
-from fursure.engine import first_run, selftest
+from fursure.engine import first_run
 from fursure.engine.libraries import onnxruntime_version
-from fursure.engine.network import Network
-from fursure.engine.openvino import OpenVino, Precision
-from fursure.engine.runtime import BULK, OnnxRuntime, Session
-from fursure.errors import BadBackbone
+from fursure.engine.runtime import BULK, OnnxRuntime
 from fursure.features.collect import Collected
 from fursure.features.leakage import seen_among, unmeasured
 from fursure.graphs.graph import attach_head
 from fursure.heads.card import card
 from fursure.heads.fit import Fit
 from fursure.heads.own import head_kind
+from fursure.heads.proof import golden_of, prove
 from fursure.heads.strangers import Strangers, Worth, direction, set_aside
-from fursure.photos.decode import decode
-from fursure.photos.preprocess import Preprocess
 from fursure.recipe import Recipe
-from fursure.rows.photo import SPLITS
 from fursure.rows.photo_table import PhotoTable
 from fursure.run import available_threads
 from fursure.splitting.split import spare_among
@@ -44,16 +37,6 @@ from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import Familiar, fit_familiar
 from fursure.sureness.readout import Readout
 from fursure.sureness.risk import RiskTable
-
-PROOF = 64  # photos that run through the whole graph before a bundle is accepted
-PROOF_OF_FEW = 16  # of fewer than `BULK`: one engine answers, so no gap is measured on them
-BETWEEN = 16  # of them that the slower engine answers too, where the faster one answers all
-AGREEMENT = 0.02
-# mean over photos of the largest |difference| of a probability to the cached features' answer:
-# rounding in bf16 moves single photos of a hard task by 0.05, stale features move most of them
-_MARGIN = 1.5  # another machine's bf16 may round worse than this one's
-UNMEASURED = 0.02  # bound between engines where only one is installed (architecture.md)
-
 
 DEFAULT_RISKS = (0.01, 0.02, 0.05, 0.1)  # the first that validation could certify is the default
 
@@ -81,23 +64,22 @@ def assemble(
     Raises:
         BadBackbone: the whole graph does not answer like the features it was trained on.
     """
-    labels = collected.manifest.labels
     model = attach_head(
         backbone.onnx,
         found.layers,
         found.temperature,
-        labels=labels,
+        labels=collected.manifest.labels,
         preprocess=backbone.preprocess,
     )
     default = OnnxRuntime(model, threads=available_threads())
-    golden = _golden(default, backbone.preprocess)
+    golden = golden_of(default, backbone.preprocess)
     expected_NK = softmax(found.layers(collected.features_ND[list(rows)]), found.temperature)
     with (
         threadpool_limits(1, user_api="blas"),  # its threads and the engine's would spin in turn
         ThreadPoolExecutor(1) as pool,  # the engines leave part of the second core idle
     ):
         familiarity = pool.submit(_familiar, collected, found, recipe, strangers, backbone, origin)
-        gap = _prove(
+        gap = prove(
             model,
             default,
             backbone.preprocess,
@@ -109,9 +91,34 @@ def assemble(
             few=len(collected.usable) < BULK,
         )
     familiar, worth = familiarity.result()
-    meta = Meta(
+    meta = _meta(name, collected, backbone, found, recipe, gap, worth, origin=origin, own=own)
+    first_run.mark_as_run(model)  # it ran here just now
+    return Bundle(
+        meta=meta,
+        model=model,
+        familiar=familiar,
+        seen=_seen(collected, backbone, recipe),
+        golden=golden,
+        card=card(meta),
+    )
+
+
+def _meta(
+    name: str,
+    collected: Collected,
+    backbone: Backbone,
+    found: Fit,
+    recipe: Recipe,
+    gap: float,
+    worth: Mapping[str, Any],
+    *,
+    origin: Backbone,
+    own: Any,
+) -> Meta:
+    """Return what the bundle says of itself; ``gap`` lies between engines."""
+    return Meta(
         name=name,
-        labels=labels,
+        labels=collected.manifest.labels,
         preprocess=backbone.preprocess,
         features=collected.features_ND.shape[1],
         temperature=found.temperature,
@@ -122,40 +129,25 @@ def assemble(
         licence=backbone.licence,
         recipe=replace(recipe, backbone=origin.name).to_json()  # its name, not its path
         | ({} if own is None else {"head": {"kind": head_kind(own)}}),
-        data=_described(collected, origin) | {"encoder": backbone.digest} | worth,
+        data={**_described(collected, origin), "encoder": backbone.digest, **worth},
         figures={"basis": found.basis, **found.evaluation.to_json()},
         versions={
             **{package: version(package) for package in ("fursure", "numpy", "onnx")},
             "onnxruntime": onnxruntime_version(),
         },
     )
-    usable = PhotoTable.of(collected.usable)
-    seen = {
-        split: short_digests(usable.digests.at(usable.splits.are(split)))
-        for split in SPLITS
-        if split != "test"
-    }
-    first_run.mark_as_run(model)  # it ran here just now
-    return Bundle(
-        meta=meta,
-        model=model,
-        familiar=familiar,
-        seen=Seen(
-            training=seen["train"],
-            validation=seen["val"],
-            encoder=_seen_by_encoder(backbone, recipe, seen.values()),
-        ),
-        golden=golden,
-        card=card(meta),
+
+
+def _seen(collected: Collected, backbone: Backbone, recipe: Recipe) -> Seen:
+    """Return which photos taught the model, and what its encoder has seen before."""
+    photos = PhotoTable.of(collected.usable)
+    training, validation = (
+        short_digests(photos.digests.at(photos.splits.are(split))) for split in ("train", "val")
     )
-
-
-def _seen_by_encoder(
-    backbone: Backbone, recipe: Recipe, own: Iterable[NDArray[np.uint64]]
-) -> NDArray[np.uint64]:
-    """Return what the encoder has seen: what it had before, and if it was trained now, ours."""
     before = np.array(sorted(backbone.seen), np.uint64)
-    return np.unique(np.concatenate([before, *(own if recipe.tune else ())]))
+    now = (training, validation) if recipe.tune else ()  # the encoder itself was trained
+    encoder = np.unique(np.concatenate([before, *now]))
+    return Seen(training=training, validation=validation, encoder=encoder)
 
 
 def _familiar(
@@ -209,72 +201,6 @@ def _familiar(
     worth = Worth.of(strangers, recipe.seed, sharp, plain)
     chosen = sharp if worth.used else plain
     return replace(chosen, first=first), {"strangers": worth.to_json()}
-
-
-def _golden(session: Session, preprocess: Preprocess) -> Golden:
-    """Return a drawn JPEG and a second drawing, with ONNX Runtime's answers to both."""
-    data = jpeg(draw("cat", seed=1))
-    first_HWC = preprocess(decode(data, name="golden", min_side=preprocess.min_side).image)
-    pixels_NHWC = np.stack([first_HWC, preprocess(draw("dog", seed=2))])
-    return Golden(
-        jpeg=data,
-        digest=hashlib.sha256(first_HWC.tobytes()).hexdigest(),
-        pixels_NHWC=pixels_NHWC,
-        probs_NK=np.asarray(session(pixels_NHWC)["probs"]),
-    )
-
-
-def _prove(
-    model: bytes,
-    default: Session,
-    preprocess: Preprocess,
-    photos: Sequence[Image.Image],
-    expected_NK: NDArray[np.floating],
-    golden: Golden,
-    engine: str,
-    *,
-    joined: bool,
-    few: bool,
-) -> float:
-    """Run real photos through the whole graph and return the bound between engines.
-
-    The graph must answer like the cached features it was trained on, by the engine that computed
-    them; so what `train` prints from the cache is what the bundle does. Where photos were many,
-    OpenVINO's gap is measured whichever engine computed them: it is what will answer many.
-    """
-    precision = _openvino_for(model, engine, joined=joined, few=few)
-    own = None if precision is None else OpenVino(model, threads=1, precision=precision)
-    computing = own if own is not None and _by_openvino(engine) else default
-    computed_NK = Network(computing, preprocess)(photos)["probs"]
-    gap = float(np.abs(computed_NK - expected_NK).max(axis=1).mean())
-    if not gap <= AGREEMENT:
-        raise BadBackbone(
-            f"the finished network differs from the features it was trained on by {gap:.3f} in a "
-            "probability on average. `fursure cache clear` removes features that may be stale."
-        )
-    if own is None:
-        return UNMEASURED
-    some = photos[:BETWEEN]
-    other = Network(own if computing is default else default, preprocess)
-    between_NK = np.abs(other(some)["probs"] - computed_NK[: len(some)])
-    drawn_NK = np.abs(own(golden.pixels_NHWC)["probs"] - golden.probs_NK)
-    return max(UNMEASURED, _MARGIN * float(np.concatenate([between_NK, drawn_NK]).max()))
-
-
-def _openvino_for(model: bytes, engine: str, *, joined: bool, few: bool) -> Precision | None:
-    """Return the precision in which OpenVINO may run the whole graph here; None: not at all."""
-    if not _by_openvino(engine) and few:
-        return None
-    if not _by_openvino(engine) or joined:  # parts passed in a child process, each alone
-        return selftest.engine_verdict(model).precision
-    precision: Precision = "bf16" if engine.endswith("bf16") else "f32"
-    selftest.vouch(model, precision)  # its encoder passed there; the head is one more layer
-    return precision
-
-
-def _by_openvino(engine: str) -> bool:
-    """Return whether OpenVINO computed features on this processor, of one part at least."""
-    return any(part.startswith("openvino ") for part in engine.split(" and "))
 
 
 def default_risk(risks: RiskTable) -> float:

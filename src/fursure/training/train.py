@@ -36,10 +36,11 @@ from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
 from fursure.features.remarks import about_backbone, about_photos, count_unusable, warn_of_copies
 from fursure.files import remove, replacing
-from fursure.heads.assemble import PROOF, PROOF_OF_FEW, assemble
+from fursure.heads.assemble import assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
 from fursure.heads.fit import has_splits
 from fursure.heads.own import check_own
+from fursure.heads.proof import PROOF, PROOF_OF_FEW
 from fursure.heads.strangers import Strangers, told
 from fursure.metrics.classification import Evaluation
 from fursure.photos.decode import LIMITS, decode
