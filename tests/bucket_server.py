@@ -96,6 +96,7 @@ class Proxy:
         self.failed = self.asked = 0
         self.answer: tuple[int, str] | None = None  # instead of the server's, to all
         self.ranges: list[str] = []
+        self.signed = 0  # requests whose sender gave a name
         self.lock = threading.Lock()
 
     def fault(self) -> int | None:
@@ -118,6 +119,7 @@ class _Passing(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(self.proxy.delay)
         self.proxy.ranges.append(self.headers.get("Range", ""))
+        self.proxy.signed += "Authorization" in self.headers
         if (status := self.proxy.fault()) is not None:
             self._fail(status)
             return

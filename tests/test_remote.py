@@ -290,28 +290,6 @@ def test_an_object_that_vanishes_after_the_listing_is_a_row_with_its_reason(
             source.read("b.jpg", ANYTHING)
 
 
-@pytest.mark.parametrize(
-    ("status", "code", "sentence"),
-    [
-        (404, "NoSuchBucket", "there is no such bucket"),
-        (403, "AccessDenied", "no permission"),
-        (403, "ExpiredToken", "the credentials have expired"),
-        (403, "InvalidAccessKeyId", "the credentials are wrong"),
-        (503, "SlowDown", "also after 7 tries"),
-    ],
-)
-def test_what_a_bucket_refuses_is_one_sentence(
-    status: int, code: str, sentence: str, monkeypatch: pytest.MonkeyPatch, quick: None
-) -> None:
-    proxy = Proxy("nobody")
-    proxy.answer = status, code
-    with passing(proxy) as url:
-        use(monkeypatch, url)
-        sentence = rf"^s3://pets/x cannot be used: .*{sentence}"
-        with pytest.raises(FursureError, match=sentence), open_source("s3://pets/x") as source:
-            list(source.names())
-
-
 def test_credentials_that_expire_in_the_middle_end_the_run_and_keep_its_rows(
     found: Bucket, photos: Path, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip

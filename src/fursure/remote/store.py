@@ -63,7 +63,8 @@ class RemoteStore:
         try:
             found = self._patiently(lambda: self._files.info(key))
         except RemoteFailed as error:
-            if not self.is_web and isinstance(error.__cause__, PermissionError):
+            refused = isinstance(error.__cause__, OSError) and not may_pass(error.__cause__)
+            if refused and not self.is_web:
                 self._patiently(lambda: self._files.ls(key))  # only its answer tells why
             raise
         return None if found["type"] == "directory" else facts_of(found, is_web=self.is_web)
@@ -199,7 +200,7 @@ def _opened(place: RemotePath, *, anonymous: bool) -> Any:
     except ImportError as error:
         raise MissingExtra(f"a place like {place.scheme}://", "cloud") from error
     try:
-        return fsspec.filesystem(
+        files = fsspec.filesystem(
             place.scheme,
             skip_instance_cache=True,
             use_listings_cache=False,
@@ -209,13 +210,15 @@ def _opened(place: RemotePath, *, anonymous: bool) -> Any:
         if package := _PACKAGES.get(place.scheme):
             raise MissingPackage(f"{place.scheme}://", package) from error
         raise MissingExtra(f"{place.scheme}://", "cloud") from error
+    if place.scheme == "s3":
+        files.retries = 1  # so that each failure is waited for once, here
+    return files
 
 
 def _knobs(place: RemotePath, *, anonymous: bool) -> dict[str, Any]:
     """Return what a file system is to be opened with.
 
-    Credentials are found where each provider's own tools find them. Only we try again, so that
-    each failure is waited for once.
+    Credentials are found where each provider's own tools find them. Only we try again.
     """
     match place.scheme:
         case "s3":
