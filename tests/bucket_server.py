@@ -97,6 +97,8 @@ class Proxy:
         self.answer: tuple[int, str] | None = None  # instead of the server's, to all
         self.ranges: list[str] = []
         self.signed = 0  # requests whose sender gave a name
+        self.read: list[str] = []  # objects, of which bytes were asked for
+        self.sent = 0  # bytes of objects
         self.lock = threading.Lock()
 
     def fault(self) -> int | None:
@@ -130,7 +132,11 @@ class _Passing(BaseHTTPRequestHandler):
         upstream = http.client.HTTPConnection(self.proxy.upstream, timeout=30)
         upstream.request(self.command, self.path, body, dict(self.headers))
         response = upstream.getresponse()
-        self._answer(response.status, response.getheaders(), response.read())
+        answer = response.read()
+        if self.command == "GET" and "list-type" not in self.path:
+            self.proxy.read.append(self.path)
+            self.proxy.sent += len(answer)
+        self._answer(response.status, response.getheaders(), answer)
         upstream.close()
 
     def _fail(self, status: int) -> None:

@@ -25,6 +25,7 @@ from fursure.dataset.layout import list_photos
 from fursure.dataset.sources import open_source
 from fursure.errors import BadData, BadImage, FursureError, MissingExtra
 from fursure.remote import store as store_module
+from fursure.remote.facts import RemoteFacts
 from fursure.remote.place import place_of, remote_place
 from fursure.remote.store import opened_store, store_of
 from fursure.training.train import Trained, train_model
@@ -562,3 +563,62 @@ def test_shards_go_to_a_bucket_and_train_from_there_as_the_folder_does(
     taken = run("split", photos, "--out", "s3://pets/photos", "--as", kind)
     assert "files lie there" in told(taken)
     assert "takes shards" in told(run("split", photos, "--out", place))
+
+
+@pytest.mark.parametrize("place", ["s3://pets/again", "s3://pets/again.zip"])
+def test_a_second_check_of_an_unchanged_bucket_fetches_only_what_it_shows(
+    place: str, found: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = draw_into(tmp_path / "photos", count=20)
+    large = io.BytesIO()
+    with zipfile.ZipFile(large, "w") as archive:
+        for path in sorted(photos.rglob("*.*")):
+            archive.write(path, path.relative_to(photos).as_posix())
+            archive.writestr(f"{path.stem}.bin", bytes(1 << 19))
+    found.fill(photos, "again")
+    found.put("again.zip", large.getvalue())
+    command = ("check", place, "--json", "-q", "--overwrite", "-o", tmp_path / "review.html")
+    proxy = Proxy(found.endpoint)
+    with passing(proxy) as url:
+        use(monkeypatch, url)
+        first = run(*command)
+        read, proxy.read = proxy.read, []
+        second = run(*command)
+        again, proxy.read = proxy.read, []
+        other = next((photos / "dog").iterdir())
+        found.put("again/cat/cat.0.jpg", other.read_bytes())
+        third = run(*command)
+    assert first.exit_code == second.exit_code == third.exit_code == 0, told(first)
+    assert first.stdout == second.stdout
+    if place.endswith(".zip"):  # by blocks
+        assert len(read) > 20
+        assert len(again) < len(read)
+    else:
+        assert len(set(read)) == 40
+        assert len(set(again)) < 25
+        assert "/pets/again/cat/cat.0.jpg" in proxy.read  # the one that is another now
+        assert third.stdout != second.stdout
+
+
+def test_only_a_strong_version_at_its_own_place_stands_for_bytes(
+    found: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mark(place: str, key: str, version: str, size: int | None = 9) -> str | None:
+        remote = remote_place(place)
+        assert remote is not None
+        return store_of(remote).mark(RemoteFacts(key, size, version))
+
+    mine = mark("s3://pets", "pets/a.jpg", '"abc"')
+    assert mine == mark("s3://pets/b", "pets/a.jpg", '"abc"')
+    others = [
+        mark("s3://pets", "pets/b.jpg", '"abc"'),
+        mark("s3://pets", "pets/a.jpg", '"abd"'),
+        mark("s3://pets", "pets/a.jpg", '"abc"', 10),
+        mark("https://pets", "pets/a.jpg", '"abc"'),
+    ]
+    use(monkeypatch, "http://127.0.0.1:9")  # another provider's bucket of that name
+    others.append(mark("s3://pets", "pets/a.jpg", '"abc"'))
+    assert len({mine, None, *others}) == 7
+    assert mark("https://pets", "https://pets/a.jpg", 'W/"abc"') is None
+    assert mark("https://pets", "https://pets/a.jpg", "") is None
+    assert mark("s3://pets", "pets/a.jpg", '"abc"', None) is None

@@ -25,7 +25,14 @@ from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
-from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, CachedValue, DiskCache
+from fursure.features.cache import (
+    DIGESTS,
+    FACTS,
+    FINGERPRINTS,
+    VECTORS,
+    CachedValue,
+    DiskCache,
+)
 from fursure.home import folder_for
 from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
@@ -107,6 +114,7 @@ class Reader:
                     prints,
                     encodings=encodings,
                     facts=measured,
+                    digests=opened(vouched_digests()),
                     min_side=min_side,
                     threads=self.run.cores,
                 )
@@ -211,6 +219,11 @@ def cached_features(names: Sequence[str], digests: Sequence[str]) -> dict[str, V
 def fingerprints(min_side: int) -> DiskCache[Fingerprint]:
     """Open the cache of fingerprints of photos decoded to at least ``min_side`` pixels."""
     return DiskCache(folder_for("fingerprints") / f"{DECODING}-{min_side}.sqlite", FINGERPRINTS)
+
+
+def vouched_digests() -> DiskCache[str]:
+    """Open the cache of digests of bytes that a store vouches for, by where they lie."""
+    return DiskCache(folder_for("fingerprints") / "vouched.sqlite", DIGESTS)
 
 
 def facts_cache(min_side: int) -> DiskCache[Facts]:

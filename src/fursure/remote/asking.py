@@ -52,7 +52,7 @@ async def copy_of_web(files: Any, facts: RemoteFacts, target: Path) -> None:
 
 async def _asked(files: Any, facts: RemoteFacts, span: Span | None) -> Any:
     """Return a web server's answer, before its body, if it is about the file that was listed."""
-    wanted = {"Range": _range(span), "If-Match": facts.version if _is_strong(facts) else ""}
+    wanted = {"Range": _range(span), "If-Match": facts.version if facts.is_strong else ""}
     headers = {name: value for name, value in wanted.items() if value}
     headers["Accept-Encoding"] = "identity"  # a range is one of the file, not of a packed one
     session = await files.set_session()
@@ -105,11 +105,6 @@ def _whole(data: bytes, facts: RemoteFacts, span: Span | None) -> bytes:
 
 def _range(span: Span | None) -> str:
     return "" if span is None else f"bytes={span[0]}-{span[1] - 1}"
-
-
-def _is_strong(facts: RemoteFacts) -> bool:
-    """Return whether equal ETags of it mean equal bytes (RFC 9110, 8.8.1)."""
-    return facts.version.startswith('"')
 
 
 def _is_packed(answer: Any) -> bool:

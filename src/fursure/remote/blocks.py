@@ -92,6 +92,11 @@ class RemoteFile:
                 self._copy = self._stack.enter_context((folder / "copy").open("rb"))
             return self._copy
 
+    @property
+    def mark(self) -> str | None:
+        """What stands for its bytes, if its store vouches for them."""
+        return self._store.mark(self._facts)
+
     def reader(self) -> BinaryIO:
         """Return the file as one that is read from its beginning on."""
         return cast(BinaryIO, RemoteReader(self))

@@ -29,6 +29,11 @@ class RemoteFacts:
     version: str = ""  # changes when the content does, as far as the server tells
     modified: str = ""  # when, in a web server's own words
 
+    @property
+    def is_strong(self) -> bool:
+        """Whether equal versions of it mean equal bytes (RFC 9110, 8.8.1)."""
+        return self.version.startswith('"')
+
     def check(self, *, size: int | None, version: str, modified: str) -> None:
         """Compare with what an answer says, as far as both say anything.
 

@@ -62,6 +62,11 @@ class RemoteFolder:
         if self.has(name):
             self._ahead.expect(name)
 
+    def mark(self, name: str) -> str | None:
+        """Return what stands for a file's bytes, if its store vouches for them."""
+        facts = self._entries().get(name)
+        return None if facts is None else self._store.mark(facts)
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of one file, which may be gone since it was listed.
 

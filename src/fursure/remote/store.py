@@ -1,10 +1,12 @@
 """A scheme → the file system of fsspec behind it, patient with servers and plain in its errors."""
 
+import hashlib
+import json
 import random
 import time
 from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, final
 from urllib.parse import unquote
@@ -68,6 +70,22 @@ class RemoteStore:
                 self._patiently(lambda: self._files.ls(key))  # only its answer tells why
             raise
         return None if found["type"] == "directory" else facts_of(found, is_web=self.is_web)
+
+    def mark(self, facts: RemoteFacts) -> str | None:
+        """Return, as 64 hex digits, what stands for the bytes of a file: where it lies, its ETag
+        and its size. ``None``: the ETag is weak or absent, or reading is not bound to it.
+        """
+        if not (facts.is_strong and facts.size and (self.is_web or self.place.scheme == "s3")):
+            return None
+        words = [self.place.scheme, self._endpoint, facts.key, facts.version, facts.size]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+    @cached_property
+    def _endpoint(self) -> str:
+        """Whose buckets these are: several providers may have one of that name."""
+        if self.is_web:  # the key has its server in it
+            return ""
+        return str(self._sync(_endpoint_of))
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file or a folder of that name."""
@@ -167,6 +185,10 @@ class RemoteStore:
 
     def _fail(self, error: Exception) -> NoReturn:
         raise RemoteFailed(self.place, why_refused(error, self.place, self._anonymous)) from error
+
+
+async def _endpoint_of(files: Any) -> str:
+    return str((await files.set_session()).meta.endpoint_url)
 
 
 def store_of(place: RemotePath) -> RemoteStore:
