@@ -1,6 +1,7 @@
 """Who may read a bucket, and what whoever may not is told."""
 
 import json
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from bucket_server import Bucket, Proxy, passing, s3_server, use
 from fursure.dataset.sources import open_source
 from fursure.errors import BadImage, RemoteFailed
 from fursure.remote import store as store_module
+from fursure.remote.place import remote_place
+from fursure.remote.store import opened_store, store_of
 
 pytestmark = pytest.mark.long
 Keys = dict[str, str]
@@ -135,3 +138,20 @@ def test_what_a_bucket_refuses_is_one_sentence_and_asked_for_no_more_than_helps(
         with pytest.raises(RemoteFailed, match=rf"^s3://pets/\S+ cannot be used: .*{sentence}"):
             first_of(f"s3://pets/{name}")
     assert proxy.asked <= most
+
+
+def test_a_stranger_to_google_reads_without_a_warning_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Open a store without its library, which no test installs."""
+    import fsspec
+
+    use(monkeypatch, "")
+    logger = logging.getLogger("gcsfs")
+    monkeypatch.setattr(logger, "level", logging.NOTSET)
+    monkeypatch.setattr(fsspec, "filesystem", lambda *_, **__: object())
+    place = remote_place("gs://bucket/photos")
+    assert place is not None
+    store_of(place)
+    assert not logger.isEnabledFor(logging.WARNING)
+    opened_store.cache_clear()

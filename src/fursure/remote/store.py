@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import random
 import time
 from base64 import b64encode
@@ -149,7 +150,7 @@ class RemoteStore:
         start, end = span or (None, None)
         data: bytes = self._files.cat_file(facts.key, start=start, end=end)
         if span is not None:  # one answer is of one version, several need not be
-            now = facts_of(self._files.info(facts.key), is_web=False)
+            now = facts_of(self._files.info(facts.key, refresh=True), is_web=False)
             facts.check(size=now.size, version=now.version, modified="")
         return data
 
@@ -234,6 +235,8 @@ def _opened(place: RemotePath, *, anonymous: bool) -> Any:
         raise MissingExtra(f"{place.scheme}://", "cloud") from error
     if place.scheme == "s3":
         files.retries = 1  # so that each failure is waited for once, here
+    if place.scheme in {"gs", "gcs"}:  # with every request of whoever is not signed in, it warns
+        logging.getLogger("gcsfs").setLevel(logging.ERROR)
     return files
 
 
