@@ -6,7 +6,8 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -95,6 +96,9 @@ class Proxy:
         self.failed = self.asked = 0
         self.answer: tuple[int, str] | None = None  # instead of the server's, to all
         self.ranges: list[str] = []
+        self.signed = 0  # requests whose sender gave a name
+        self.read: list[str] = []  # objects, of which bytes were asked for
+        self.sent = 0  # bytes of objects
         self.lock = threading.Lock()
 
     def fault(self) -> int | None:
@@ -117,6 +121,7 @@ class _Passing(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         time.sleep(self.proxy.delay)
         self.proxy.ranges.append(self.headers.get("Range", ""))
+        self.proxy.signed += "Authorization" in self.headers
         if (status := self.proxy.fault()) is not None:
             self._fail(status)
             return
@@ -127,7 +132,11 @@ class _Passing(BaseHTTPRequestHandler):
         upstream = http.client.HTTPConnection(self.proxy.upstream, timeout=30)
         upstream.request(self.command, self.path, body, dict(self.headers))
         response = upstream.getresponse()
-        self._answer(response.status, response.getheaders(), response.read())
+        answer = response.read()
+        if self.command == "GET" and "list-type" not in self.path:
+            self.proxy.read.append(self.path)
+            self.proxy.sent += len(answer)
+        self._answer(response.status, response.getheaders(), answer)
         upstream.close()
 
     def _fail(self, status: int) -> None:
@@ -166,6 +175,72 @@ def passing(proxy: Proxy) -> Iterator[str]:
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
         """Say nothing."""
+
+
+@dataclass
+class WebFile:
+    """One file of a web server, and how much the server knows of HTTP."""
+
+    data: bytes
+    etag: str = ""
+    modified: str = ""
+    knows: str = "ranges"  # or: "wholes", which ignores ranges; "refusals", which answers 416
+    conditions: bool = True  # whether it looks at If-Match
+    cut_at: int | None = None  # bytes after which every answer ends
+    ranges: list[tuple[int, int]] = field(default_factory=list)
+    sent: int = 0  # bytes
+
+
+class _OneFile(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def __init__(self, file: WebFile, *arguments: Any) -> None:
+        self.file = file
+        super().__init__(*arguments)
+
+    def do_HEAD(self) -> None:
+        self._answer(200, [], self.file.data)
+
+    def do_GET(self) -> None:
+        data, asked = self.file.data, self.headers.get("Range", "")
+        if self.file.conditions and self.headers.get("If-Match", "*") not in {"*", self.file.etag}:
+            self._answer(412, [], b"")
+        elif not asked or self.file.knows == "wholes":
+            self._answer(200, [], data)
+        else:
+            start, end = map(int, asked.removeprefix("bytes=").split("-"))
+            self.file.ranges.append((start, end + 1))
+            if self.file.knows == "refusals" or start >= len(data):
+                self._answer(416, [("Content-Range", f"bytes */{len(data)}")], b"")
+                return
+            end = min(end, len(data) - 1)
+            part = ("Content-Range", f"bytes {start}-{end}/{len(data)}")
+            self._answer(206, [part], data[start : end + 1])
+
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        told = [("ETag", self.file.etag), ("Last-Modified", self.file.modified)]
+        for name, value in [*headers, *told, ("Content-Length", str(len(body)))]:
+            if value:
+                self.send_header(name, value)
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        if self.file.cut_at is not None:
+            self.close_connection, body = True, body[: self.file.cut_at]
+        with suppress(OSError):  # who asked may have hung up
+            self.wfile.write(body)
+            self.file.sent += len(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+@contextmanager
+def serving(file: WebFile) -> Iterator[str]:
+    """Serve one file, under any name."""
+    with listening(partial(_OneFile, file)) as url:
+        yield url
 
 
 @contextmanager

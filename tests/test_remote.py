@@ -25,6 +25,7 @@ from fursure.dataset.layout import list_photos
 from fursure.dataset.sources import open_source
 from fursure.errors import BadData, BadImage, FursureError, MissingExtra
 from fursure.remote import store as store_module
+from fursure.remote.facts import RemoteFacts
 from fursure.remote.place import place_of, remote_place
 from fursure.remote.store import opened_store, store_of
 from fursure.training.train import Trained, train_model
@@ -288,28 +289,6 @@ def test_an_object_that_vanishes_after_the_listing_is_a_row_with_its_reason(
         found.remove("brief/b.jpg")
         with pytest.raises(BadImage, match=r"b\.jpg: file is missing"):
             source.read("b.jpg", ANYTHING)
-
-
-@pytest.mark.parametrize(
-    ("status", "code", "sentence"),
-    [
-        (404, "NoSuchBucket", "there is no such bucket"),
-        (403, "AccessDenied", "no permission"),
-        (403, "ExpiredToken", "the credentials have expired"),
-        (403, "InvalidAccessKeyId", "the credentials are wrong"),
-        (503, "SlowDown", "also after 7 tries"),
-    ],
-)
-def test_what_a_bucket_refuses_is_one_sentence(
-    status: int, code: str, sentence: str, monkeypatch: pytest.MonkeyPatch, quick: None
-) -> None:
-    proxy = Proxy("nobody")
-    proxy.answer = status, code
-    with passing(proxy) as url:
-        use(monkeypatch, url)
-        sentence = rf"^s3://pets/x cannot be used: .*{sentence}"
-        with pytest.raises(FursureError, match=sentence), open_source("s3://pets/x") as source:
-            list(source.names())
 
 
 def test_credentials_that_expire_in_the_middle_end_the_run_and_keep_its_rows(
@@ -584,3 +563,62 @@ def test_shards_go_to_a_bucket_and_train_from_there_as_the_folder_does(
     taken = run("split", photos, "--out", "s3://pets/photos", "--as", kind)
     assert "files lie there" in told(taken)
     assert "takes shards" in told(run("split", photos, "--out", place))
+
+
+@pytest.mark.parametrize("place", ["s3://pets/again", "s3://pets/again.zip"])
+def test_a_second_check_of_an_unchanged_bucket_fetches_only_what_it_shows(
+    place: str, found: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = draw_into(tmp_path / "photos", count=20)
+    large = io.BytesIO()
+    with zipfile.ZipFile(large, "w") as archive:
+        for path in sorted(photos.rglob("*.*")):
+            archive.write(path, path.relative_to(photos).as_posix())
+            archive.writestr(f"{path.stem}.bin", bytes(1 << 19))
+    found.fill(photos, "again")
+    found.put("again.zip", large.getvalue())
+    command = ("check", place, "--json", "-q", "--overwrite", "-o", tmp_path / "review.html")
+    proxy = Proxy(found.endpoint)
+    with passing(proxy) as url:
+        use(monkeypatch, url)
+        first = run(*command)
+        read, proxy.read = proxy.read, []
+        second = run(*command)
+        again, proxy.read = proxy.read, []
+        other = next((photos / "dog").iterdir())
+        found.put("again/cat/cat.0.jpg", other.read_bytes())
+        third = run(*command)
+    assert first.exit_code == second.exit_code == third.exit_code == 0, told(first)
+    assert first.stdout == second.stdout
+    if place.endswith(".zip"):  # by blocks
+        assert len(read) > 20
+        assert len(again) < len(read)
+    else:
+        assert len(set(read)) == 40
+        assert len(set(again)) < 25
+        assert "/pets/again/cat/cat.0.jpg" in proxy.read  # the one that is another now
+        assert third.stdout != second.stdout
+
+
+def test_only_a_strong_version_at_its_own_place_stands_for_bytes(
+    found: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def mark(place: str, key: str, version: str, size: int | None = 9) -> str | None:
+        remote = remote_place(place)
+        assert remote is not None
+        return store_of(remote).mark(RemoteFacts(key, size, version))
+
+    mine = mark("s3://pets", "pets/a.jpg", '"abc"')
+    assert mine == mark("s3://pets/b", "pets/a.jpg", '"abc"')
+    others = [
+        mark("s3://pets", "pets/b.jpg", '"abc"'),
+        mark("s3://pets", "pets/a.jpg", '"abd"'),
+        mark("s3://pets", "pets/a.jpg", '"abc"', 10),
+        mark("https://pets", "pets/a.jpg", '"abc"'),
+    ]
+    use(monkeypatch, "http://127.0.0.1:9")  # another provider's bucket of that name
+    others.append(mark("s3://pets", "pets/a.jpg", '"abc"'))
+    assert len({mine, None, *others}) == 7
+    assert mark("https://pets", "https://pets/a.jpg", 'W/"abc"') is None
+    assert mark("https://pets", "https://pets/a.jpg", "") is None
+    assert mark("s3://pets", "pets/a.jpg", '"abc"', None) is None

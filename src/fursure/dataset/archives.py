@@ -4,6 +4,7 @@ Where each member lies is found out once; a read after that is one or two positi
 threads do side by side. Names are only ever compared with each other, so none can lead anywhere.
 """
 
+import hashlib
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -133,6 +134,15 @@ class Archive(Source):
         if member is not None and isinstance(self._file, RemoteFile):
             self._file.expect(*member.span)
 
+    def mark(self, name: str) -> str | None:
+        """Return what stands for a member's bytes: its name and place in a file with a mark."""
+        inside = name.removeprefix(self.prefix)
+        member = self._index.members.get(inside)
+        whole = self._file.mark if isinstance(self._file, RemoteFile) else None
+        if member is None or whole is None:
+            return None
+        return hashlib.sha256(f"{whole} {member.span} {inside}".encode()).hexdigest()
+
     def read(self, name: str, limit: int) -> bytes:
         """Return one member's bytes; its declared size decides before anything is read."""
         member = self._index.members.get(name.removeprefix(self.prefix))
@@ -181,6 +191,11 @@ class Shards(Source):
         """Return whether the archive that ``name`` begins with has such a file."""
         archive = self._of(name)
         return archive is not None and archive.has(name)
+
+    def mark(self, name: str) -> str | None:
+        """Return what stands for a member's bytes, if anything does."""
+        archive = self._of(name)
+        return None if archive is None else archive.mark(name)
 
     def read(self, name: str, limit: int) -> bytes:
         """Return one member's bytes."""

@@ -40,6 +40,13 @@ class Source(Protocol):
         """Hear that ``name`` will be read soon, once; what lies far away begins to fetch it."""
         return
 
+    def mark(self, name: str) -> str | None:  # noqa: ARG002
+        """Return, as 64 hex digits, what stands for a file's bytes, without reading them.
+
+        ``None``: nobody vouches that they are those of another time.
+        """
+        return None
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of one file.
 

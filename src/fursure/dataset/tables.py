@@ -81,6 +81,10 @@ class Table(Source):
         """Hand the announcement on."""
         self._inner.expect(name)
 
+    def mark(self, name: str) -> str | None:
+        """Return what stands for a photo's bytes, if anything does."""
+        return self._inner.mark(name)
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of one photo."""
         return self._inner.read(name, limit)

@@ -51,6 +51,7 @@ def _fingerprint(blob: bytes) -> Fingerprint:
 FINGERPRINTS: Codec[Fingerprint] = Codec(
     lambda found: _SIZE.pack(found.width, found.height) + found.views, _fingerprint
 )
+DIGESTS: Codec[str] = Codec(bytes.fromhex, bytes.hex)
 _NUMBERS = struct.Struct("<QII7f")  # bytes, width, height; levels
 
 

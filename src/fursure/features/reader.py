@@ -24,7 +24,14 @@ from fursure.cluster.reading import ReadingJob, scan_on_cluster
 from fursure.dataset.listing import Source
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
-from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, CachedValue, DiskCache
+from fursure.features.cache import (
+    DIGESTS,
+    FACTS,
+    FINGERPRINTS,
+    VECTORS,
+    CachedValue,
+    DiskCache,
+)
 from fursure.features.read_photos import ReadColumns, ReadPhotos
 from fursure.home import folder_for
 from fursure.photos.preprocess import Preprocess
@@ -115,6 +122,7 @@ class Reader:
                     prints,
                     encodings=encodings,
                     facts=measured,
+                    digests=opened(vouched_digests()),
                     min_side=min_side,
                     threads=self.run.cores,
                 )
@@ -239,6 +247,11 @@ def cached_features(names: Sequence[str], digests: Sequence[str]) -> dict[str, V
 def fingerprints(min_side: int) -> DiskCache[Fingerprint]:
     """Open the cache of fingerprints of photos decoded to at least ``min_side`` pixels."""
     return DiskCache(folder_for("fingerprints") / f"{DECODING}-{min_side}.sqlite", FINGERPRINTS)
+
+
+def vouched_digests() -> DiskCache[str]:
+    """Open the cache of digests of bytes that a store vouches for, by where they lie."""
+    return DiskCache(folder_for("fingerprints") / "vouched.sqlite", DIGESTS)
 
 
 def facts_cache(min_side: int) -> DiskCache[Facts]:

@@ -4,18 +4,21 @@ import io
 import tempfile
 import threading
 from collections import OrderedDict
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import BinaryIO, cast, final
 
 from fursure.errors import RemoteFailed
 from fursure.remote.ahead import Ahead
+from fursure.remote.facts import Changed, NoRanges, RemoteFacts
 from fursure.remote.place import RemotePath
-from fursure.remote.store import NoRanges, RemoteFacts, RemoteStore
+from fursure.remote.refusals import CHANGED
+from fursure.remote.store import RemoteStore
 from fursure.system import read_at
 
 _BLOCK = 1 << 20  # bytes of one request: dozens of small photos that lie side by side
 _KEPT = 48  # blocks
+_PART = 8 << 20  # bytes of one request of a copy
 _FURTHER = 8  # blocks fetched ahead of whoever reads from one end to the other
 
 
@@ -40,12 +43,14 @@ class RemoteFile:
         self._stack = ExitStack()
         self._copy: BinaryIO | None = None
         self._fetched = 0
-        if facts.size is None:
-            self.copied()
         self.size = self._copy_size() if facts.size is None else facts.size
 
     def read_at(self, offset: int, size: int) -> bytes:
-        """Return ``size`` bytes from ``offset`` on, fewer at the end; threads may ask at once."""
+        """Return ``size`` bytes from ``offset`` on, fewer at the end; threads may ask at once.
+
+        Raises:
+            RemoteFailed: it cannot be had, or is another one by now.
+        """
         end = min(self.size, offset + size)
         if self._copy is None and self._fetched > self.size + (_KEPT * _BLOCK):
             self.copied()
@@ -54,6 +59,8 @@ class RemoteFile:
                 return self._from_blocks(offset, end)
             except NoRanges:
                 self.copied()
+            except Changed:
+                raise RemoteFailed(self.place, CHANGED) from None
         return read_at(self.copied(), offset, max(0, end - offset), self._lock)
 
     def expect(self, offset: int, size: int) -> None:
@@ -67,21 +74,28 @@ class RemoteFile:
         """Return the whole file as a temporary one here, which goes when this is closed.
 
         Raises:
-            RemoteFailed: it cannot be had, or there is no room for it.
+            RemoteFailed: it cannot be had, is another one by now, or there is no room for it.
         """
         with self._lock:
             if self._copy is None:
                 folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
                 try:
-                    self._store.download(self._facts.key, folder / "copy")
+                    self._copy_to(folder / "copy")
+                except Changed:
+                    raise RemoteFailed(self.place, CHANGED) from None
                 except OSError as error:
                     raise RemoteFailed(
-                        self._store.place,
+                        self.place,
                         f"its copy does not fit in {tempfile.gettempdir()} ({error.strerror}); "
                         "set TMPDIR to a disk with space",
                     ) from None
                 self._copy = self._stack.enter_context((folder / "copy").open("rb"))
             return self._copy
+
+    @property
+    def mark(self) -> str | None:
+        """What stands for its bytes, if its store vouches for them."""
+        return self._store.mark(self._facts)
 
     def reader(self) -> BinaryIO:
         """Return the file as one that is read from its beginning on."""
@@ -118,8 +132,28 @@ class RemoteFile:
         return data
 
     def _fetch(self, number: int) -> bytes:
-        start = number * _BLOCK
-        return self._store.read(self._facts.key, start, min(self.size, start + _BLOCK))
+        return self._part_of(number, _BLOCK)
+
+    def _part_of(self, number: int, size: int) -> bytes:
+        start = number * size
+        return self._store.read_range(self._facts, start, min(self.size, start + size))
+
+    def _copy_to(self, target: Path) -> None:
+        """Copy it by parts, several in flight, or in one piece where a server has no parts."""
+        if self._facts.size is None:
+            self._store.download(self._facts, target)
+            return
+        parts: Ahead[int] = Ahead(lambda number: self._part_of(number, _PART), lambda _part: _PART)
+        with closing(parts), target.open("wb") as file:
+            numbers = range(-(-self.size // _PART))
+            for number in numbers:
+                parts.expect(number)
+            try:
+                file.writelines(parts.take(number) for number in numbers)
+                return
+            except NoRanges:
+                pass
+        self._store.download(self._facts, target)
 
     def _copy_size(self) -> int:
         return self.copied().seek(0, io.SEEK_END)

@@ -7,8 +7,9 @@ from urllib.parse import unquote
 
 from fursure.errors import BadImage
 from fursure.remote.ahead import Ahead
+from fursure.remote.facts import Changed, RemoteFacts
 from fursure.remote.place import AnyPlace, RemotePath
-from fursure.remote.store import RemoteFacts, RemoteStore
+from fursure.remote.store import RemoteStore
 
 _TYPICAL = 1 << 20  # bytes of a photo whose size no listing tells
 
@@ -61,11 +62,16 @@ class RemoteFolder:
         if self.has(name):
             self._ahead.expect(name)
 
+    def mark(self, name: str) -> str | None:
+        """Return what stands for a file's bytes, if its store vouches for them."""
+        facts = self._entries().get(name)
+        return None if facts is None else self._store.mark(facts)
+
     def read(self, name: str, limit: int) -> bytes:
         """Return the bytes of one file, which may be gone since it was listed.
 
         Raises:
-            BadImage: it is gone, nobody may read it, or it is above ``limit`` bytes.
+            BadImage: it is gone or another one, nobody may read it, or it is above ``limit`` bytes.
             RemoteFailed: the server gives nothing any more, of this file or of others.
         """
         if not self.has(name):
@@ -78,6 +84,8 @@ class RemoteFolder:
             raise BadImage(name, "file is missing") from None
         except PermissionError:
             raise BadImage(name, "cannot be read: no permission") from None
+        except Changed:
+            raise BadImage(name, "changed since it was listed; repeat the command") from None
         if len(data) > limit:
             raise BadImage(name, f"larger than {limit:,} bytes")
         return data
@@ -110,7 +118,7 @@ class RemoteFolder:
 
     def _fetch(self, name: str) -> bytes:
         facts = self._entries().get(name)
-        return self._store.read(facts.key if facts else f"{self._key.rstrip('/')}/{name}")
+        return self._store.read(facts or RemoteFacts(f"{self._key.rstrip('/')}/{name}"))
 
     def _size(self, name: str) -> int:
         facts = self._entries().get(name)

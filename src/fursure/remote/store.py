@@ -1,11 +1,13 @@
 """A scheme → the file system of fsspec behind it, patient with servers and plain in its errors."""
 
+import hashlib
+import json
+import logging
 import random
 import time
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Coroutine, Iterator
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, final
 from urllib.parse import unquote
@@ -13,7 +15,17 @@ from urllib.parse import unquote
 from fursure.errors import MissingExtra, MissingPackage, RemoteFailed
 from fursure.files import FORBIDDEN, offline
 from fursure.remote.ahead import IN_FLIGHT
+from fursure.remote.asking import Span, copy_of_web, file_of_web, object_of_s3
+from fursure.remote.facts import Changed, NoRanges, RemoteFacts, facts_of
 from fursure.remote.place import RemotePath
+from fursure.remote.refusals import (
+    TRIES,
+    concerns_one,
+    is_full_disk,
+    is_unsigned,
+    may_pass,
+    why_refused,
+)
 
 _Result = TypeVar("_Result")
 _PACKAGES = {  # what speaks the scheme, where it is no part of the extra `cloud`
@@ -25,41 +37,10 @@ _PACKAGES = {  # what speaks the scheme, where it is no part of the extra `cloud
     "hf": "huggingface-hub",
 }
 SCHEMES = ("s3", *_PACKAGES, "http", "https")
-_TRIES = 7  # with the pauses below, half a minute: longer than most servers need to come back
 _PAUSE = 0.2  # seconds before the second try, twice as many before each further one
 _LONGEST = 10.0  # seconds
 _WAIT = 60.0  # seconds for one answer, so that a dead connection is noticed
 _DEEPEST = 16  # folders below each other on a web server that lists whatever it is asked
-
-_EXPIRED = "the credentials have expired; renew them and repeat the command, which continues"
-_WRONG = "the credentials are wrong; look at AWS_ACCESS_KEY_ID and at AWS_PROFILE"
-_WORDS = {  # what S3 calls it -> what to do
-    "NoSuchBucket": "there is no such bucket; look at its name and at the endpoint",
-    "ExpiredToken": _EXPIRED,
-    "TokenRefreshRequired": _EXPIRED,
-    "RequestTimeTooSkewed": "this machine's clock is wrong; set it",
-    "InvalidAccessKeyId": _WRONG,
-    "InvalidToken": _WRONG,
-    "SignatureDoesNotMatch": _WRONG,
-}
-_FORBIDDEN = "no permission; the credentials need the rights to list it, and to read or write it"
-_STRANGER = (
-    "there are no credentials and strangers may not read it; give some by the environment or a "
-    "profile, as for the provider's own tools"
-)
-
-
-class NoRanges(Exception):
-    """A server that answers with the whole file whatever part of it is asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class RemoteFacts:
-    """What a listing says of one file."""
-
-    key: str  # what the file system calls it
-    size: int | None  # bytes, where the server says
-    version: str  # changes when the content does, as far as the server tells; "" where it does not
 
 
 @final
@@ -85,10 +66,27 @@ class RemoteStore:
         try:
             found = self._patiently(lambda: self._files.info(key))
         except RemoteFailed as error:
-            if not self.is_web and isinstance(error.__cause__, PermissionError):
+            refused = isinstance(error.__cause__, OSError) and not may_pass(error.__cause__)
+            if refused and not self.is_web:
                 self._patiently(lambda: self._files.ls(key))  # only its answer tells why
             raise
-        return None if found["type"] == "directory" else _facts(found)
+        return None if found["type"] == "directory" else facts_of(found, is_web=self.is_web)
+
+    def mark(self, facts: RemoteFacts) -> str | None:
+        """Return, as 64 hex digits, what stands for the bytes of a file: where it lies, its ETag
+        and its size. ``None``: the ETag is weak or absent, or reading is not bound to it.
+        """
+        if not (facts.is_strong and facts.size and (self.is_web or self.place.scheme == "s3")):
+            return None
+        words = [self.place.scheme, self._endpoint, facts.key, facts.version, facts.size]
+        return hashlib.sha256(json.dumps(words).encode()).hexdigest()
+
+    @cached_property
+    def _endpoint(self) -> str:
+        """Whose buckets these are: several providers may have one of that name."""
+        if self.is_web:  # the key has its server in it
+            return ""
+        return str(self._sync(_endpoint_of))
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file or a folder of that name."""
@@ -102,54 +100,96 @@ class RemoteStore:
         """Yield every file in a folder and in the folders in it."""
         limits = {"maxdepth": _DEEPEST} if self.is_web else {}
         found = self._patiently(lambda: self._files.find(key, detail=True, **limits))
-        return (_facts(entry) for entry in found.values() if entry["type"] == "file")
+        return (
+            facts_of(entry, is_web=self.is_web)
+            for entry in found.values()
+            if entry["type"] == "file"
+        )
 
-    def read(self, key: str, start: int | None = None, end: int | None = None) -> bytes:
-        """Return a file, or the bytes from ``start`` to ``end`` of it.
+    def read(self, facts: RemoteFacts) -> bytes:
+        """Return a whole file of many.
 
         Raises:
             FileNotFoundError, PermissionError: this one is gone, or is not for everybody.
-            NoRanges: the server has only whole files.
+            Changed: it is another one by now.
             RemoteFailed: the server does not answer, however often it is asked.
         """
-        data: bytes = self._patiently(
-            lambda: self._files.cat_file(key, start=start, end=end), absent=True
-        )
-        if end is not None and len(data) > end - (start or 0):
-            raise NoRanges
-        return data
+        return self._patiently(lambda: self._ask(facts, None), absent=True)
 
-    def download(self, key: str, target: Path) -> None:
-        """Copy a file here, from its first byte to its last."""
-        self._patiently(lambda: self._files.get_file(key, str(target)))
+    def read_range(self, facts: RemoteFacts, start: int, end: int) -> bytes:
+        """Return the bytes from ``start`` to ``end`` of a file.
+
+        Raises:
+            Changed: it is another one by now.
+            NoRanges: the server has only whole files.
+            RemoteFailed: it is gone, or the server does not answer, however often it is asked.
+        """
+        return self._patiently(lambda: self._ask(facts, (start, end)))
+
+    def download(self, facts: RemoteFacts, target: Path) -> None:
+        """Copy a file of a web server here by one request, from its first byte to its last.
+
+        Raises:
+            Changed: it is another one by now.
+            OSError: there is no room for it here.
+            RemoteFailed: it cannot be had.
+        """
+        self._patiently(lambda: self._sync(copy_of_web, facts, target))
 
     def upload(self, origin: Path, key: str) -> None:
         """Copy a file there; it appears when all of it is there."""
         self._patiently(lambda: self._files.put_file(str(origin), key))
+
+    def _ask(self, facts: RemoteFacts, span: Span | None) -> bytes:
+        """Return a file or a range of it, all of the version that ``facts`` name."""
+        match self.place.scheme:
+            case "s3":
+                return self._sync(object_of_s3, facts, span)
+            case "http" | "https":
+                return self._sync(file_of_web, facts, span)
+        start, end = span or (None, None)
+        data: bytes = self._files.cat_file(facts.key, start=start, end=end)
+        if span is not None:  # one answer is of one version, several need not be
+            now = facts_of(self._files.info(facts.key, refresh=True), is_web=False)
+            facts.check(size=now.size, version=now.version, modified="")
+        return data
+
+    def _sync(self, ask: Callable[..., Coroutine[Any, Any, _Result]], *details: object) -> _Result:
+        """Wait for an answer that the file system's own loop brings."""
+        from fsspec.asyn import sync
+
+        answer: _Result = sync(self._files.loop, ask, self._files, *details)
+        return answer
 
     def _patiently(self, ask: Callable[[], _Result], *, absent: bool = False) -> _Result:
         """Return the answer, asked for again after failures that may pass.
 
         ``absent``: the caller wants to know of a file that is not there, or not for us.
         """
-        for left in reversed(range(_TRIES)):
+        for left in reversed(range(TRIES)):
             try:
                 return ask()
+            except (Changed, NoRanges):
+                raise
             except Exception as error:  # each library has a tree of its own
-                if _is_unsigned(error) and not self._anonymous:
+                if is_unsigned(error) and not self._anonymous:
                     self._anonymous = True
                     self._files = _opened(self.place, anonymous=True)
-                elif absent and _concerns_one(error):
+                elif is_full_disk(error) or (absent and concerns_one(error)):
                     raise
-                elif not left or not _may_pass(error):
+                elif not left or not may_pass(error):
                     self._fail(error)
                 else:
-                    pause = min(_LONGEST, _PAUSE * 2 ** (_TRIES - 1 - left))
+                    pause = min(_LONGEST, _PAUSE * 2 ** (TRIES - 1 - left))
                     time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all return at once
         raise AssertionError  # the last try returns or raises
 
     def _fail(self, error: Exception) -> NoReturn:
-        raise RemoteFailed(self.place, _why(error, self.place, self._anonymous)) from error
+        raise RemoteFailed(self.place, why_refused(error, self.place, self._anonymous)) from error
+
+
+async def _endpoint_of(files: Any) -> str:
+    return str((await files.set_session()).meta.endpoint_url)
 
 
 def store_of(place: RemotePath) -> RemoteStore:
@@ -183,7 +223,7 @@ def _opened(place: RemotePath, *, anonymous: bool) -> Any:
     except ImportError as error:
         raise MissingExtra(f"a place like {place.scheme}://", "cloud") from error
     try:
-        return fsspec.filesystem(
+        files = fsspec.filesystem(
             place.scheme,
             skip_instance_cache=True,
             use_listings_cache=False,
@@ -193,13 +233,17 @@ def _opened(place: RemotePath, *, anonymous: bool) -> Any:
         if package := _PACKAGES.get(place.scheme):
             raise MissingPackage(f"{place.scheme}://", package) from error
         raise MissingExtra(f"{place.scheme}://", "cloud") from error
+    if place.scheme == "s3":
+        files.retries = 1  # so that each failure is waited for once, here
+    if place.scheme in {"gs", "gcs"}:  # with every request of whoever is not signed in, it warns
+        logging.getLogger("gcsfs").setLevel(logging.ERROR)
+    return files
 
 
 def _knobs(place: RemotePath, *, anonymous: bool) -> dict[str, Any]:
     """Return what a file system is to be opened with.
 
-    Credentials are found where each provider's own tools find them. Only we try again, so that
-    each failure is waited for once.
+    Credentials are found where each provider's own tools find them. Only we try again.
     """
     match place.scheme:
         case "s3":
@@ -222,66 +266,3 @@ def _knobs(place: RemotePath, *, anonymous: bool) -> dict[str, Any]:
                 client["headers"] = {"Authorization": f"Basic {signed_in}"}
             return {"client_kwargs": client}
     return {"token": "anon"} if anonymous and place.scheme in {"gs", "gcs"} else {}
-
-
-def _facts(found: dict[str, Any]) -> RemoteFacts:
-    size = found.get("size")
-    marks = (found.get(name) for name in ("ETag", "etag", "md5Hash", "blob_id", "mtime"))
-    version = next((str(mark) for mark in marks if mark), "")
-    return RemoteFacts(found["name"], None if size is None else int(size), version)
-
-
-def _is_unsigned(error: Exception) -> bool:
-    """Return whether there are no credentials at all; a public bucket needs none."""
-    return type(error).__name__ == "NoCredentialsError"
-
-
-def _concerns_one(error: Exception) -> bool:
-    """Return whether an error may be of this file alone, and those of others can be read."""
-    return isinstance(error, FileNotFoundError) or (
-        isinstance(error, PermissionError) and _code(error) in {"AccessDenied", "403", ""}
-    )
-
-
-def _may_pass(error: Exception) -> bool:
-    if isinstance(error, FileNotFoundError | PermissionError | NotADirectoryError):
-        return False
-    status = getattr(error, "status", None) or getattr(error, "code", None)
-    if isinstance(status, int):
-        return status >= 500 or status in {408, 425, 429}
-    return type(error).__name__ not in {
-        "NoCredentialsError", "ProfileNotFound", "InvalidRegionError", "ParamValidationError",
-        "ValueError", "TypeError", "UnauthorizedSSOTokenError", "TokenRetrievalError",
-    }  # fmt: skip
-
-
-def _code(error: BaseException) -> str:
-    """Return what S3 calls an error, "" where it is none of S3's."""
-    response = getattr(error.__cause__, "response", None)
-    return str(response["Error"].get("Code", "")) if isinstance(response, dict) else ""
-
-
-def _why(error: Exception, place: RemotePath, anonymous: bool) -> str:
-    """Say what is wrong, and what to do, without the words that may hold a secret."""
-    status, known = _status(error), _WORDS.get(_code(error))
-    if known is None and isinstance(error, FileNotFoundError):
-        known = "nothing lies there"
-    elif known is None and (isinstance(error, PermissionError) or status in {401, 403}):
-        known = _STRANGER if anonymous else _FORBIDDEN
-    if known is not None:
-        return known
-    what = f"the server answers {status}" if status else _own_words(error, place)
-    return f"{what}, also after {_TRIES} tries" if _may_pass(error) else what
-
-
-def _status(error: Exception) -> int | None:
-    status = getattr(error, "status", None)
-    return status if isinstance(status, int) else None
-
-
-def _own_words(error: Exception, place: RemotePath) -> str:
-    """Return an error's own words, unless they might repeat what must stay secret."""
-    text = " ".join(str(error).split())[:200]
-    secrets = [place.userinfo.partition(":")[2], place.address.removeprefix(str(place))]
-    leaks = "://" in text or any(secret and secret in text for secret in secrets)
-    return type(error).__name__ if leaks or not text else text

@@ -11,25 +11,28 @@ Dimension key: N photos, V views of a photo, D features.
 import hashlib
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, final
+from typing import Any, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.dataset.listing import Source, announced
+from fursure.dataset.listing import Source
 from fursure.errors import BadImage
 from fursure.formats.jpeg import reduction
-from fursure.parallel import chunked, in_order
+from fursure.parallel import begun, chunked, in_order
 from fursure.photos.decode import LIMITS, Decoded, decode
 from fursure.photos.preprocess import COMMON_SIDE
 from fursure.photos.statistics import Facts, measure
 from fursure.rows.photo import Photo
 from fursure.splitting.fingerprint import crops, phash, thumbnail
 from fursure.splitting.scanned import Fingerprint, KnownPhotos, Scanned, Store, Vector
+from fursure.splitting.vouched import Vouched
 from fursure.stages import stage
 
 _Value = TypeVar("_Value")
+_NOTHING: Mapping[str, str] = {}
+_AHEAD = 2  # chunks announced before the one that is read
 CHUNK = 32  # photos a worker takes at a time: few enough to stay smooth, many enough to batch
 
 
@@ -49,6 +52,7 @@ def scan(
     *,
     encodings: Sequence[Encoding] = (),
     facts: Store[Facts] | None = None,
+    digests: Store[str] | None = None,
     min_side: int = COMMON_SIDE,
     threads: int = 2,
 ) -> Iterator[list[Scanned]]:
@@ -56,12 +60,32 @@ def scan(
 
     What is found is stored in ``known``, in the encoders' caches and in ``facts`` (without which
     none are measured) before its chunk is yielded, so an interrupted scan continues where it
-    stopped.
+    stopped. ``digests`` are those of bytes that a store vouches for: such photos are not read.
     """
-    worker = ScanWorker(source, known, encodings, facts, min_side)
+    kept: list[Store[Any]] = [
+        known,
+        *(encoding.cache for encoding in encodings),
+        *([facts] if facts else []),
+    ]
+    vouched = None if digests is None else Vouched(source, digests, kept)
+    worker = ScanWorker(source, known, encodings, facts, min_side, vouched=vouched)
+    chunks = (
+        (chunk, _NOTHING if vouched is None else vouched.unread(chunk))
+        for chunk in chunked(photos, CHUNK)
+    )
+
+    def begin(pair: tuple[list[Photo], Mapping[str, str]]) -> None:
+        chunk, unread = pair
+        for photo in chunk:
+            if photo.reason is None and photo.path not in unread:
+                source.expect(photo.path)
+
     # One thread more than cores: while one waits for the disk or for Python, the others compute.
-    chunks = chunked(announced(source, photos), CHUNK)
-    yield from in_order(worker, chunks, threads=threads + 1)
+    yield from in_order(
+        lambda pair: worker.known_of(*pair).scanned(),
+        begun(chunks, begin, ahead=_AHEAD),
+        threads=threads + 1,
+    )
 
 
 @final
@@ -106,22 +130,29 @@ class ScanWorker:
     facts: Store[Facts] | None
     min_side: int  # pixels that the decoding keeps for fingerprints and facts
     elsewhere: Container[str] = frozenset()  # digests that whoever asks knows all of
+    vouched: Vouched | None = None
 
     def __call__(self, photos: list[Photo]) -> list[Scanned]:
         """Return the photos with all that is to be known of them, now kept."""
         return self.known_of(photos).scanned()
 
-    def known_of(self, photos: list[Photo]) -> KnownPhotos:
-        """Return what is known of the photos; of those known elsewhere, their digests alone."""
-        with stage("read", len(photos)):
-            rows, data = self._read(photos)
+    def known_of(self, photos: list[Photo], unread: Mapping[str, str] = _NOTHING) -> KnownPhotos:
+        """Return what is known of the photos; of those known elsewhere, their digests alone.
+
+        ``unread``: the digests, by path, of photos all of which is kept here.
+        """
+        with stage("read", len(photos) - len(unread)):
+            rows, data = self._read(photos, unread)
         data = {digest: data[digest] for digest in data if digest not in self.elsewhere}
+        digests = {*data, *unread.values()}
         pictures = _Pictures(data, {digest: photo.path for photo, digest in rows})
-        with stage("cache", len(data)):
-            prints = self.known.many(data)
+        with stage("cache", len(digests)):
+            prints = self.known.many(digests)
         prints |= self._fingerprint(pictures.lacking(prints, self.min_side))
-        features = [_features(encoding, data, pictures) for encoding in self.encodings]
-        facts = self._facts(data, pictures)
+        features = [_features(encoding, digests, pictures) for encoding in self.encodings]
+        facts = self._facts(digests, data, pictures)
+        if self.vouched is not None:
+            self.vouched.keep(row for row in rows if row[0].path not in unread)
         return KnownPhotos(
             rows=rows, bad=pictures.bad, prints=prints, features=features, facts=facts
         )
@@ -141,13 +172,18 @@ class ScanWorker:
         )
         return whole if whole.whole else None
 
-    def _read(self, photos: list[Photo]) -> tuple[list[tuple[Photo, str]], dict[str, bytes]]:
+    def _read(
+        self, photos: list[Photo], unread: Mapping[str, str]
+    ) -> tuple[list[tuple[Photo, str]], dict[str, bytes]]:
         """Return the photos, each with its digest or a reason, and the bytes of each digest."""
         rows: list[tuple[Photo, str]] = []
         data: dict[str, bytes] = {}
         for photo in photos:
             if photo.reason is not None:  # the listing ruled it out: a missing file, say
                 rows.append((photo, ""))
+                continue
+            if photo.path in unread:
+                rows.append((photo, unread[photo.path]))
                 continue
             try:
                 content = self.source.read(photo.path, LIMITS.bytes)
@@ -173,10 +209,12 @@ class ScanWorker:
             self.known.update(made)
         return made
 
-    def _facts(self, data: Mapping[str, bytes], pictures: _Pictures) -> dict[str, Facts] | None:
+    def _facts(
+        self, digests: set[str], data: Mapping[str, bytes], pictures: _Pictures
+    ) -> dict[str, Facts] | None:
         if self.facts is None:
             return None
-        held = self.facts.many(data)
+        held = self.facts.many(digests)
         decoded = pictures.lacking(held, self.min_side)
         made = {digest: measure(picture, len(data[digest])) for digest, picture in decoded.items()}
         if made:
@@ -194,12 +232,10 @@ def _completed(
         return dict(found) | store.many(needed - found.keys())
 
 
-def _features(
-    encoding: Encoding, data: Mapping[str, bytes], pictures: _Pictures
-) -> dict[str, Vector]:
+def _features(encoding: Encoding, digests: set[str], pictures: _Pictures) -> dict[str, Vector]:
     """Return one encoder's features of a chunk's photos, encoding those that its cache lacks."""
     with stage("cache"):
-        held = encoding.cache.many(data)
+        held = encoding.cache.many(digests)
     decoded = pictures.lacking(held, encoding.min_side)
     if not decoded:
         return held
