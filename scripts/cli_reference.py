@@ -20,6 +20,10 @@ and end with 0. Running the same command again continues what was interrupted. `
 the folder of caches, `FURSURE_OFFLINE` (or `HF_HUB_OFFLINE`) forbids the network. There is no
 telemetry.
 
+`predict` also takes names from a list: `git ls-files photos | fursure predict --files-from -`, or
+`find photos -newer last -print0 | fursure predict -0 --files-from -`. They are relative to the
+current folder. A list has no labels: what trains and measures takes a table of `path,label`.
+
 Answers and errors are in colour on a terminal that has it. `NO_COLOR=1` forbids that,
 `FORCE_COLOR=1` asks for it in a pipe too; JSON and tables never have any.
 
