@@ -10,10 +10,10 @@ import click
 
 from fursure.cli import complete, options
 from fursure.errors import OutputExists, counted
-from fursure.report.text import percent, printable
 from fursure.stages import stage
 from fursure.terminal.colour import Tone
 from fursure.terminal.live import Live
+from fursure.terminal.text import percent, printable
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle

@@ -9,8 +9,8 @@ import click
 from fursure.cli import options, overrides
 from fursure.errors import counted, some
 from fursure.recipe import Recipe
-from fursure.report.text import printable
 from fursure.run import Run
+from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset

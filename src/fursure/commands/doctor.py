@@ -20,8 +20,8 @@ from fursure.errors import FursureError
 from fursure.files import offline
 from fursure.home import homes
 from fursure.photos.decode import jpeg_decoder
-from fursure.report.text import printable
 from fursure.run import available_threads
+from fursure.terminal.text import printable
 
 SETTINGS = {  # every variable of the environment that changes what a command does, and how
     "FURSURE_HOME": "the folder of caches, backbones and fetched models",
