@@ -187,7 +187,7 @@ def _took(plan: "TrainingPlan") -> str:
     if (reading := plan.reading) is None:
         return f"not known before the backbone is at hand{more}"
     seconds = reading.seconds
-    wait = f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    wait = f"{max(1, seconds):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
     cached = f"{reading.cached} of {counted(reading.looked_at, 'photo')} looked at are cached"
     return f"up to {wait} to read the photos on this machine ({cached}){more}"
 
