@@ -19,12 +19,12 @@ from fursure.backbones.kinds import load_backbone
 from fursure.check.reading import gather
 from fursure.check.suspects import judge
 from fursure.dataset.layout import list_photos
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.features.collect import grouped
 from fursure.heads.heads import candidates
 from fursure.metrics.intervals import proportion
 from fursure.recipe import LogisticRegression
+from fursure.rows.photo import Photo
 from fursure.run import Run
 from fursure.splitting.split import folds
 from fursure.sureness.calibration import softmax

@@ -17,9 +17,9 @@ from fursure.check.label_errors import doubts
 from fursure.check.reading import gather
 from fursure.check.suspects import Judged, judge
 from fursure.dataset.layout import list_photos
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.features.collect import grouped
+from fursure.rows.photo import Photo
 from fursure.run import Run
 from fursure.splitting.split import folds
 

@@ -29,7 +29,6 @@ from PIL import Image
 from benchmarks.machine import described
 from benchmarks.origins import CHUNK, PHOTOS, ROOT, STRANGERS
 from fursure.backbones.kinds import load_backbone
-from fursure.dataset.manifest import Photo, Split
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.heads.fit import fit
@@ -37,6 +36,7 @@ from fursure.metrics.intervals import proportion
 from fursure.parallel import chunked, in_order
 from fursure.photos.decode import decode
 from fursure.recipe import Recipe
+from fursure.rows.photo import Photo, Split
 from fursure.run import available_threads
 from fursure.splitting.fingerprint import crops, phash, thumbnail
 from fursure.splitting.groups import group

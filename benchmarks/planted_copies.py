@@ -7,7 +7,7 @@ import io
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,10 @@ from PIL import Image, ImageOps
 from fursure.backbones.kinds import load_backbone
 from fursure.check.reading import gather
 from fursure.dataset.layout import list_photos
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.features.collect import grouped
 from fursure.metrics.intervals import proportion
+from fursure.rows.photo import Photo
 from fursure.run import Run
 
 SHARED = Path(os.environ.get("FURSURE_DATA", "../shared"))
@@ -86,7 +86,7 @@ def _plant(path: Path) -> dict[str, list[tuple[str, str]]]:
     return copies
 
 
-def _grouped(path: Path) -> list[Photo]:
+def _grouped(path: Path) -> Sequence[Photo]:
     with open_source(path) as source:
         found = gather(source, list_photos(source), load_backbone(str(WEIGHTS)), Run())
     return grouped(found.usable, found.features_ND)

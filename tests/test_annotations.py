@@ -414,6 +414,7 @@ def test_an_imagefolder_has_its_labels_in_the_metadata_of_each_split(
     }
 
 
+@pytest.mark.long
 def test_one_row_group_of_many_photos_is_streamed(tmp_path: Path) -> None:
     """Of 120 MB in pages of 8 MB; a page is the least that can be read."""
     images = [b"\xff\xd8" + bytes([row]) * 400_000 for row in range(100)] * 3

@@ -17,13 +17,13 @@ from fursure.backbones.backbone import Backbone
 from fursure.backbones.combine import encoder_for
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Dataset
-from fursure.dataset.manifest import Photo
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine.runtime import OnnxRuntime
 from fursure.errors import BadBackbone, BadData, BadRecipe
 from fursure.features.calibration import CALIBRATED_ON, calibration_on
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import FineTune, Recipe
+from fursure.rows.photo import Photo
 from fursure.training.train import train_model
 
 PREPROCESS = Preprocess(size=SIDE, mode="squash")

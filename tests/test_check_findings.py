@@ -11,8 +11,8 @@ from fursure.check.findings import (
     about_looks,
     ranked,
 )
-from fursure.dataset.manifest import Photo
 from fursure.photos.statistics import Facts
+from fursure.rows.photo import Photo
 from fursure.splitting.scanned import Fingerprint, Scanned
 
 USUAL = Facts(

@@ -7,8 +7,8 @@ import pytest
 
 from fursure.check.label_errors import Doubts, doubts
 from fursure.check.suspects import judge
-from fursure.dataset.manifest import Photo
 from fursure.metrics.intervals import Estimate
+from fursure.rows.photo import Photo
 
 
 def photos_of(labels: list[str]) -> list[Photo]:

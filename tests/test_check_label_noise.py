@@ -25,7 +25,15 @@ def everyone(labels_N: Labels) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     return np.ones(len(labels_N), bool)
 
 
-@pytest.mark.parametrize(("classes", "wrong"), [(2, 0.0), (2, 0.03), (2, 0.1), (5, 0.05)])
+@pytest.mark.parametrize(
+    ("classes", "wrong"),
+    [
+        (2, 0.0),
+        (2, 0.1),
+        pytest.param(2, 0.03, marks=pytest.mark.long),
+        pytest.param(5, 0.05, marks=pytest.mark.long),
+    ],
+)
 def test_the_expected_number_of_wrong_labels_is_the_true_one(classes: int, wrong: float) -> None:
     held = 0
     for seed in range(20):

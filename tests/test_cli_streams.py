@@ -87,7 +87,7 @@ def in_shell(command: str) -> tuple[list[int], bytes]:
     [
         ("2>&-", 0),
         (">&-", 1),
-        ("<&- >&- 2>&-", 1),
+        pytest.param("<&- >&- 2>&-", 1, marks=pytest.mark.long),
         pytest.param("<&-", 0, marks=pytest.mark.long),
         pytest.param(">&- 2>&-", 1, marks=pytest.mark.long),
     ],
@@ -109,7 +109,10 @@ def test_a_table_is_whole_though_nobody_reads_where_it_lies(named: Path, tmp_pat
 
 
 @POSIX
-@pytest.mark.parametrize("ends_early", ["| true", "| head -n 1", "2>&1 | head -n 1"])
+@pytest.mark.parametrize(
+    "ends_early",
+    ["| true", pytest.param("| head -n 1", marks=pytest.mark.long), "2>&1 | head -n 1"],
+)
 def test_a_reader_that_leaves_ends_the_run_in_silence_but_not_as_a_success(
     ends_early: str, named: Path
 ) -> None:

@@ -22,12 +22,13 @@ from fursure.commands.api import split, train
 from fursure.commands.split import Arrays, Folders, split_data
 from fursure.commands.split_folder import claim_split_folder
 from fursure.dataset.labelled import Dataset
-from fursure.dataset.manifest import Manifest, Split
+from fursure.dataset.manifest import Manifest
 from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadBackbone, BadData, NoPhotos, OutputExists
 from fursure.photos.decode import decode
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import LogisticRegression, Recipe
+from fursure.rows.photo import Split
 from fursure.splitting.exact_counts import Amount
 
 WANTED: dict[Split, Amount] = {"train": 40, "val": 10, "test": 10}

@@ -5,10 +5,11 @@ from hashlib import sha256
 import numpy as np
 
 from fursure.compare.learning_curve import learning_curve
-from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.dataset.manifest import Manifest
 from fursure.features.collect import Collected
 from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import LogisticRegression, Recipe
+from fursure.rows.photo import Photo, Split
 from fursure.rows.table import FeatureTable
 from fursure.training.parts import for_test
 

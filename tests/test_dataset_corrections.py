@@ -13,8 +13,8 @@ from fursure.dataset.corrections import (
     read_corrections,
     safe_cell,
 )
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
+from fursure.rows.photo import Photo
 
 ONE, OTHER = "1" * 64, "2" * 64
 HEAD = "path,sha256,verdict,label\n"

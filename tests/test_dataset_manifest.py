@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData
+from fursure.rows.photo import Photo
 
 ANY = st.text(st.characters(), max_size=30)  # surrogates, line ends and marks included
 PRINTED = st.text(st.characters(), max_size=30).filter(str.isprintable)

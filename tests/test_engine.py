@@ -203,6 +203,7 @@ def test_a_network_that_answers_otherwise_is_refused(bundle: Bundle) -> None:
     class Wrong:
         engine = "onnxruntime 0 fp32"
         bulk = False
+        batch = BATCH
 
         def __call__(self, pixels_NHWC: object) -> dict[str, np.ndarray]:
             probs_NK = bundle.golden.probs_NK

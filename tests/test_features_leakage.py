@@ -15,11 +15,12 @@ from fursure.bundle.bundle import Bundle, short_digest, short_digests
 from fursure.cli import cli
 from fursure.commands.api import train
 from fursure.compare.compare import compare_recipes
-from fursure.dataset.manifest import SPLITS, Manifest, Photo, Split
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData
 from fursure.features.division import Shares
 from fursure.features.leakage import SEEN, without_seen
 from fursure.recipe import Recipe
+from fursure.rows.photo import SPLITS, Photo, Split
 from fursure.run import Run
 from fursure.training.train import Trained
 

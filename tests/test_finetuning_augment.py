@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.drawings.draw import draw
 from fursure.errors import BadImage, CacheUnusable
 from fursure.photos.decode import decode
 from fursure.photos.preprocess import Preprocess
+from fursure.rows.photo import Photo
 
 pytest.importorskip("torch")
 

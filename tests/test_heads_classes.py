@@ -9,12 +9,12 @@ from PIL import Image
 from samples import draw_into
 
 from fursure.commands.api import train
-from fursure.dataset.manifest import Photo, Split
 from fursure.drawings.draw import draw
 from fursure.errors import BadData, TooFewPhotos
 from fursure.heads.classes import check_classes, warn_of_classes
 from fursure.photos.flat import is_flat
 from fursure.recipe import Recipe
+from fursure.rows.photo import Photo, Split
 
 
 def of(label: str, groups: int, copies: int = 1, split: Split | None = "train") -> list[Photo]:

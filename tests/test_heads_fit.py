@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fursure.dataset.manifest import Photo, Split
 from fursure.heads.fit import fit
 from fursure.recipe import FineTune, LogisticRegression, Recipe
+from fursure.rows.photo import Photo, Split
 from fursure.splitting.split import few
 from fursure.sureness.calibration import softmax
 

@@ -409,8 +409,8 @@ def test_an_output_below_a_file_is_refused_before_any_work(photos: Path, tmp_pat
             marks=pytest.mark.long,
         ),
         (("split", "photos", "--out", "divided"), "the cache"),
-        (("check", "photos", "-q"), "the cache"),
-        (("demo", "--into", "demo"), "demo"),
+        pytest.param(("check", "photos", "-q"), "the cache", marks=pytest.mark.long),
+        pytest.param(("demo", "--into", "demo"), "demo", marks=pytest.mark.long),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )

@@ -15,13 +15,14 @@ from fursure.bundle.members import MEMBER_LIMITS
 from fursure.bundle.named import shipped
 from fursure.commands.api import train
 from fursure.dataset.labelled import Dataset
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadBundle, BadData
 from fursure.evaluation.evaluate import evaluate_model
 from fursure.heads.classes import refuse_reserved
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.recipe import Recipe
+from fursure.rows.photo import Photo
 
 
 def guesses(classes: int, photos: int, *, right: float = 0.8) -> tuple[np.ndarray, np.ndarray]:

@@ -329,6 +329,7 @@ def test_the_largest_photos_take_so_many_megabytes(data: Any, limit: int, tmp_pa
     assert memory_to_decode(data(), tmp_path) < limit * MEGABYTE
 
 
+@pytest.mark.long
 def test_a_page_scanned_at_600_dpi_is_a_photo() -> None:
     photo = decode(page_at_600_dpi())
     assert (photo.width, photo.height) == (4_960, 7_016)

@@ -121,6 +121,7 @@ def test_c_is_what_scikit_learn_calls_so() -> None:
     assert found_N == pytest.approx(theirs.decision_function(x_ND), abs=0.02)
 
 
+@pytest.mark.long
 def test_photos_are_cross_validated_in_any_form(tmp_path: Path) -> None:
     paths = []
     for number, photo in enumerate(PHOTOS):

@@ -64,6 +64,7 @@ def test_a_table_trains_the_model_that_its_folder_trains(drawings: Path, tmp_pat
     assert not again.new
 
 
+@pytest.mark.long
 def test_pixels_and_labels_train_evaluate_and_are_checked(drawings: Path, tmp_path: Path) -> None:
     recipe = Recipe(backbone=network_into(tmp_path / "net"))
     paths = sorted(drawings.rglob("*.jpg"))[::2]

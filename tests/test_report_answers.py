@@ -11,13 +11,14 @@ import pandas
 import pytest
 
 import fursure
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine.predictor import Predictor
 from fursure.errors import BadImage, EngineFailed, MissingPackage
 from fursure.prediction import Prediction
 from fursure.report import answers
 from fursure.report.answers import SHOWN_ANSWERS, Predictions
+from fursure.rows.photo import Photo
 from fursure.training.train import Trained
 
 COLUMNS = ["path", "answer", "label", "confidence", "familiarity", "p_cat", "p_dog", "engine"]

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.drawings.draw import draw, jpeg
 from fursure.photos.decode import Decoded, decode
 from fursure.photos.statistics import Facts
+from fursure.rows.photo import Photo
 from fursure.splitting.scan import CHUNK, Encoding, scan
 from fursure.splitting.scanned import Fingerprint, Scanned, Vector
 

@@ -521,6 +521,7 @@ def test_many_mixed_requests_leave_memory_threads_and_files_as_they_were(door: S
     assert after[2] <= memory * 1.05 + 8 * 2**20
 
 
+@pytest.mark.long
 def test_no_connection_goes_out(tmp_path: Path) -> None:
     script = tmp_path / "audited.py"
     script.write_text(

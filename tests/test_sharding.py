@@ -12,9 +12,9 @@ from pyarrow import parquet
 
 from fursure.commands.split import FormName, Sharded, split_data
 from fursure.dataset.layout import list_photos
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.errors import BadData, OutputExists
+from fursure.rows.photo import Photo
 from fursure.sharding import shards as shards_module
 from fursure.sharding.packed import ShardKind
 from fursure.training.train import train_model

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
+from fursure.rows.photo import Photo
 from fursure.splitting.destinations import class_folders, destinations, safe_name
 
 

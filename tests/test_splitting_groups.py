@@ -278,6 +278,7 @@ def photos(shared: Path) -> list[Image.Image]:
     return list(read())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", COPIES)
 def test_copies_of_real_photos_are_found_and_other_photos_left_alone(
     kind: str, photos: list[Image.Image]

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fursure.dataset.manifest import Photo, Split
 from fursure.errors import BadData
+from fursure.rows.photo import Photo, Split
 from fursure.splitting.split import limited, spare
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fursure.dataset.manifest import Photo, Split
+from fursure.rows.photo import Photo, Split
 from fursure.splitting.split import assign, folds, half, leaks, ticket
 
 

@@ -13,7 +13,9 @@ def share(score: float, held_out: int, seed: int = 0) -> float:
     return float(np.interp(score, score_Q, share_Q, left=0.0))
 
 
-@pytest.mark.parametrize("held_out", [FEWEST_FOR_RANKS, 25, 60, 300, 3000])
+@pytest.mark.parametrize(
+    "held_out", [FEWEST_FOR_RANKS, 25, 60, 300, pytest.param(3000, marks=pytest.mark.long)]
+)
 def test_a_threshold_loses_on_average_what_it_says(held_out: int) -> None:
     lost = []
     for seed in range(2000):

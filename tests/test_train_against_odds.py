@@ -256,7 +256,14 @@ LEAP_DAY = 1_835_395_190.0  # 2028-02-28 23:59:50 UTC
 
 @POSIX
 @pytest.mark.usefixtures("_zone")
-@pytest.mark.parametrize("story", ["jumps", "zones", "leap day"])
+@pytest.mark.parametrize(
+    "story",
+    [
+        "jumps",
+        pytest.param("zones", marks=pytest.mark.long),
+        pytest.param("leap day", marks=pytest.mark.long),
+    ],
+)
 def test_a_clock_that_jumps_changes_neither_a_model_nor_a_duration(
     story: str, data: Path, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

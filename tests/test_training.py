@@ -390,6 +390,23 @@ def test_a_graph_that_rounds_a_single_photo_otherwise_is_accepted(
     assert train(drawings, tmp_path / "m.fursure", LIGHT).new
 
 
+def test_few_photos_prove_their_model_by_sixteen_of_them(
+    drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fursure.heads import assemble
+
+    counts = []
+
+    class Counted(Network):
+        def __call__(self, photos: Any) -> Any:
+            counts.append(len(photos))
+            return super().__call__(photos)
+
+    monkeypatch.setattr(assemble, "Network", Counted)
+    train(drawings, tmp_path / "m.fursure", LIGHT)
+    assert counts == [16]
+
+
 def test_a_graph_that_answers_otherwise_than_its_features_is_refused(
     drawings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

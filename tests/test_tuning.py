@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import fursure
-from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData, OutputExists
 from fursure.features.collect import Collected
 from fursure.metrics.answers import Answers
 from fursure.recipe import LogisticRegression, Mlp, Recipe
+from fursure.rows.photo import Photo, Split
 from fursure.rows.table import FeatureTable
 from fursure.run import Run
 from fursure.tuning.judging import TrialPruned

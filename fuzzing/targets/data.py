@@ -14,12 +14,13 @@ from typing import Any
 
 from fursure.dataset.corrections import corrected, read_corrections
 from fursure.dataset.listing import Source, contents_of
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.dataset.sources import open_source
 from fursure.dataset.tables import Table
 from fursure.errors import BadImage, FursureError
 from fursure.recipes.catalogue import LINEAR_PROBE, find
 from fursure.recipes.toml import open_recipe, to_toml
+from fursure.rows.photo import Photo
 from fuzzing.mutate import Change
 from fuzzing.shapes import either, inside, json_changed, json_lines, tar
 from fuzzing.targets import Target, kept, own_folder

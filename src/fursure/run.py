@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from fursure.system import cores_allowed
 
-Engine = Literal["auto", "onnxruntime", "openvino"]
+Engine = Literal["auto", "onnxruntime", "openvino", "cuda", "openvino-gpu"]
 Advance = Callable[[int], None]  # hears how many more photos are done
 Say = Callable[[str], None]  # hears a sentence that is worth telling
 

@@ -108,6 +108,28 @@ def limit_computing(seconds: int) -> None:
             RESOURCE.setrlimit(RESOURCE.RLIMIT_CPU, (seconds, seconds + 5))
 
 
+def gpu_devices() -> str:
+    """Return what the system shows of graphics processors that compute; "" where there are none.
+
+    The text changes with the devices, with NVIDIA's driver and with what is hidden from us, so that
+    what was found out about them counts only as long as it stays the same.
+    """
+    if PLATFORM == "win32":
+        return "windows"  # drivers alone know; asking them is for whoever tries one
+    names = sorted(
+        path.name
+        for folder, pattern in (("", "nvidia[0-9]*"), ("", "dxg"), ("dri", "renderD*"))
+        for path in Path("/dev", folder).glob(pattern)
+    )
+    if not names:
+        return ""
+    driver = ""
+    with suppress(OSError):
+        driver = Path("/proc/driver/nvidia/version").read_text().partition("\n")[0]
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    return " ".join([*names, driver, hidden]).strip()
+
+
 def open_files_allowed(wanted: int) -> int | None:
     """Return how many files may be open, after asking for ``wanted``; None: there is no limit."""
     if RESOURCE is None:

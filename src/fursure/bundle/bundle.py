@@ -76,7 +76,7 @@ def short_digest(sha256: str) -> int:
 
 def short_digests(digests: Iterable[str]) -> NDArray[np.uint64]:
     """Return the first 8 bytes of each digest, sorted."""
-    return np.sort(np.array([short_digest(digest) for digest in digests], np.uint64))
+    return np.sort(np.fromiter(map(short_digest, digests), np.uint64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)

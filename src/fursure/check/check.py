@@ -28,6 +28,8 @@ from fursure.engine.selftest import about_engine
 from fursure.errors import counted, some
 from fursure.features.collect import grouped
 from fursure.features.remarks import about_backbone, about_photos
+from fursure.rows.columns import Coded
+from fursure.rows.photo_table import PhotoTable
 from fursure.run import Engine, Run
 from fursure.splitting.scanned import Scanned
 from fursure.splitting.split import folds
@@ -112,12 +114,12 @@ def check_data(
             listing = dataset.listed(source)
         with stage("photos", len(listing.photos)):
             gathered = gather(source, listing, encoder, run)
-        scanned = [row.photo for row in gathered.rows]
+        scanned = PhotoTable.of(row.photo for row in gathered.rows)
         applied = corrected(scanned, verdicts, listing.labels)
-        rows = [
-            replace(row, photo=photo)
-            for row, photo in zip(gathered.rows, applied.photos, strict=True)
-        ]
+        rows: Sequence[Scanned] = gathered.rows
+        if applied.photos is not scanned:
+            pairs = zip(rows, applied.photos, strict=True)
+            rows = [replace(row, photo=photo) for row, photo in pairs]
         kept = {verdict.sha256 for verdict in verdicts if verdict.verdict == "keep"}
         with stage("examine"):
             findings, doubted, telling = _examined(rows, gathered, listing.labels, kept, seed)
@@ -133,7 +135,7 @@ def check_data(
         )
         if output is not None:
             with stage("page"), run.progress("drawing the page", None) as advance:
-                original = replace(listing, photos=tuple(scanned))
+                original = replace(listing, photos=scanned)
                 write_review(source, checked, original, Path(output), most, advance)
         if label_studio is not None:
             write_tasks(checked, source, listing.labels, Path(label_studio))
@@ -156,17 +158,17 @@ def _examined(
     if not usable:
         return ranked(found_in(Material(rows=rows))), None, ()
     features_ND = found.features_ND if mine_N.all() else found.features_ND.at(mine_N)
-    photos = [replace(photo, reason=None) for photo in grouped(usable, features_ND)]
+    photos = grouped(usable, features_ND)
+    photos = replace(photos, reasons=Coded[str | None].filled(None, len(photos)))
     findings = [*found_in(Material(rows=rows, usable=usable, photos=photos))]
-    number = {label: row for row, label in enumerate(labels)}
-    labels_N = np.array([number[photo.label or ""] for photo in photos])
+    labels_N = photos.labels.numbered(labels)
     fold_N = folds(photos, seed=seed, k=FOLDS)
     telling: tuple[Cue, ...] = ()
     doubted: Doubts | None = None
     if len(photos) >= _FEW:
-        _, group_N = np.unique([photo.group for photo in photos], return_inverse=True)
+        _, group_N = np.unique(photos.groups.code_N, return_inverse=True)
         judged = judge(features_ND, labels_N, len(labels), fold_N, group_N, seed=seed)
-        asked_N = np.array([photo.sha256 not in kept for photo in photos])
+        asked_N = ~photos.digests.where(kept.__contains__)
         looked = doubts(photos, labels, judged, asked_N, seed=seed)
         findings += looked.findings
         if len(np.unique(labels_N)) > 1:
@@ -174,7 +176,7 @@ def _examined(
             facts = [photo.facts for photo in usable if photo.facts is not None]
             telling = cues(facts, labels_N, len(labels), fold_N)
             findings += _telling(telling)
-    keys = {photo.path for photo in photos if photo.sha256 in kept}
+    keys = set(photos.paths.at(photos.digests.where(kept.__contains__)))
     open_ = (
         finding
         for finding in findings

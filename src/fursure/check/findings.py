@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass
 from statistics import median
 from typing import Any
 
-from fursure.dataset.manifest import Photo
+import numpy as np
+
 from fursure.dataset.naming import suffix
 from fursure.errors import counted
 from fursure.formats.table import suffixes_of
 from fursure.photos.statistics import Facts
+from fursure.rows.photo import Photo
+from fursure.rows.photo_table import PhotoTable
 from fursure.splitting.scanned import Scanned
 
 
@@ -109,12 +112,13 @@ def about_files(rows: Sequence[Scanned]) -> Iterator[Finding]:
 
 def about_copies(photos: Sequence[Photo]) -> Iterator[Finding]:
     """Yield groups of copies: across labels, across splits, or merely there twice."""
+    table = PhotoTable.of(photos)
+    lone_W = np.bincount(table.groups.code_N, minlength=len(table.groups.words)) < 2
     groups: defaultdict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
+    for photo in table.at(~lone_W[table.groups.code_N]):
         groups[photo.group].append(photo)
     for members in groups.values():
-        if len(members) > 1:
-            yield from _about_group(sorted(members, key=lambda photo: (photo.sha256, photo.path)))
+        yield from _about_group(sorted(members, key=lambda photo: (photo.sha256, photo.path)))
 
 
 def _about_group(members: list[Photo]) -> Iterator[Finding]:
@@ -151,7 +155,7 @@ def about_looks(rows: Sequence[Scanned]) -> Iterator[Finding]:
 
 def about_classes(photos: Sequence[Photo]) -> Iterator[Finding]:
     """Yield the classes that have far fewer photos than the largest one."""
-    counts = Counter(photo.label or "" for photo in photos)
+    counts = Counter(label or "" for label in PhotoTable.of(photos).labels)
     if not counts:
         return
     largest, most = counts.most_common(1)[0]

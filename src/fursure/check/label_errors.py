@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fursure.check.findings import Finding
 from fursure.check.label_noise import Noise
 from fursure.check.suspects import FARTHER, STRANGER_DISTANCE, TENTH, Judged
-from fursure.dataset.manifest import Photo
 from fursure.metrics.intervals import Estimate
+from fursure.rows.photo import Photo
 
 _WORTH = 0.05  # chance of a wrong label from which on a look is worth its while: one in twenty
 LEANING = 1.0  # log odds for another label; with less, a chance is but the share wrong anywhere

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from fursure.check.findings import FINDING_KINDS, Finding
 from fursure.dataset.corrections import Correction, as_cells, comparable, line_of, safe_cell
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData, BadImage, OutputExists
 from fursure.files import replacing
 from fursure.parallel import in_order
 from fursure.photos.decode import LIMITS, decode
 from fursure.report.pictures import data_uri
 from fursure.report.review import Card, ReviewPage, SuspectPicture, render_review
+from fursure.rows.photo import Photo
 from fursure.run import available_threads
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from fursure.check.findings import FINDING_KINDS, Finding
 from fursure.check.review import check_review_file
 from fursure.dataset.corrections import comparable
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
 from fursure.files import replacing
+from fursure.rows.photo import Photo
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked

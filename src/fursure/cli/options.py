@@ -40,11 +40,12 @@ ZIP_ENCODING = "FURSURE_ZIP_ENCODING"  # what `fursure.dataset.zips` reads
 
 engine: Decorator = click.option(
     "--engine",
-    type=click.Choice(["auto", "onnxruntime", "openvino"]),
+    type=click.Choice(["auto", "onnxruntime", "openvino", "cuda", "openvino-gpu"]),
     default="auto",
     show_default=True,
     help="What runs the network; auto takes OpenVINO, where it works, for 200 photos and more, and "
-    "to serve.",
+    "to serve. cuda (onnxruntime-gpu) and openvino-gpu are graphics processors; auto takes one for "
+    "as many photos as its start pays for.",
 )
 threads: Decorator = click.option(
     "--threads", type=click.IntRange(1, 1024), help="Cores to use. [default: all allowed]"

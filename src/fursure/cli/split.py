@@ -9,8 +9,8 @@ from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
     from fursure.commands.split import Divided, Form
-    from fursure.dataset.manifest import Split
     from fursure.remote.place import AnyPlace
+    from fursure.rows.photo import Split
     from fursure.splitting.exact_counts import Amount
 
 

@@ -78,6 +78,7 @@ class Answering:
             photos=self.photos,
             threads=1,
             max_error=self.max_error,
+            gpu=False,  # a node runs an actor a core, and each would want a device to itself
         )
         check_engine(predictor.network.session.engine, self.engine)
         return partial(self._answer, predictor, Places())

@@ -18,13 +18,13 @@ from fursure.cluster.crew import crew_of
 from fursure.cluster.ordered import exactly_once
 from fursure.cluster.places import Places
 from fursure.cluster.workbench import check_engine
-from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.errors import FursureError
 from fursure.parallel import chunked
 from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
+from fursure.rows.photo import Photo
 from fursure.run import Engine, Run
 from fursure.splitting.scan import CHUNK, Encoding, ScanWorker
 from fursure.splitting.scanned import KnownPhotos, Nothing, Scanned, Store
@@ -72,7 +72,9 @@ class ReadingJob:
 
     def _opened(self) -> Iterator[Network]:
         for (onnx, preprocess), engine in zip(self.networks, self.engines, strict=True):
-            session = open_session(onnx, engine=self.asked, photos=self.photos, threads=1)
+            session = open_session(
+                onnx, engine=self.asked, photos=self.photos, threads=1, gpu=False
+            )
             check_engine(session.engine, engine)
             yield Network(session, preprocess)
 

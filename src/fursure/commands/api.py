@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from fursure.commands.export import Exported
     from fursure.commands.split import Divided, Form, FormName
     from fursure.compare.compare import Ladder
-    from fursure.dataset.manifest import Manifest, Split
+    from fursure.dataset.manifest import Manifest
     from fursure.evaluation.evaluate import Evaluated
     from fursure.exporting.ported import StoredAs
+    from fursure.rows.photo import Split
     from fursure.splitting.exact_counts import Amount
     from fursure.training.train import Trained
     from fursure.tuning.tune import Tuning

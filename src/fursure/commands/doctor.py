@@ -13,6 +13,8 @@ from typing import Any
 from fursure.bundle.named import shipped
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine import selftest
+from fursure.engine.gpu import GPU_KINDS, why_no_gpu
+from fursure.engine.libraries import onnxruntime_version
 from fursure.engine.openvino import installed_version
 from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import BULK
@@ -35,6 +37,7 @@ SETTINGS = {  # every variable of the environment that changes what a command do
     "WANDB_MODE": "whether train --log wandb sends runs",
     "WANDB_API_KEY": "what Weights & Biases knows you by",
     "RAY_ADDRESS": "the cluster of --on ray",
+    "CUDA_VISIBLE_DEVICES": "which graphics processors there are, for all programs",
     "NO_COLOR": "no colour",
     "FORCE_COLOR": "colour in pipes too",
     "NODE_PATH": "where onnxruntime-web is looked for; export --to web",
@@ -59,8 +62,9 @@ def examine() -> Iterator[MachineFinding]:
     """Yield what matters about this machine, one finding at a time."""
     yield MachineFinding("python", f"{platform.python_version()} on {platform.platform()}")
     yield MachineFinding("fursure", version("fursure"))
-    for package in ("numpy", "pillow", "onnxruntime"):
+    for package in ("numpy", "pillow"):
         yield MachineFinding(package, version(package))
+    yield MachineFinding("onnxruntime", onnxruntime_version())
     for package, extra in [
         ("onnx", "train"), ("openvino", "fast"),
         ("simplejpeg", "fast"), ("torch", "torch"), ("timm", "torch"), ("pillow-heif", "heic"),
@@ -78,6 +82,7 @@ def examine() -> Iterator[MachineFinding]:
     yield from _settings()
     bundle = shipped("pets")
     yield _engines(bundle.model)
+    yield from _gpus(bundle.model)
     yield _test_photo()
 
 
@@ -105,6 +110,23 @@ def _engines(model: bytes) -> MachineFinding:
     if verdict.precision is None:
         return MachineFinding("engines", f"onnxruntime{why}", installed_version() is None)
     return MachineFinding("engines", f"{few}, openvino in {verdict.precision} from {BULK} on{why}")
+
+
+def _gpus(model: bytes) -> Iterator[MachineFinding]:
+    """Say what graphics processors are for, or why not; what failed once is tried again."""
+    for kind in GPU_KINDS:
+        verdict = selftest.gpu_verdict(model, kind, again=True)
+        broken = verdict.precision is None and verdict.reason
+        if verdict.precision is None:
+            yield MachineFinding(kind, verdict.reason or why_no_gpu(kind), not broken)
+            continue
+        when = (
+            "slower here than the main processor: only by --engine"
+            if verdict.pays is None
+            else f"from {verdict.pays} photos on"
+        )
+        why = f" ({verdict.reason})" if verdict.reason else ""
+        yield MachineFinding(kind, f"in {verdict.precision}, {when}{why}")
 
 
 def _caches() -> MachineFinding:

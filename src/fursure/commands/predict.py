@@ -52,12 +52,16 @@ def predict(
             raise _nothing_in(photos)
         if not head:
             return
+        if len(head) == BULK:
+            head += islice(named, _more_to_count(bundle, run))
         predictor = Predictor.open(
             bundle,
             engine=run.engine,
             photos=len(head),
             threads=run.threads,
             max_error=max_error,
+            gpu=run.on is None,
+            say=run.say,
         )
         if len(head) >= BULK:
             from fursure.engine.selftest import about_engine  # one photo starts without it
@@ -83,6 +87,15 @@ def predict(
             vectors = iter(() if features_ND is None else features_ND)
             for prediction in predictions:
                 yield prediction, None if prediction.error is not None else next(vectors, None)
+
+
+def _more_to_count(bundle: Bundle, run: Run) -> int:
+    """Return how many more photos tell whether a graphics processor pays; they are only listed."""
+    if run.engine != "auto" or run.on is not None:
+        return 0
+    from fursure.engine.selftest import photos_to_count
+
+    return photos_to_count(bundle.model) - BULK
 
 
 def _elsewhere(

@@ -27,7 +27,7 @@ from fursure.commands.split_folder import (
 )
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import SPLITS, Manifest, Split
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData, NoPhotos, counted, some
 from fursure.features.arrays import Encoder, write_rows
 from fursure.features.division import Shares, divided
@@ -36,6 +36,7 @@ from fursure.files import replacing
 from fursure.heads.classes import check_classes
 from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.remote.place import AnyPlace, RemotePath, place_of
+from fursure.rows.photo import SPLITS, Split
 from fursure.run import Run
 from fursure.sharding.packed import ShardKind, packer
 from fursure.sharding.shards import ShardPlace, write_shards

@@ -13,13 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fursure.dataset.manifest import SPLITS, Manifest
+from fursure.dataset.manifest import Manifest
 from fursure.dataset.naming import is_left_by_a_system
 from fursure.errors import BadData, OutputExists
 from fursure.files import is_left, replacing
 from fursure.home import folder_for
 from fursure.remote.place import AnyPlace, RemotePath
 from fursure.remote.store import store_of
+from fursure.rows.photo import SPLITS
 from fursure.sharding.shards import LEDGER, is_shard_name
 from fursure.splitting.destinations import class_folders, destinations
 

@@ -16,7 +16,7 @@ from fursure.compare.ladder_folder import (
 from fursure.compare.other_origin import Abroad
 from fursure.compare.run_recipe import Ground, rung
 from fursure.dataset.labelled import Data, dataset_of
-from fursure.dataset.manifest import SPLITS, Manifest
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadRecipe, FursureError, counted
 from fursure.features.division import Shares
 from fursure.features.remarks import about_photos, warn_of_copies
@@ -27,6 +27,7 @@ from fursure.recipes.catalogue import LINEAR_PROBE, MLP_PROBE
 from fursure.recipes.parse import overlaid
 from fursure.report.ladder import ladder_table, picture
 from fursure.report.notebook import lines_html
+from fursure.rows.photo import SPLITS
 from fursure.run import Run, Say
 from fursure.splitting.destinations import safe_name
 from fursure.splitting.split import few

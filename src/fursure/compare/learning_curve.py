@@ -11,13 +11,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
 from fursure.features.collect import Collected
 from fursure.heads.fit import fit
 from fursure.metrics.answers import Answers
 from fursure.metrics.ladder import CurvePoint
 from fursure.recipe import Recipe
+from fursure.rows.photo import Photo
 from fursure.splitting.split import SMALLEST_CLASS, few, limited
 from fursure.sureness.calibration import softmax
 from fursure.training.parts import for_test

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from fursure.dataset.columns import split_named
 from fursure.dataset.listing import Contents
-from fursure.dataset.manifest import Photo, Split
 from fursure.dataset.naming import label_from
 from fursure.errors import TooFewPhotos
+from fursure.rows.photo import Photo, Split
 
 # Folders of pictures, and of what people or programs drew over them; in lower case.
 _HOMES = frozenset(

@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from fursure.dataset.manifest import Split
 from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
 from fursure.remote.place import AnyPlace
+from fursure.rows.photo import Split
 
 # The first of these that a table has is taken.
 _PHOTOS = (

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from fursure.annotations.tasks import answers
-from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import label_from
 from fursure.errors import BadData, some
+from fursure.rows.photo import Photo
+from fursure.rows.photo_table import PhotoTable
 
 _Verdict = Literal["keep", "relabel", "drop"]
 COLUMNS = ("path", "sha256", "verdict", "label")
@@ -47,7 +48,7 @@ class Correction:
 class Corrected:
     """Photos with the verdicts applied, and what of these could not be."""
 
-    photos: tuple[Photo, ...]
+    photos: PhotoTable
     notes: tuple[str, ...]
 
 
@@ -89,7 +90,7 @@ def corrected(
         BadData: a new label is none of ``labels``.
     """
     if not corrections:
-        return Corrected(tuple(photos), ())
+        return Corrected(PhotoTable.of(photos), ())
     for correction in corrections:
         if correction.label is not None and correction.label not in labels:
             known = some(map(repr, labels), most=10)
@@ -118,7 +119,7 @@ def corrected(
         for correction in corrections
         if correction.place not in used
     )
-    return Corrected(tuple(result), tuple(notes))
+    return Corrected(PhotoTable.of(result), tuple(notes))
 
 
 def comparable(path: str) -> str:

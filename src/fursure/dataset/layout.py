@@ -23,10 +23,12 @@ from fursure.dataset.class_folders import (
 )
 from fursure.dataset.columns import split_named
 from fursure.dataset.listing import Contents, Source, contents_of
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.dataset.naming import LabelOf, junk, label_from, numbered, searching, suffix
 from fursure.dataset.tables import Table
 from fursure.errors import BadData, BadImage, NoPhotos, some
+from fursure.rows.photo import Photo
+from fursure.rows.photo_table import PhotoTable
 from fursure.webdataset import LABEL_MEMBERS, label_beside, part_of
 
 _EXPORTS = 16  # JSON and XML files in a folder; of more, each is of one photo
@@ -40,10 +42,11 @@ def iter_photos(source: Source, skipped: Counter[str] | None = None) -> Iterator
     What is passed over is counted by kind in ``skipped``. A table's rows all count as photos.
     """
     skipped = Counter() if skipped is None else skipped
+    if isinstance(source, Table):
+        yield from source.names(skipped)
+        return
     for name in source.names(skipped):
-        if isinstance(source, Table):
-            yield name
-        elif not name.endswith("/"):
+        if not name.endswith("/"):
             if kind := junk(name.removeprefix(source.prefix)):
                 skipped[kind] += 1
             else:
@@ -79,7 +82,7 @@ def list_photos(
         skipped, notes = contents.skipped, contents.notes
     return Manifest(
         root=str(source.root.absolute()),
-        photos=tuple(photos),
+        photos=PhotoTable.of(photos),
         skipped=dict(sorted((+skipped).items())),
         notes=(*source.notes, *notes),
     )

@@ -7,10 +7,10 @@ from typing import Protocol, Self, final
 
 from fursure.annotations.exports import EXPORT_SUFFIXES
 from fursure.annotations.shards import COLUMNAR_SUFFIXES
-from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import ARCHIVE_SUFFIXES, TABLE_SUFFIXES, is_left_by_a_system, junk
 from fursure.parallel import begun
 from fursure.remote.place import AnyPlace
+from fursure.rows.photo import Photo
 
 
 class Source(Protocol):

@@ -4,34 +4,23 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import chain
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
+
+import numpy as np
 
 from fursure.dataset.naming import is_label, label_from
 from fursure.errors import BadData, some
 from fursure.files import replacing
-
-Split = Literal["train", "val", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+from fursure.rows.columns import Coded
+from fursure.rows.photo import SPLITS, Photo, Split
+from fursure.rows.photo_table import PhotoTable
 
 _FORMAT = "fursure manifest 1"
 _LONGEST_LINE = 1 << 20  # bytes; ten times what the longest path needs
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Photo:
-    """One photo: where it is, what it is, and what is to be done with it."""
-
-    path: str  # relative to the root, '/'-separated, or 'archive.zip!member'
-    sha256: str = ""  # hex, of the file's bytes; "" until scanned
-    width: int = 0  # pixels, upright; 0 until scanned
-    height: int = 0  # pixels, upright
-    label: str | None = None
-    group: str = ""  # near-duplicates share one; "" until grouped
-    split: Split | None = None
-    reason: str | None = None  # why this photo cannot be used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -39,7 +28,7 @@ class Manifest:
     """All photos of a data set, usable or not, and what else lay there."""
 
     root: str  # the folder that paths are relative to
-    photos: tuple[Photo, ...]
+    photos: Sequence[Photo]  # many as a `PhotoTable`
     skipped: Mapping[str, int]  # files that are no photos, by kind: {".txt": 3, "Thumbs.db": 1}
     notes: tuple[str, ...] = field(default=(), compare=False)  # of how it was read; not saved
 
@@ -50,12 +39,13 @@ class Manifest:
     @property
     def labels(self) -> tuple[str, ...]:
         """The classes in order; one whose photos are all unusable is still a class."""
-        return tuple(sorted({photo.label for photo in self.photos if photo.label is not None}))
+        labels = PhotoTable.of(self.photos).labels.present()
+        return tuple(label for label in labels if label is not None)
 
     @property
-    def usable(self) -> tuple[Photo, ...]:
+    def usable(self) -> PhotoTable:
         """The photos that nothing is wrong with."""
-        return tuple(photo for photo in self.photos if photo.reason is None)
+        return PhotoTable.of(self.photos).usable
 
     @property
     def digest(self) -> str:
@@ -67,10 +57,18 @@ class Manifest:
         Raises:
             ValueError: a usable photo has not been scanned, so its content is unknown.
         """
-        if not all(photo.sha256 for photo in self.usable):
+        photos = self.usable
+        if photos.digests.are("").any():
             raise ValueError("the digest of a manifest needs scanned photos")
-        rows = sorted(json.dumps([photo.sha256, photo.label, photo.split]) for photo in self.usable)
-        return hashlib.sha256("\n".join(rows).encode()).hexdigest()
+        text = {kind: json.dumps(kind)[1:] for kind in self.counts()}
+        kinds = Coded.of(map(text.__getitem__, zip(photos.labels, photos.splits, strict=True)))
+        order_N = np.lexsort([kinds.code_N, photos.digests.code_N])
+        rows = zip(photos.digests.at(order_N), kinds.at(order_N), strict=True)
+        result, end = hashlib.sha256(), ""
+        for digest, kind in rows:
+            result.update(f'{end}["{digest}", {kind}'.encode())
+            end = "\n"
+        return result.hexdigest()
 
     def renamed(self, names: Mapping[str, str]) -> "Manifest":
         """Return the same photos with the labels of ``names`` changed to others.
@@ -84,14 +82,14 @@ class Manifest:
                 f"{some(map(repr, self.labels), most=10)}."
             )
         new = {old: label_from(name) for old, name in names.items()}
-        photos = (
-            replace(photo, label=new.get(photo.label or "", photo.label)) for photo in self.photos
-        )
-        return replace(self, photos=tuple(photos)) if names else self
+        photos = PhotoTable.of(self.photos)
+        labels = Coded.of(new.get(label or "", label) for label in photos.labels)
+        return replace(self, photos=replace(photos, labels=labels)) if names else self
 
     def counts(self) -> Counter[tuple[str | None, Split | None]]:
         """Return the number of usable photos of each (label, split)."""
-        return Counter((photo.label, photo.split) for photo in self.usable)
+        photos = self.usable
+        return Counter(zip(photos.labels, photos.splits, strict=True))
 
     def save(self, path: Path) -> None:
         """Write the manifest as JSON Lines, wholly or not at all."""
@@ -101,10 +99,9 @@ class Manifest:
             "photos": len(self.photos),
             "skipped": dict(self.skipped),
         }
-        lines = [json.dumps(line) for line in (head, *map(_row, self.photos))]
-        data = "".join(f"{line}\n" for line in lines).encode()
-        with replacing(path, needs=len(data)) as file:
-            file.write(data)
+        with replacing(path) as file:
+            for line in chain([head], map(_row, self.photos)):
+                file.write(f"{json.dumps(line)}\n".encode())
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":
@@ -142,15 +139,21 @@ def _told(path: Path, lines: Iterator[tuple[int, bytes]]) -> Manifest:
                 raise _bad(path, 1, "counts that are no numbers")
         case _:
             raise _bad(path, 1, "no manifest's first line")
-    photos: dict[str, Photo] = {}
+    photos = PhotoTable.of(_photos(path, lines))
+    if len(photos) != count:
+        raise _bad(path, len(photos) + 2, f"the end after {len(photos)} of {count} photos")
+    return Manifest(root=root, photos=photos, skipped=skipped)
+
+
+def _photos(path: Path, lines: Iterator[tuple[int, bytes]]) -> Iterator[Photo]:
+    """Yield the photos of numbered lines."""
+    paths: set[str] = set()
     for number, line in lines:
         photo = _photo(path, number, _parsed(path, number, line))
-        if photo.path in photos:
+        if photo.path in paths:
             raise _bad(path, number, f"{photo.path!r} for the second time")
-        photos[photo.path] = photo
-    if len(photos) != count:
-        raise _bad(path, number + 1, f"the end after {len(photos)} of {count} photos")
-    return Manifest(root=root, photos=tuple(photos.values()), skipped=skipped)
+        paths.add(photo.path)
+        yield photo
 
 
 def _parsed(path: Path, number: int, line: bytes) -> Any:

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Callable
+from functools import lru_cache
 
 from fursure.errors import BadData
 from fursure.formats.table import is_photo_suffix
@@ -42,12 +43,13 @@ LabelOf = Callable[[str], str | None]  # the name of a photo -> its label, or no
 
 def junk(name: str) -> str | None:
     """Return what kind of junk the file ``name`` is, ``None`` for one that may be a photo."""
-    *folders, file = name.split("/")
-    if kept := next(filter(is_system_folder, folders), None):
+    folder, _, file = name.rpartition("/")
+    kept, hidden = _above(folder)
+    if kept:
         return kept
     if file.lower() in _SYSTEM_FILES:
         return file
-    if file.startswith(".") or any(folder.startswith(".") for folder in folders):
+    if hidden or file.startswith("."):
         return "hidden file"
     kind = suffix(file)
     if is_photo_suffix(kind):
@@ -56,6 +58,14 @@ def junk(name: str) -> str | None:
         plain = re.fullmatch(r"\.(?!\d+$)[a-z0-9_]{1,10}", kind)  # for kinds are printed
         return kind if plain else "other file"
     return file if file.lower() in _PLAIN_TEXTS else None
+
+
+@lru_cache(maxsize=1024)  # folders hold thousands of files
+def _above(folder: str) -> tuple[str, bool]:
+    """Return the first folder on the way that is a system's, and whether one is hidden."""
+    names = folder.split("/")
+    kept = next(filter(is_system_folder, names), "")
+    return kept, any(name.startswith(".") for name in names)
 
 
 def is_left_by_a_system(name: str) -> bool:

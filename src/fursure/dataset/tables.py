@@ -18,11 +18,11 @@ from fursure.annotations.places import is_elsewhere, places
 from fursure.annotations.shards import COLUMNAR_SUFFIXES, HeldFile, Shard
 from fursure.dataset.columns import Cells, Columns, columns_of, label_of, split_named, text_of
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Split
 from fursure.dataset.naming import suffix, tidy
 from fursure.errors import BadData, BadImage
 from fursure.formats.table import is_photo_suffix
 from fursure.remote.place import AnyPlace
+from fursure.rows.photo import Split
 
 _LARGEST = 64 << 20  # bytes of one table: about a million rows
 LARGEST_EXPORT = 256 << 20  # bytes of one export: about 200,000 photos

@@ -29,7 +29,7 @@ _SHARPNESS = 10.0  # of its probabilities: it is then some 85 % sure, and right 
 # Least share of neighbours in common, and largest difference of a probability. Networks whose
 # answers on photos hold in bf16 have 0.94 and 0.024 or better; with weights of 6 bits, where
 # probabilities on photos change twice as much, 0.93 and 0.036 (docs/experiments.md).
-BOUNDS = {"bf16": (0.9, 0.03), "f32": (0.99, 0.001)}
+BOUNDS = {"bf16": (0.9, 0.03), "f16": (0.9, 0.03), "f32": (0.99, 0.001)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,10 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
+CUDA_PACKAGE = "onnxruntime-gpu"  # which a user installs instead of onnxruntime; the same module
 REPORTER = "openvino_telemetry"  # a package of its own, which OpenVINO does without where it lacks
 
 _importing = threading.Lock()
@@ -33,6 +34,16 @@ def onnxruntime() -> Any:
 
     onnxruntime.disable_telemetry_events()  # Windows' own, in versions older than the variable
     return onnxruntime
+
+
+def onnxruntime_version() -> str:
+    """Return the version of ONNX Runtime, in whichever of its packages it came."""
+    from importlib.metadata import PackageNotFoundError, version  # a start does without
+
+    for package in ("onnxruntime", CUDA_PACKAGE):
+        with suppress(PackageNotFoundError):
+            return version(package)
+    return str(onnxruntime().__version__)
 
 
 def quantization() -> Any:

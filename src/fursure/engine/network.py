@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fursure.engine.runtime import BATCH, Outputs, Pixels, Session
+from fursure.engine.runtime import Outputs, Pixels, Session
 from fursure.parallel import chunked
 from fursure.photos.preprocess import Preprocess
 from fursure.stages import stage
@@ -36,7 +36,7 @@ class Network:
     def encode(self, photos: Iterable[Image.Image]) -> NDArray[np.float32]:
         """Return the features (N, D) of ``photos``, the same bits whatever they arrive with.
 
-        They run in whole batches of `BATCH`, padded with black: a run that was interrupted
+        They run in whole batches of the session, padded with black: a run that was interrupted
         forms other batches than one that was not, and must not notice.
         """
         return np.concatenate(
@@ -56,8 +56,9 @@ class Network:
 
     def _batches(self, photos: Iterable[Image.Image]) -> Iterable[tuple[Pixels, Pixels]]:
         """Yield the pixels of each batch, and the same padded with black; both are reused."""
-        whole_BHWC = _reused(BATCH, self.preprocess.size)
-        for batch in chunked(map(self._prepared, photos), BATCH):
+        rows = self.session.batch
+        whole_BHWC = _reused(rows, self.preprocess.size)
+        for batch in chunked(map(self._prepared, photos), rows):
             whole_BHWC[len(batch) :] = 0
             for row, pixels_HWC in enumerate(batch):
                 whole_BHWC[row] = pixels_HWC
@@ -75,8 +76,9 @@ def _reused(rows: int, size: int) -> Pixels:
 
 def in_batches(session: Session, pixels_NHWC: Pixels) -> Outputs:
     """Return every output for prepared photos, in the memory of one batch."""
-    starts = range(0, len(pixels_NHWC), BATCH)
-    return _joined(session(pixels_NHWC[start : start + BATCH]) for start in starts)
+    rows = session.batch
+    starts = range(0, len(pixels_NHWC), rows)
+    return _joined(session(pixels_NHWC[start : start + rows]) for start in starts)
 
 
 def _joined(parts: Iterable[Outputs]) -> Outputs:

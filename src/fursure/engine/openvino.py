@@ -17,8 +17,13 @@ from fursure.engine.runtime import BATCH, Outputs, Pixels
 from fursure.errors import EngineFailed
 from fursure.system import cores_allowed
 
-Precision = Literal["bf16", "f32"]
-_NAMES = {"bf16": "bf16", "f32": "fp32"}  # OpenVINO's word -> the one in every answer
+Precision = Literal["bf16", "f16", "f32"]
+_NAMES = {
+    "bf16": "bf16",
+    "f16": "fp16",
+    "f32": "fp32",
+}  # OpenVINO's word -> the one in every answer
+Device = Literal["CPU", "GPU"]
 
 _making = threading.Lock()
 _cores: dict[int, Any] = {}  # the process that made it -> the one that is used
@@ -68,20 +73,30 @@ def has_bf16() -> bool:
 
 
 class OpenVino:
-    """A network compiled for this CPU.
+    """A network compiled for this CPU, or for a GPU of Intel's.
 
-    Every call runs whole batches of `BATCH`, padded with black, so that an answer does not depend
+    Every call runs whole batches, padded with black, so that an answer does not depend
     on its neighbours: in bf16 another batch size may round differently.
     """
 
     bulk = True
 
-    def __init__(self, model: bytes, *, threads: int, precision: Precision = "bf16") -> None:
+    def __init__(
+        self,
+        model: bytes,
+        *,
+        threads: int,
+        precision: Precision = "bf16",
+        device: Device = "CPU",
+        batch: int = BATCH,
+    ) -> None:
         self._model, self._threads, self._precision = model, threads, precision
+        self._device, self.batch = device, batch
         self._lock = threading.Lock()
         self._names: list[str] = []  # of the outputs, once it is compiled
         self._local = threading.local()  # an infer request serves one caller at a time
-        self.engine = f"openvino {installed_version()} {_NAMES[precision]}"
+        kind = "openvino" if device == "CPU" else "openvino-gpu"
+        self.engine = f"{kind} {installed_version()} {_NAMES[precision]}"
 
     @cached_property
     def _compiled(self) -> Any:
@@ -92,27 +107,24 @@ class OpenVino:
         """
         graph = core().read_model(self._model, b"")
         self._names = [output.get_any_name() for output in graph.outputs]
-        graph.reshape({0: [BATCH, *graph.inputs[0].partial_shape[1:]]})
-        # Threads tied to a core are a sixth faster where they fill the machine. Where they do not,
-        # every process ties its own to the first cores: two, of a thread each, share one of two.
-        fills = self._threads >= cores_allowed()
-        return core().compile_model(
-            graph,
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "THROUGHPUT",
-                "NUM_STREAMS": self._threads,
-                "INFERENCE_NUM_THREADS": self._threads,
-                "INFERENCE_PRECISION_HINT": self._precision,
-                "ENABLE_CPU_PINNING": fills,
-            },
-        )
+        graph.reshape({0: [self.batch, *graph.inputs[0].partial_shape[1:]]})
+        settings: dict[str, Any] = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "NUM_STREAMS": self._threads,
+            "INFERENCE_PRECISION_HINT": self._precision,
+        }
+        if self._device == "CPU":
+            # Threads tied to a core are a sixth faster where they fill the machine. Where they do
+            # not, every process ties its own to the first cores: two, of a thread each, share one.
+            fills = self._threads >= cores_allowed()
+            settings |= {"INFERENCE_NUM_THREADS": self._threads, "ENABLE_CPU_PINNING": fills}
+        return core().compile_model(graph, self._device, settings)
 
     def __call__(self, pixels_NHWC: Pixels) -> Outputs:
         """Return every output of the network for ``pixels_NHWC``, in order."""
         parts = [
-            self._batch(pixels_NHWC[start : start + BATCH])
-            for start in range(0, len(pixels_NHWC), BATCH)
+            self._batch(pixels_NHWC[start : start + self.batch])
+            for start in range(0, len(pixels_NHWC), self.batch)
         ]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 

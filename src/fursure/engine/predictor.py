@@ -26,7 +26,7 @@ from fursure.photos.decode import decode
 from fursure.photos.handed import Decode, opened_photo
 from fursure.prediction import Prediction
 from fursure.report.answers import SHOWN_ANSWERS, Predictions
-from fursure.run import Engine, available_threads
+from fursure.run import Engine, Say, available_threads, to_nobody
 from fursure.stages import stage
 
 _CHUNK = 32  # photos a worker takes at a time in bulk work: whole batches, one look for familiars
@@ -72,11 +72,14 @@ class Predictor:
         photos: int = 1,
         threads: int | None = None,
         max_error: float | None = None,
+        gpu: bool = True,
+        say: Say = to_nobody,
     ) -> "Predictor":
         """Load the network for about ``photos`` photos and prove it on the golden inputs.
 
         ``max_error`` is the share of wrong answers accepted among those given; None takes the
-        bundle's own default.
+        bundle's own default. Without ``gpu``, ``auto`` stays on the main processor; ``say`` hears
+        it if a graphics processor fails later.
 
         Raises:
             EngineFailed: the engine cannot be used, its golden outputs are wrong, or the network
@@ -88,7 +91,10 @@ class Predictor:
         check_pixels(bundle)
         if not bundle.shipped:
             check_first_run(bundle.model)
-        session = _proven(bundle, engine, photos, threads)
+        every = sessions(
+            bundle.model, engine=engine, photos=photos, threads=threads, gpu=gpu, say=say
+        )
+        session = _proven(bundle, every)
         network = Network(session, bundle.meta.preprocess)
         return cls(bundle, network, threshold, threads)
 
@@ -264,19 +270,20 @@ class Predictor:
             }
 
 
-def _proven(bundle: Bundle, engine: Engine, photos: int, threads: int) -> Session:
-    """Return the fastest session that gives the trainer's answers to the golden inputs."""
+def _proven(bundle: Bundle, every: Iterable[Session]) -> Session:
+    """Return the first session, the fastest, that gives the trainer's answers to golden inputs."""
     failures: list[EngineFailed] = []
-    for session in sessions(bundle.model, engine=engine, photos=photos, threads=threads):
+    for session in every:
         try:
             check_answers(session, bundle)
             return session
         except EngineFailed as error:
             failures.append(error)
-            if session.engine.startswith("openvino"):
+            if not session.engine.startswith("onnxruntime "):
                 from fursure.engine import selftest  # it loads what many never use
 
-                selftest.distrust(bundle.model)  # let it run in something slower from now on
+                # let it run in something slower from now on
+                selftest.distrust(bundle.model, session.engine)
     raise failures[0]
 
 

@@ -128,7 +128,13 @@ def evaluate_model(
         photos = Unseen(source, listing, bundle, include_seen)
         count = len(listing.photos)
         predictor = Predictor.open(
-            bundle, engine=run.engine, photos=count, threads=run.threads, max_error=max_error
+            bundle,
+            engine=run.engine,
+            photos=count,
+            threads=run.threads,
+            max_error=max_error,
+            gpu=run.on is None,
+            say=run.say,
         )
         predictions = []
         features: dict[str, NDArray[np.float16]] = {}

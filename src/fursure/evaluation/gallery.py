@@ -1,6 +1,7 @@
 """What a model said of many photos → the few that are worth looking at, as pictures.
 
-Dimension key: N photos, M photos of training, D features, K classes.
+Dimension key: N photos, M photos of training, B of them in a block, R the nearest so far,
+D features, K classes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.dataset.sources import open_source
 from fursure.engine.network import in_batches
 from fursure.engine.session import open_session
@@ -25,6 +26,7 @@ from fursure.photos.preprocess import Preprocess
 from fursure.remote.place import AnyPlace, place_of
 from fursure.report.page import Gallery, Picture
 from fursure.report.pictures import LARGE, SMALL, glow, inlined
+from fursure.rows.photo import Photo
 from fursure.rows.table import FeatureTable
 from fursure.run import available_threads
 from fursure.sureness.familiarity import unit
@@ -47,12 +49,17 @@ class TrainedPhotos:
     def nearest(self, asked_ND: NDArray[np.floating]) -> list[list[Photo]]:
         """Return for each photo the few of training whose features point most nearly its way."""
         asked_ND = unit(np.asarray(asked_ND, np.float32))
-        parts = [
-            asked_ND @ unit(self.features_ND[self.rows_M[start : start + _BLOCK]]).T
-            for start in range(0, len(self.rows_M), _BLOCK)
-        ]
-        order_NM = np.argsort(-np.concatenate(parts, axis=1), axis=1, kind="stable")
-        return [[self.photos[int(photo)] for photo in row[:_NEAREST]] for row in order_NM]
+        cosine_NR = np.empty((len(asked_ND), 0), np.float32)
+        place_NR = np.empty((len(asked_ND), 0), np.intp)
+        for start in range(0, len(self.rows_M), _BLOCK):
+            block = self.features_ND[self.rows_M[start : start + _BLOCK]]
+            cosine_NR = np.hstack([cosine_NR, asked_ND @ unit(block).T])
+            places_B = np.arange(start, start + len(block))
+            place_NR = np.hstack([place_NR, np.tile(places_B, (len(asked_ND), 1))])
+            best_NR = np.argsort(-cosine_NR, axis=1, kind="stable")[:, :_NEAREST]
+            cosine_NR = np.take_along_axis(cosine_NR, best_NR, axis=1)
+            place_NR = np.take_along_axis(place_NR, best_NR, axis=1)
+        return [[self.photos[place] for place in places] for places in place_NR.tolist()]
 
 
 def galleries(

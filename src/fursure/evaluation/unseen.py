@@ -9,12 +9,13 @@ from fursure.bundle.bundle import Bundle
 from fursure.cluster.answering import Answering, answered_on_cluster
 from fursure.cluster.places import Sent, by_name
 from fursure.dataset.listing import PhotoInside, Source, announced
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor, Watch
 from fursure.errors import BadImage
 from fursure.parallel import chunked
 from fursure.photos.decode import LIMITS
 from fursure.prediction import Prediction
+from fursure.rows.photo import Photo
 from fursure.run import Run
 
 

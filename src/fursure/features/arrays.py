@@ -16,7 +16,6 @@ from PIL import Image
 
 from fursure.backbones.backbone import Backbone
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
 from fursure.engine.runtime import Outputs
 from fursure.errors import BadBackbone
@@ -24,6 +23,7 @@ from fursure.features.reader import Reader
 from fursure.files import replacing
 from fursure.parallel import chunked, in_order
 from fursure.photos.decode import decode
+from fursure.rows.photo import Photo
 from fursure.run import Run
 from fursure.splitting.linking import content
 from fursure.splitting.scan import CHUNK

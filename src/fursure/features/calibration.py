@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from fursure.backbones.int8 import Calibration
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadData, BadImage
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.preprocess import Preprocess
+from fursure.rows.photo import Photo
 
 CALIBRATED_ON = 64  # 256 give the same answers to 99.9 % of 1,172 test photos
 

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 from fursure.backbones.backbone import Backbone
 from fursure.dataset.corrections import Correction, corrected
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData
 from fursure.features.leakage import without_seen
 from fursure.features.reader import READING, Reader
 from fursure.recipe import Recipe
+from fursure.rows.columns import Coded
 from fursure.rows.laying import lay_out
+from fursure.rows.photo import Photo, Split
+from fursure.rows.photo_table import PhotoTable
 from fursure.rows.table import FeatureTable
 from fursure.run import Run
 from fursure.splitting.groups import group
@@ -32,7 +35,7 @@ class Collected:
     """Every photo of a data set, and the features of those that can be used."""
 
     manifest: Manifest
-    usable: tuple[Photo, ...]  # labelled, with a group and a split
+    usable: Sequence[Photo]  # labelled, with a group and a split; many as a `PhotoTable`
     features_ND: FeatureTable  # one row a usable photo
     engine: str  # what computed them
     caches: tuple[str, ...]  # the files that keep them, one for each part of the encoder
@@ -64,43 +67,34 @@ def collect(
     """
     reader = Reader.open(source, backbone, run, photos=len(listing.photos))
     with stage("photos", len(listing.photos)):
-        rows, features_ND = reader.laid_out(listing.photos, title=title)
-    better = corrected([row.photo for row in rows], corrections, listing.labels)
-    rows = [
-        row if row.photo is photo else replace(row, photo=photo)
-        for row, photo in zip(rows, better.photos, strict=True)
-    ]
-    usable = [row for row in rows if row.photo.reason is None]
-    ruled_out = [row.photo.reason is not None for row in rows if row.fingerprint is not None]
-    features_ND = _without(features_ND, ruled_out)
+        found = reader.read(listing.photos, title=title)
+    better = corrected(found.photos, corrections, listing.labels)
+    usable_N = better.photos.usable_mask
+    usable, usable_M = better.photos.usable, usable_N[found.decoded_N]
+    features_ND = _only(found.features_MD, usable_M)
     with stage("group"):
         if division is None:
-            photos = _divided(usable, features_ND, recipe, previous)
+            views_NV = found.views_MV if usable_M.all() else found.views_MV[usable_M]
+            photos = _divided(grouped_table(usable, views_NV, features_ND), recipe, previous)
         else:
             photos = _as_divided(usable, division)
     if photos and recipe.photos is not None:
         # after the split, so every limit is measured on the same photos
         photos = limited(photos, recipe.photos, seed=recipe.seed, least=SMALLEST_CLASS)
     photos = without_seen(photos, backbone.seen)
-    divided = iter(photos)
-    manifest = replace(
-        listing,
-        photos=tuple(row.photo if row.photo.reason else next(divided) for row in rows),
-    )
-    ruled_out = [photo.reason is not None for photo in photos]
     return Collected(
-        manifest=manifest,
-        usable=tuple(photo for photo in photos if photo.reason is None),
-        features_ND=_without(features_ND, ruled_out),
+        manifest=replace(listing, photos=better.photos.decided(usable_N, photos)),
+        usable=photos.usable,
+        features_ND=_only(features_ND, photos.usable_mask),
         engine=reader.engine,
         caches=reader.caches,
         notes=better.notes,
     )
 
 
-def _without(features_ND: FeatureTable, ruled_out: Sequence[bool]) -> FeatureTable:
-    """Return the other rows."""
-    return features_ND.at(~np.array(ruled_out, bool)) if any(ruled_out) else features_ND
+def _only(features_ND: FeatureTable, chosen_N: NDArray[np.bool_]) -> FeatureTable:
+    """Return the rows chosen."""
+    return features_ND if chosen_N.all() else features_ND.at(chosen_N)
 
 
 def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) -> Collected:
@@ -120,21 +114,14 @@ def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) 
 
 
 def _divided(
-    usable: Sequence[Scanned],
-    features_ND: FeatureTable,
-    recipe: Recipe,
-    previous: Mapping[str, Split] | None,
-) -> tuple[Photo, ...]:
-    """Return the photos with groups and splits; what is left out has its reason."""
-    photos = grouped(usable, features_ND)
-    if not photos:
-        return ()
-    if few([photo for photo in photos if photo.reason is None], recipe):
+    photos: PhotoTable, recipe: Recipe, previous: Mapping[str, Split] | None
+) -> PhotoTable:
+    """Return grouped photos with splits; what is left out has its reason."""
+    if few(photos.usable, recipe):
         # Every photo is worth more in training; figures come from cross-validation. A test
         # split the user made stays one.
-        return tuple(
-            replace(photo, split="test" if photo.split == "test" else "train") for photo in photos
-        )
+        train = Coded[Split | None].filled("train", len(photos))
+        return replace(photos, splits=train.but(photos.splits.are("test"), "test"))
     return assign(
         photos,
         seed=recipe.seed,
@@ -144,52 +131,58 @@ def _divided(
     )
 
 
-def _as_divided(usable: Sequence[Scanned], division: Manifest) -> tuple[Photo, ...]:
+def _as_divided(usable: PhotoTable, division: Manifest) -> PhotoTable:
     """Return the photos as ``division`` has them, if they are the same to the byte."""
-    photos = {row.photo.path: row.photo for row in usable}
-    known = {photo.path: photo for photo in division.photos if photo.path in photos}
-    missing = [photo.path for photo in division.usable if photo.path not in photos]
-    other = [
-        path for path in photos if photos[path].sha256 != getattr(known.get(path), "sha256", "")
-    ]
+    table = PhotoTable.of(division.photos)
+    digest = dict(zip(usable.paths, usable.digests, strict=True))
+    row = {path: number for number, path in enumerate(table.paths) if path in digest}
+    missing = [path for path in division.usable.paths if path not in digest]
+    other = [path for path in digest if path not in row or table.digests[row[path]] != digest[path]]
     if missing or other:
         path = (missing or other)[0]
         raise BadData(
             f"{path} is not what it was when the photos were divided; run the command again."
         )
-    return tuple(known[path] for path in photos)
+    return table.at(np.array([row[path] for path in digest], np.intp))
 
 
 def grouped(
     usable: Sequence[Scanned], features_ND: NDArray[np.floating] | FeatureTable | None = None
-) -> list[Photo]:
+) -> PhotoTable:
+    """Return scanned photos as `grouped_table` does; every one of them has a fingerprint."""
+    prints = [row.fingerprint for row in usable if row.fingerprint is not None]
+    return grouped_table(PhotoTable.of(row.photo for row in usable), views_of(prints), features_ND)
+
+
+def grouped_table(
+    photos: PhotoTable,
+    views_NV: NDArray[np.uint64],
+    features_ND: NDArray[np.floating] | FeatureTable | None = None,
+) -> PhotoTable:
     """Return the photos with their groups; a contradiction is left out with its reason.
 
-    Every one of ``usable`` has a fingerprint. Without features the fingerprints alone decide.
+    Without features the hashes of their views alone decide.
     """
-    if not usable:
-        return []
-    views_NV = views_of([row.fingerprint for row in usable if row.fingerprint is not None])
+    if not photos:
+        return photos
     groups = group(
-        [row.photo.sha256 for row in usable],
-        views_NV[:, 0],
-        views_NV[:, 1],
-        features_ND,
-        crops_NV=views_NV[:, 2:],
+        photos.digests, views_NV[:, 0], views_NV[:, 1], features_ND, crops_NV=views_NV[:, 2:]
     )
-    return _without_contradictions(
-        [replace(row.photo, group=name) for row, name in zip(usable, groups, strict=True)]
-    )
+    return _without_contradictions(replace(photos, groups=groups))
 
 
-def _without_contradictions(photos: Sequence[Photo]) -> list[Photo]:
+def _without_contradictions(photos: PhotoTable) -> PhotoTable:
     """Rule out every copy of a photo that lies under two labels: one of them is wrong."""
-    labels: dict[str, set[str]] = defaultdict(set)
-    for photo in photos:
-        labels[photo.sha256].add(photo.label or "")
-    return [
-        photo
-        if len(under := labels[photo.sha256]) == 1
-        else replace(photo, reason=f"the same photo lies under {' and '.join(sorted(under))}")
-        for photo in photos
-    ]
+    digest_N, kinds = photos.digests.code_N, len(photos.labels.words)
+    pairs = np.unique(digest_N.astype(np.int64) * kinds + photos.labels.code_N)
+    wrong_N = (np.bincount(pairs // kinds) > 1)[digest_N]
+    if not wrong_N.any():
+        return photos
+    wrong, labels = photos.at(wrong_N), defaultdict[str, set[str]](set)
+    for digest, label in zip(wrong.digests, wrong.labels, strict=True):
+        labels[digest].add(label or "")
+    reasons = Coded[str | None].of(
+        f"the same photo lies under {' and '.join(sorted(labels[digest]))}"
+        for digest in wrong.digests
+    )
+    return replace(photos, reasons=photos.reasons.put(wrong_N, reasons))

@@ -9,7 +9,7 @@ Dimension key: B photos of a chunk, D features.
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import reduce
@@ -22,14 +22,15 @@ from fursure.backbones.backbone import Backbone
 from fursure.cluster.places import shared_name
 from fursure.cluster.reading import ReadingJob, scan_on_cluster
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.engine.network import Network
 from fursure.engine.session import open_session
 from fursure.features.cache import FACTS, FINGERPRINTS, VECTORS, CachedValue, DiskCache
+from fursure.features.read_photos import ReadColumns, ReadPhotos
 from fursure.home import folder_for
 from fursure.photos.preprocess import Preprocess
 from fursure.photos.statistics import Facts
 from fursure.rows.laying import lay_out
+from fursure.rows.photo import Photo
 from fursure.rows.table import FeatureTable
 from fursure.run import Run
 from fursure.splitting.linking import changed
@@ -58,7 +59,14 @@ class Reader:
         """
         networks = tuple(
             Network(
-                open_session(part.onnx, engine=run.engine, photos=photos, threads=run.cores),
+                open_session(
+                    part.onnx,
+                    engine=run.engine,
+                    photos=photos,
+                    threads=run.cores,
+                    gpu=run.on is None,
+                    say=run.say,
+                ),
                 part.preprocess,
             )
             for part in _parts(encoder)
@@ -136,21 +144,41 @@ class Reader:
             held_N=reduce(np.intersect1d, [cache.short_digests() for cache in held]),
         )
 
+    def read(self, photos: Sequence[Photo], *, title: str) -> ReadPhotos:
+        """Return all that is known of ``photos``, in columns."""
+        columns = ReadColumns(photos)
+        return columns.read(self._laid_out(photos, columns.note, title=title))
+
     def laid_out(
         self, photos: Sequence[Photo], *, title: str, facts: bool = False
     ) -> tuple[list[Scanned], FeatureTable]:
         """Return what is known of ``photos``, and apart from it the features of those with any."""
         rows: list[Scanned] = []
 
+        def note(chunk: list[Scanned]) -> None:
+            rows.extend(replace(row, features_D=None) for row in chunk)
+
+        table = self._laid_out(photos, note, title=title, facts=facts)
+        return rows, table
+
+    def _laid_out(
+        self,
+        photos: Sequence[Photo],
+        note: Callable[[list[Scanned]], None],
+        *,
+        title: str,
+        facts: bool = False,
+    ) -> FeatureTable:
+        """Return the features of those with any; ``note`` hears of every chunk of photos."""
+
         def vectors() -> Iterator[NDArray[np.float32]]:
             for chunk in self.scan(photos, title=title, facts=facts):
-                rows.extend(replace(row, features_D=None) for row in chunk)
+                note(chunk)
                 vectors = [row.features_D for row in chunk if row.features_D is not None]
                 if vectors:
                     yield np.stack(vectors)
 
-        table = lay_out(vectors(), len(photos))
-        return rows, table
+        return lay_out(vectors(), len(photos))
 
     def features(self, photos: Sequence[Photo], *, title: str) -> Iterator[NDArray[np.float32]]:
         """Yield the features (B, D) of photos scanned before, in order, chunk by chunk.

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from fursure.dataset.corrections import DROPPED
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.errors import counted
 from fursure.features.leakage import SEEN
-from fursure.splitting.split import leaks, spare
+from fursure.rows.photo import Photo
+from fursure.rows.photo_table import PhotoTable
+from fursure.splitting.split import leaks, spare_among
 
 SHOWN = 5  # of a kind named one by one; the manifest lists all of them
 
@@ -17,11 +21,11 @@ def about_photos(manifest: Manifest, place: str) -> Iterator[str]:
     if manifest.skipped:
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(manifest.skipped.items()))
         yield f"skipped what is no photo: {kinds}"
-    dropped = sum(photo.reason == DROPPED for photo in manifest.photos)
-    if dropped:
+    reasons = PhotoTable.of(manifest.photos).reasons
+    if dropped := int(reasons.are(DROPPED).sum()):
         yield f"{counted(dropped, 'photo was', 'photos were')} {DROPPED}"
     bad = _unusable(manifest)
-    if seen := sum(photo.reason == SEEN for photo in manifest.photos):
+    if seen := int(reasons.are(SEEN).sum()):
         yield f"left out {counted(seen, 'photo')} that the encoder was trained on, named in {place}"
     for photo in bad[:SHOWN]:
         yield f"left out {photo.path}: {photo.reason}"
@@ -40,13 +44,11 @@ def count_unusable(manifest: Manifest) -> str:
     return f"{len(bad):,} of {total} left out; the first is {first.path}: {first.reason}"
 
 
-def _unusable(manifest: Manifest) -> list[Photo]:
+def _unusable(manifest: Manifest) -> PhotoTable:
     """Return the photos left out for a fault of theirs, and by nobody's wish."""
-    return [
-        photo
-        for photo in manifest.photos
-        if photo.reason and photo.reason not in {DROPPED, SEEN} and not spare(photo)
-    ]
+    photos = PhotoTable.of(manifest.photos)
+    wished = photos.reasons.where({None, DROPPED, SEEN}.__contains__) | spare_among(photos)
+    return photos.at(~wished)
 
 
 def about_backbone(name: str) -> Iterator[str]:
@@ -61,7 +63,7 @@ def about_backbone(name: str) -> Iterator[str]:
 
 def warn_of_copies(photos: Sequence[Photo]) -> Iterator[str]:
     """Yield how many photos that are used resemble others, and where that is a leak."""
-    copies = len(photos) - len({photo.group for photo in photos})
+    copies = len(photos) - len(np.unique(PhotoTable.of(photos).groups.code_N))
     if copies:
         near = counted(copies, "near-duplicate stays", "near-duplicates stay")
         yield f"{near} in the split of the photo resembled"

@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.errors import CacheUnusable
 from fursure.features.reader import DECODING
 from fursure.home import folder_for
 from fursure.parallel import begun, chunked, in_order
 from fursure.photos.decode import LIMITS, decode
 from fursure.photos.preprocess import Preprocess
+from fursure.rows.photo import Photo
 
 _CHUNK = 32  # photos that a worker prepares at once
 ROOM = 0.9  # share of the free disk that the file may take

@@ -14,7 +14,6 @@ import torch
 
 from fursure.dataset.labelled import Dataset
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.errors import TrainingDiverged
 from fursure.finetuning.augment import square_side
 from fursure.finetuning.batch_norm import folded, hurry
@@ -28,6 +27,7 @@ from fursure.networks.build import trainable
 from fursure.networks.configuration import preprocess_of
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import FineTune, Mlp, Recipe
+from fursure.rows.photo import Photo
 from fursure.run import Run
 from fursure.together.team import Team
 

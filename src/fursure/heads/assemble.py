@@ -4,6 +4,7 @@ Dimension key: N photos, K classes, D features, H W height and width, C colour.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -20,6 +21,7 @@ from fursure.bundle.bundle import Bundle, Golden, Seen, short_digests
 from fursure.bundle.meta import Meta
 from fursure.drawings.draw import draw, jpeg
 from fursure.engine import first_run, selftest
+from fursure.engine.libraries import onnxruntime_version
 from fursure.engine.network import Network
 from fursure.engine.openvino import OpenVino, Precision
 from fursure.engine.runtime import BULK, OnnxRuntime, Session
@@ -34,14 +36,17 @@ from fursure.heads.strangers import Strangers, Worth, direction, set_aside
 from fursure.photos.decode import decode
 from fursure.photos.preprocess import Preprocess
 from fursure.recipe import Recipe
+from fursure.rows.photo import SPLITS
+from fursure.rows.photo_table import PhotoTable
 from fursure.run import available_threads
-from fursure.splitting.split import spare
+from fursure.splitting.split import spare_among
 from fursure.sureness.calibration import softmax
 from fursure.sureness.familiarity import Familiar, fit_familiar
 from fursure.sureness.readout import Readout
 from fursure.sureness.risk import RiskTable
 
 PROOF = 64  # photos that run through the whole graph before a bundle is accepted
+PROOF_OF_FEW = 16  # of fewer than `BULK`: one engine answers, so no gap is measured on them
 BETWEEN = 16  # of them that the slower engine answers too, where the faster one answers all
 AGREEMENT = 0.02
 # mean over photos of the largest |difference| of a probability to the cached features' answer:
@@ -120,12 +125,15 @@ def assemble(
         data=_described(collected, origin) | {"encoder": backbone.digest} | worth,
         figures={"basis": found.basis, **found.evaluation.to_json()},
         versions={
-            package: version(package) for package in ("fursure", "numpy", "onnx", "onnxruntime")
+            **{package: version(package) for package in ("fursure", "numpy", "onnx")},
+            "onnxruntime": onnxruntime_version(),
         },
     )
+    usable = PhotoTable.of(collected.usable)
     seen = {
-        split: short_digests(photo.sha256 for photo in collected.usable if photo.split == split)
-        for split in ("train", "val")
+        split: short_digests(usable.digests.at(usable.splits.are(split)))
+        for split in SPLITS
+        if split != "test"
     }
     first_run.mark_as_run(model)  # it ran here just now
     return Bundle(
@@ -163,13 +171,12 @@ def _familiar(
     Where the features are of a frozen network, trained on none of the photos, references hold each
     other out.
     """
-    labels, photos, first = collected.manifest.labels, collected.usable, backbone.familiar_from
+    photos, first = PhotoTable.of(collected.usable), backbone.familiar_from
     frozen = first > 0 or backbone.digest == origin.digest
-    frozen &= not any(seen_among(photos, backbone.seen))
+    frozen &= not seen_among(photos, backbone.seen).any()
     x_ND = collected.features_ND.beyond(first)
-    train_N = np.array([photo.split == "train" for photo in photos]) & ~found.held_out_N
-    index = {label: number for number, label in enumerate(labels)}
-    labels_N = np.array([index[photo.label or ""] for photo in photos])
+    train_N = photos.splits.are("train") & ~found.held_out_N
+    labels_N = photos.labels.numbered(collected.manifest.labels)
 
     def fitted(
         known_N: NDArray[np.bool_], held_out_N: NDArray[np.bool_], readout: Readout | None
@@ -178,11 +185,7 @@ def _familiar(
             x_ND.at(known_N),
             labels_N[known_N],
             x_ND.at(held_out_N),
-            groups=[
-                photo.group or photo.sha256
-                for photo, kept in zip(photos, known_N, strict=True)
-                if kept
-            ],
+            groups=photos.group_names.at(known_N),
             frozen=frozen,
             readout=readout,
             seed=recipe.seed,
@@ -198,7 +201,7 @@ def _familiar(
     if not held_out_N.any():
         rows = np.flatnonzero(train_N)
         held_out_N = np.zeros(len(photos), bool)
-        held_out_N[rows] = set_aside([photos[row].group or "" for row in rows], recipe.seed)
+        held_out_N[rows] = set_aside(photos.groups.at(rows), recipe.seed)
         train_N = train_N & ~held_out_N
     teaching_SD = strangers.features_SD[strangers.taught(recipe.seed)]
     readout = direction(x_ND[train_N], teaching_SD, recipe.seed)
@@ -241,7 +244,7 @@ def _prove(
     """
     precision = _openvino_for(model, engine, joined=joined, few=few)
     own = None if precision is None else OpenVino(model, threads=1, precision=precision)
-    computing = default if own is None or "openvino" not in engine else own
+    computing = own if own is not None and _by_openvino(engine) else default
     computed_NK = Network(computing, preprocess)(photos)["probs"]
     gap = float(np.abs(computed_NK - expected_NK).max(axis=1).mean())
     if not gap <= AGREEMENT:
@@ -260,13 +263,18 @@ def _prove(
 
 def _openvino_for(model: bytes, engine: str, *, joined: bool, few: bool) -> Precision | None:
     """Return the precision in which OpenVINO may run the whole graph here; None: not at all."""
-    if "openvino" not in engine and few:
+    if not _by_openvino(engine) and few:
         return None
-    if "openvino" not in engine or joined:  # parts passed in a child process, each alone
+    if not _by_openvino(engine) or joined:  # parts passed in a child process, each alone
         return selftest.engine_verdict(model).precision
     precision: Precision = "bf16" if engine.endswith("bf16") else "f32"
     selftest.vouch(model, precision)  # its encoder passed there; the head is one more layer
     return precision
+
+
+def _by_openvino(engine: str) -> bool:
+    """Return whether OpenVINO computed features on this processor, of one part at least."""
+    return any(part.startswith("openvino ") for part in engine.split(" and "))
 
 
 def default_risk(risks: RiskTable) -> float:
@@ -278,17 +286,17 @@ def default_risk(risks: RiskTable) -> float:
 def _described(collected: Collected, backbone: Backbone) -> dict[str, Any]:
     """Return what the bundle says of the photos: how many of what, and no name of any."""
     counts: dict[str, dict[str, int]] = {}
-    for photo in collected.usable:
-        splits = counts.setdefault(photo.label or "", {})
-        splits[photo.split or ""] = splits.get(photo.split or "", 0) + 1
-    spared = sum(map(spare, collected.manifest.photos))
+    usable = PhotoTable.of(collected.usable)
+    for (label, split), count in Counter(zip(usable.labels, usable.splits, strict=True)).items():
+        counts.setdefault(label or "", {})[split or ""] = count
+    spared = int(spare_among(collected.manifest.photos).sum())
     return {
         "digest": collected.manifest.digest,
         "photos": counts,
-        "left_out": len(collected.manifest.photos) - len(collected.usable) - spared,
+        "left_out": len(collected.manifest.photos) - len(usable) - spared,
         "seen_by_encoder": unmeasured(collected.manifest, backbone.seen),
         "spare": spared,  # training photos beyond the recipe's limit
-        "near_duplicates": len(collected.usable) - len({photo.group for photo in collected.usable}),
+        "near_duplicates": len(usable) - len(np.unique(usable.groups.code_N)),
         "engine": collected.engine,
         "features": list(collected.caches),  # file names: who has them knows what training saw
         "backbone": backbone.digest,

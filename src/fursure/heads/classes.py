@@ -3,9 +3,10 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 
-from fursure.dataset.manifest import Photo
 from fursure.dataset.naming import RESERVED
 from fursure.errors import BadData, TooFewPhotos, counted
+from fursure.rows.photo import Photo
+from fursure.rows.photo_table import PhotoTable
 from fursure.splitting.split import SMALLEST_CLASS
 
 _ALIKE = 5  # photos a picture, on average, from which a class is told to be copies of a few
@@ -22,10 +23,10 @@ def check_classes(photos: Sequence[Photo], labels: Sequence[str]) -> None:
     if len(labels) < 2:
         what = f"only one class, {labels[0]!r}" if labels else "no class"
         raise BadData(f"there is {what}; a classifier needs photos of at least two.")
-    counts = Counter(photo.label for photo in photos)
-    pictures = _pictures(photos)
+    photos = PhotoTable.of(photos)
+    counts, pictures = Counter(photos.labels), _pictures(photos)
     for label in labels:
-        different = len(pictures[label])
+        different = pictures[label]
         if different < SMALLEST_CLASS:
             copies = counts[label] - different
             raise TooFewPhotos(label, found=different, needed=SMALLEST_CLASS, copies=copies)
@@ -48,31 +49,30 @@ def refuse_reserved(labels: Iterable[str]) -> None:
 
 def warn_of_classes(photos: Iterable[Photo]) -> Iterator[str]:
     """Yield which classes are copies of a few pictures."""
-    photos = list(photos)
-    counts = Counter(photo.label for photo in photos)
-    for label, groups in _pictures(photos).items():
-        if counts[label] >= max(TOLD, _ALIKE * len(groups)):
-            pictures = counted(
-                len(groups),
+    table = PhotoTable.of(photos)
+    pictures = _pictures(table)
+    for label, count in Counter(table.labels).items():
+        groups = pictures[label]
+        if count >= max(TOLD, _ALIKE * groups):
+            words = counted(
+                groups,
                 "picture and copies of it: a model learns that picture",
                 "pictures and copies of them: a model learns those pictures",
             )
-            yield f"the {counts[label]} photos of class {label!r} are {pictures}, not the class"
+            yield f"the {count} photos of class {label!r} are {words}, not the class"
 
 
-def _pictures(photos: Iterable[Photo]) -> defaultdict[str | None, set[str]]:
-    """Return the near-duplicate groups of each class."""
-    digests: defaultdict[str | None, set[str]] = defaultdict(set)
-    for photo in photos:
-        digests[photo.label].add(photo.group)
-    return digests
+def _pictures(photos: PhotoTable) -> Counter[str | None]:
+    """Return how many near-duplicate groups each class has."""
+    pairs = set(zip(photos.labels.code_N.tolist(), photos.groups.code_N.tolist(), strict=True))
+    return Counter(photos.labels.words[label] for label, _ in pairs)
 
 
-def _refuse_untaught(photos: Iterable[Photo], labels: Sequence[str]) -> None:
+def _refuse_untaught(photos: PhotoTable, labels: Sequence[str]) -> None:
     """Refuse a class that lies in other parts of a split than the one that teaches."""
     parts: defaultdict[str | None, Counter[str | None]] = defaultdict(Counter)
-    for photo in photos:
-        parts[photo.label][photo.split] += 1
+    for (label, split), count in Counter(zip(photos.labels, photos.splits, strict=True)).items():
+        parts[label][split] = count
     for label in labels:
         if not parts[label]["train"] and not parts[label][None]:
             shares = ", ".join(f"{count} for {part}" for part, count in parts[label].items())

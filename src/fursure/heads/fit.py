@@ -7,7 +7,7 @@ cross-validation), those predictions give the figures, and the head is trained o
 Dimension key: N photos, D features, K classes, S candidates (strengths or epochs).
 """
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Any, Literal
@@ -15,7 +15,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.dataset.manifest import Photo
 from fursure.features.leakage import check_measurable, seen_among
 from fursure.graphs.layers import Layers
 from fursure.heads.choosing import Chosen, Crossed, Shown, choose, cross, sampled
@@ -24,6 +23,8 @@ from fursure.heads.own import fitted_layers
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.figures import log_losses
 from fursure.recipe import Recipe
+from fursure.rows.photo import Photo
+from fursure.rows.photo_table import PhotoTable
 from fursure.rows.table import FeatureTable
 from fursure.run import Hear, Pass, to_nobody
 from fursure.splitting.split import folds, half
@@ -60,7 +61,7 @@ def fit(
     head: Layers | None = None,
     own: Any = None,
     out_of_fold_NK: NDArray[np.floating] | None = None,
-    seen: Container[int] = frozenset(),
+    seen: Collection[int] = frozenset(),
     hear: Hear = to_nobody,
 ) -> Fit:
     """Train the recipe's head on the photos marked train and measure it on the others.
@@ -90,7 +91,7 @@ def has_splits(photos: Sequence[Photo]) -> bool:
 
     The split says which: where photos were plenty, a limit may have left few to train on.
     """
-    return any(photo.split == "val" for photo in photos)
+    return bool(PhotoTable.of(photos).splits.are("val").any())
 
 
 def first_head(
@@ -104,17 +105,18 @@ def fold_numbers(
     photos: Sequence[Photo], labels: Sequence[str], recipe: Recipe
 ) -> NDArray[np.int64]:
     """Return the fold (N,) that each photo is held out in; -1 for the user's own test photos."""
-    groups = [{photo.group for photo in photos if photo.label == label} for label in labels]
-    mine_N = np.array([photo.split != "test" for photo in photos])
-    mine = [photo for photo in photos if photo.split != "test"]
-    fold_N = np.full(len(photos), -1)
-    fold_N[mine_N] = folds(mine, seed=recipe.seed, k=max(2, min(recipe.folds, *map(len, groups))))
+    table = PhotoTable.of(photos)
+    groups = [len(np.unique(table.groups.code_N[table.labels.are(label)])) for label in labels]
+    mine_N = ~table.splits.are("test")
+    fold_N = np.full(len(table), -1)
+    parts = max(2, min(recipe.folds, *groups))
+    fold_N[mine_N] = folds(table.at(mine_N), seed=recipe.seed, k=parts)
     return fold_N
 
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    photos: Sequence[Photo]
+    photos: PhotoTable
     given_ND: FeatureTable  # in the caller's order
     order_N: NDArray[np.intp]  # rows of ``given_ND``, one a photo
     labels_N: Labels
@@ -122,7 +124,7 @@ class _Task:
     recipe: Recipe
     head: Layers | None  # trained already
     own: Any  # a head of the user's own, to be fitted
-    seen: Container[int]  # by the encoder, as short digests
+    seen: Collection[int]  # by the encoder, as short digests
     hear: Hear
 
     @classmethod
@@ -135,17 +137,17 @@ class _Task:
         *,
         head: Layers | None = None,
         own: Any = None,
-        seen: Container[int] = frozenset(),
+        seen: Collection[int] = frozenset(),
         hear: Hear = to_nobody,
     ) -> "_Task":
         """Put the photos into an order that does not depend on the caller's."""
-        order = sorted(range(len(photos)), key=lambda row: (photos[row].sha256, photos[row].path))
-        photos = [photos[row] for row in order]
-        index = {label: number for number, label in enumerate(labels)}
-        labels_N = np.array([index[photo.label or ""] for photo in photos])
-        order_N = np.array(order, np.intp)
+        table = PhotoTable.of(photos)
+        order_N = table.paths.in_order()
+        order_N = order_N[np.argsort(table.digests.code_N[order_N], kind="stable")]
+        table = table.at(order_N)
+        labels_N = table.labels.numbered(labels)
         return cls(
-            photos,
+            table,
             FeatureTable.of(features_ND),
             order_N,
             labels_N,
@@ -171,8 +173,7 @@ class _Task:
 
     def by_splits(self) -> Fit:
         """Choose on one half of validation, certify on the other, test on the test photos."""
-        splits_N = np.array([photo.split for photo in self.photos])
-        test_N = splits_N == "test"
+        test_N = self.photos.splits.are("test")
         choose_N, certify_N = self._halves()
         chosen = self.chosen()
         best, curve = chosen.best, chosen.curve
@@ -189,20 +190,26 @@ class _Task:
             ),
             basis="test photos",
             curve=curve,
-            held_out_N=splits_N == "val",
+            held_out_N=self.photos.splits.are("val"),
             tested_M=np.flatnonzero(test_N),
             tested_MK=test_NK,
         )
 
     def _halves(self) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """Return which photos of validation choose, and which certify."""
-        val_N = np.array([photo.split == "val" for photo in self.photos])
-        halves_N = np.array([half(self.recipe.seed, photo.group) for photo in self.photos])
-        return _never_empty(val_N & (halves_N == "choose"), val_N & (halves_N == "certify"), val_N)
+        val_N = self.photos.splits.are("val")
+        choose_N = np.zeros(len(val_N), bool)
+        choose_N[val_N] = self._choosing(val_N)
+        return _never_empty(choose_N, val_N & ~choose_N, val_N)
+
+    def _choosing(self, among_N: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which of some photos are of the half that chooses; the others certify."""
+        groups = self.photos.groups.at(among_N)
+        return groups.where(lambda group: half(self.recipe.seed, group) == "choose")
 
     def chosen(self) -> Chosen:
         """Return the head that answers best for the photos that choose, and the path to it."""
-        train_N = np.array([photo.split == "train" for photo in self.photos])
+        train_N = self.photos.splits.are("train")
         choose_N, _ = self._halves()
         return choose(
             self._candidates(train_N),
@@ -218,12 +225,12 @@ class _Task:
 
         Where networks were trained once a fold, ``logits_NK`` are their predictions.
         """
-        given_N = np.array([photo.split == "test" for photo in self.photos])  # by the user
+        given_N = self.photos.splits.are("test")  # by the user
         rows = np.flatnonzero(~given_N)
-        mine = [self.photos[int(row)] for row in rows]
+        mine = self.photos.at(rows)
         fold_M = fold_numbers(self.photos, self.labels, self.recipe)[rows]
         check_measurable(mine, self.seen)
-        fresh_M = ~np.array(seen_among(mine, self.seen), bool)
+        fresh_M = ~seen_among(mine, self.seen)
         crossed = (
             self._out_of_fold(rows, fold_M) if logits_NK is None else _trained(logits_NK[rows])
         )
@@ -250,8 +257,7 @@ class _Task:
         if given_N.any():
             tested = np.flatnonzero(given_N)
             tested_MK = softmax(self._features(given_N).mapped(final), temperature)
-        certify_M = np.array([half(self.recipe.seed, photo.group) == "certify" for photo in mine])
-        certify_M &= fresh_M
+        certify_M = ~self._choosing(~given_N) & fresh_M
         evaluation = score_probs(
             tested_MK, self.labels_N[tested], self.labels, seed=self.recipe.seed
         )

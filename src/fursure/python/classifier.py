@@ -12,7 +12,6 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadHead, MissingExtra
 from fursure.features.collect import grouped
 from fursure.heads.classes import check_classes
@@ -20,6 +19,7 @@ from fursure.heads.fit import Fit, fit
 from fursure.heads.own import check_own
 from fursure.python.encoder import Backbones, features_of, read_rows
 from fursure.recipe import HEADS, ClassWeight, Head, LogisticRegression, Recipe
+from fursure.rows.photo import Photo
 from fursure.run import Engine
 from fursure.splitting.scanned import Scanned
 from fursure.sureness.calibration import softmax

@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fursure.backbones.backbone import Backbone
-from fursure.dataset.manifest import Photo
 from fursure.engine.batches import is_several, named_photos
 from fursure.engine.runtime import BULK
 from fursure.errors import BadImage, MissingExtra
 from fursure.features.reader import Reader
 from fursure.python.held import HeldSource, distinct_names
 from fursure.recipe import Recipe
+from fursure.rows.photo import Photo
 from fursure.run import Engine, Run
 from fursure.splitting.scanned import Scanned
 

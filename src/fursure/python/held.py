@@ -15,7 +15,7 @@ from typing import Any, final
 from fursure.dataset.columns import Columns, columns_of, label_of, split_named
 from fursure.dataset.labelled import Data, Dataset
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.dataset.manifest import Manifest
 from fursure.dataset.naming import searching
 from fursure.engine.batches import (
     cell_photo,
@@ -30,6 +30,7 @@ from fursure.engine.batches import (
 from fursure.engine.pictures import kind_of, named_photo
 from fursure.errors import BadData, BadImage
 from fursure.photos.handed import photo_bytes
+from fursure.rows.photo import Photo, Split
 
 _TABLE = Path("the table given")  # what messages call it
 

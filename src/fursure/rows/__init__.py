@@ -1,1 +1,1 @@
-"""Features of many photos: laid out as they come, handed out as they are asked for."""
+"""Many photos, a row each: features as halves, facts as columns."""

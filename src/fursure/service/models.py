@@ -88,6 +88,7 @@ class Model:
             photos=BULK,
             threads=self.opening.threads,
             max_error=self.opening.max_error,
+            gpu=False,  # batches of one or eight leave it idle; who asks for it has it
         )
         size = bundle.meta.preprocess.size
         predictor.predict(np.zeros((size, size, 3), np.uint8))  # whatever is lazy happens now

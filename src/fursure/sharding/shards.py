@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO, final
 
 from fursure.dataset.listing import Source, announced
-from fursure.dataset.manifest import SPLITS, Manifest, Photo, Split
+from fursure.dataset.manifest import Manifest
 from fursure.dataset.naming import suffix
 from fursure.errors import OutputExists
 from fursure.files import replacing
@@ -22,6 +22,7 @@ from fursure.formats.table import is_photo_suffix, recognise
 from fursure.parallel import in_order
 from fursure.remote.outbox import Outbox
 from fursure.remote.place import RemotePath
+from fursure.rows.photo import SPLITS, Photo, Split
 from fursure.run import Run
 from fursure.sharding.packed import ShardKind, ShardRow, packer
 from fursure.splitting.linking import content

@@ -10,7 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 
-from fursure.dataset.manifest import Manifest, Photo
+from fursure.dataset.manifest import Manifest
+from fursure.rows.photo import Photo
 
 _LONGEST = 150  # bytes of UTF-8 in a name, before what tells it from others; most systems allow 255
 TAG = 8  # hex digits of a digest that tell two names apart; twice as many if need be

@@ -10,8 +10,8 @@ from dataclasses import replace
 from fractions import Fraction
 from math import floor, isfinite
 
-from fursure.dataset.manifest import SPLITS, Photo, Split
 from fursure.errors import BadData
+from fursure.rows.photo import SPLITS, Photo, Split
 from fursure.splitting.split import ticket
 
 Amount = int | float  # an int counts photos of all classes; a float is a share of each class

@@ -18,6 +18,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.rows.columns import Coded
 from fursure.rows.table import FeatureTable
 from fursure.splitting.fingerprint import FLAT
 
@@ -37,7 +38,7 @@ CROWD = 1000  # hashes; a film's frames may be as many, but in a larger group al
 
 _COMPONENTS = 256  # random directions that stand for the features
 _SAMPLE = 4096  # photos that tell the mean and the spread of the features
-_CHUNK = 65536  # pairs at a time
+_CHUNK = 65536  # pairs or hashes at a time
 _U64 = np.uint64
 
 
@@ -48,16 +49,15 @@ def group(
     features_ND: NDArray[np.floating] | FeatureTable | None = None,
     *,
     crops_NV: Hashes | None = None,
-) -> list[str]:
+) -> Coded[str]:
     """Name the near-duplicate group of each photo: the smallest digest among its members.
 
     Photos of the same digest share a group; a photo like no other is a group of its own. The
     names do not depend on the order of the photos. Without ``crops_NV`` a copy that lost 5 % of
     its sides is found half of the time, and with features five times in six.
     """
-    names_M, photo_M, name_N = np.unique(
-        np.asarray(digests, dtype=np.str_), return_index=True, return_inverse=True
-    )
+    names = Coded.of(digests)
+    code_M, photo_M, name_N = np.unique(names.code_N, return_index=True, return_inverse=True)
     seen = np.flatnonzero(hashes_N[photo_M] != FLAT)
     _, first, twin = np.unique(hashes_N[photo_M[seen]], return_index=True, return_inverse=True)
     head_U = seen[first]  # one photo a hash speaks for all, so a thousand twins are no burden
@@ -66,12 +66,12 @@ def group(
     joined_E2 = _joined(
         np.hstack([view_NV[photo_U] for view_NV in views]),
         None
-        if features_ND is None or len(names_M) < _ENOUGH
+        if features_ND is None or len(code_M) < _ENOUGH
         else lambda pairs_E2: _cosines(features_ND, photo_M[:_SAMPLE], photo_U[pairs_E2]),
     )
     twins = np.column_stack([seen, head_U[twin]])
-    label_M = _components(len(names_M), np.vstack([twins, head_U[joined_E2]]))
-    return [str(name) for name in names_M[label_M[name_N]]]
+    label_M = _components(len(code_M), np.vstack([twins, head_U[joined_E2]]))
+    return Coded(names.words, code_M[label_M[name_N]])
 
 
 def _joined(views_UV: Hashes, cosines: Callable[[Indices], Cosines] | None) -> Indices:
@@ -103,24 +103,33 @@ def _hits(views_UV: Hashes, radius: int) -> Iterator[Indices]:
     """Yield pairs and their bits, packed into one number each, table by table and view by view."""
     count, views = views_UV.shape
     # Columns: bytes of equal horizontal frequency find more of the pairs beyond six bits.
-    bytes_UV8 = _transposed(views_UV).view(np.uint8).reshape(count, views, 8)
+    columns_UV = np.empty_like(views_UV)
+    for start in range(0, count, _CHUNK):
+        columns_UV[start : start + _CHUNK] = _transposed(views_UV[start : start + _CHUNK])
+    bytes_UV8 = columns_UV.view(np.uint8).reshape(count, views, 8)
     most = 32 + count // 1000  # a key that more share tells little, and would cost their square
     everyone = np.arange(count)
     for a, b in combinations(range(8), 2):
-        key_UV = bytes_UV8[:, :, a].astype(np.intp) << 8 | bytes_UV8[:, :, b]
-        order_U = np.argsort(key_UV[:, 0], kind="stable")
-        size_T = np.bincount(key_UV[:, 0], minlength=1 << 16)
+        key_U = _keys(bytes_UV8[:, 0], a, b)
+        order_U = np.argsort(key_U, kind="stable")
+        size_T = np.bincount(key_U, minlength=1 << 16)
         start_T = np.cumsum(size_T) - size_T
         size_T[size_T > most] = 0
         for view in range(views):
-            found_U = size_T[key_UV[:, view]]
+            key_U = _keys(bytes_UV8[:, view], a, b)
+            found_U = size_T[key_U]
             i = np.repeat(everyone, found_U)
-            skip_U = start_T[key_UV[:, view]] - (np.cumsum(found_U) - found_U)
+            skip_U = start_T[key_U] - (np.cumsum(found_U) - found_U)
             j = order_U[np.arange(len(i)) + np.repeat(skip_U, found_U)]
             bits = _popcount(views_UV[i, view] ^ views_UV[j, 0])
             near = (bits <= radius) & (i != j)
             i, j, bits = i[near], j[near], bits[near]
             yield (np.minimum(i, j) * count + np.maximum(i, j)) << 7 | bits
+
+
+def _keys(bytes_U8: NDArray[np.uint8], a: int, b: int) -> Indices:
+    """Return the key of each hash (U,) in the table of two of its bytes."""
+    return bytes_U8[:, a].astype(np.intp) << 8 | bytes_U8[:, b]
 
 
 def _popcount(words: Hashes) -> Indices:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal, final
 
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
 from fursure.photos.decode import LIMITS
+from fursure.rows.photo import Photo
 
 Link = Literal["hard", "symbolic", "copy"]
 

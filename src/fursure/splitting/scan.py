@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from fursure.dataset.listing import Source, announced
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadImage
 from fursure.formats.jpeg import reduction
 from fursure.parallel import chunked, in_order
 from fursure.photos.decode import LIMITS, Decoded, decode
 from fursure.photos.preprocess import COMMON_SIDE
 from fursure.photos.statistics import Facts, measure
+from fursure.rows.photo import Photo
 from fursure.splitting.fingerprint import crops, phash, thumbnail
 from fursure.splitting.scanned import Fingerprint, KnownPhotos, Scanned, Store, Vector
 from fursure.stages import stage

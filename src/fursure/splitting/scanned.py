@@ -10,8 +10,8 @@ from typing import Protocol, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.dataset.manifest import Photo
 from fursure.photos.statistics import Facts
+from fursure.rows.photo import Photo
 
 _Value = TypeVar("_Value")
 Vector = NDArray[np.float32]  # (D,)
@@ -28,8 +28,13 @@ class Fingerprint:
 
 def views_of(prints: Sequence[Fingerprint]) -> NDArray[np.uint64]:
     """Return the hashes (N, V) of every view: the photo, its mirror image, its crops."""
-    joined = b"".join(fingerprint.views for fingerprint in prints)
-    return np.frombuffer(joined, "<u8").reshape(len(prints), -1).astype(np.uint64)
+    return hashes_of(b"".join(fingerprint.views for fingerprint in prints), len(prints))
+
+
+def hashes_of(views: bytes | bytearray, photos: int) -> NDArray[np.uint64]:
+    """Return the hashes (N, V) of the views of so many photos, one after the other."""
+    count = len(views) // max(1, 8 * photos)
+    return np.frombuffer(views, "<u8").reshape(photos, count).astype(np.uint64, copy=False)
 
 
 class Store(Protocol[_Value]):

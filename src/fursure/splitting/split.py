@@ -3,11 +3,12 @@
 What is decided here depends on the seed, the names of groups and the labels: never on the order of
 photos, nor on where they lie.
 
-Dimension key: N photos.
+Dimension key: N photos, M photos that take part, G groups of near-duplicates, P pairs of a group
+and a class.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from typing import Literal
@@ -15,15 +16,22 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.dataset.manifest import SPLITS, Photo, Split
 from fursure.errors import BadData
 from fursure.recipe import Recipe
+from fursure.rows.columns import Coded
+from fursure.rows.photo import SPLITS, Photo, Split
+from fursure.rows.photo_table import PhotoTable
+from fursure.splitting.grouped import Groups
 
 Half = Literal["choose", "certify"]
 
 SMALLEST_CLASS = 2  # photos that do not look alike; with fewer nothing can be held out
 
 _SPARE = "left out: the recipe takes at most"
+_TRAIN, _VAL, _TEST = range(len(SPLITS))  # splits by number; -1 is none
+_ONE = (1 << _TRAIN, 1 << _VAL, 1 << _TEST)  # what `Groups.settled` says of a single split
+
+Numbers = NDArray[np.int64]
 
 
 def ticket(seed: int, group: str) -> float:
@@ -47,7 +55,7 @@ def assign(
     val: float = 0.1,
     test: float = 0.1,
     previous: Mapping[str, Split] | None = None,
-) -> tuple[Photo, ...]:
+) -> PhotoTable:
     """Return ``photos`` in order, with a split for each that is usable and has a label.
 
     ``val`` and ``test`` are the shares that groups of every class have in expectation. Groups
@@ -62,44 +70,26 @@ def assign(
       groups reach: those with the lowest lots move. One is no measurement, but it shows that the
       class is there; figures for so few photos come from `folds`.
     """
-    groups = _grouped(photos)
-    given = {photo.split for members in groups.values() for photo in members}
-    free: set[Split] = {"train", *(split for split in SPLITS if split not in given)}
-    wanted: dict[Split, float] = {"val": val, "test": test}
-    shares = {split: share for split, share in wanted.items() if split in free}
-
-    def kept(photo: Photo) -> Split | None:
-        if photo.split is not None and (photo.split != "train" or free == {"train"}):
-            return photo.split
-        earlier = (previous or {}).get(photo.sha256)
-        return earlier if earlier in free else None
-
-    settled = {
-        group: {split for photo in members if (split := kept(photo))}
-        for group, members in groups.items()
-    }
-    lots = {group: ticket(seed, group) for group, splits in settled.items() if not splits}
-    purposes = [split for split in SPLITS if split == "train" or shares.get(split)]
-    drawn = _with_small_classes(_drawn(lots, shares), lots, settled, groups, purposes)
-
-    def placed(photo: Photo) -> Photo:
-        splits = settled[_group(photo)]
-        if split := kept(photo):
-            return replace(photo, split=split)
-        if not splits:
-            return replace(photo, split=drawn[_group(photo)])
-        if len(splits) == 1 and (photo.split is None or splits <= free):
-            return replace(photo, split=next(iter(splits)))
-        if photo.split is not None:
-            return photo
-        return replace(photo, reason=_bridging(splits, groups[_group(photo)], kept))
-
-    return tuple(placed(photo) if _counts(photo) else photo for photo in photos)
+    table = PhotoTable.of(photos)
+    groups = Groups.of(table)
+    given_M = table.splits.at(groups.row_M).numbered(SPLITS)
+    free = {_TRAIN, *({_VAL, _TEST} - set(given_M.tolist()))}
+    stays_M = given_M >= (_TRAIN if free == {_TRAIN} else _VAL)
+    kept_M = np.where(stays_M, given_M, _earlier(table, groups, previous or {}, free))
+    settled_G = groups.settled(kept_M)
+    shares = {split: share for split, share in ((_VAL, val), (_TEST, test)) if split in free}
+    split_G = _drawn(table, groups, settled_G, shares, seed)
+    one_G = (settled_G == 0) | np.isin(settled_G, _ONE)
+    free_G = (settled_G & ~sum(1 << split for split in free)) == 0
+    joins_M = one_G[groups.of_M] & ((given_M < 0) | free_G[groups.of_M])
+    split_M = np.where(kept_M >= 0, kept_M, np.where(joins_M, split_G[groups.of_M], given_M))
+    part_N = np.zeros(len(table), bool)
+    part_N[groups.row_M] = True
+    splits = table.splits.put(part_N, Coded.picked((*SPLITS, None), split_M))
+    return _without_bridges(replace(table, splits=splits), groups, kept_M, split_M)
 
 
-def limited(
-    photos: Sequence[Photo], most: int, *, seed: int = 0, least: int = 1
-) -> tuple[Photo, ...]:
+def limited(photos: Sequence[Photo], most: int, *, seed: int = 0, least: int = 1) -> PhotoTable:
     """Return ``photos`` in order, all but ``most`` of the training photos ruled out as `spare`.
 
     The classes have equally many, as far as their photos reach. A group is in or out, so what is
@@ -109,42 +99,51 @@ def limited(
     Raises:
         BadData: a class would keep fewer than ``least`` groups.
     """
-    groups = _grouped([photo for photo in photos if photo.split == "train"])
-    kept: set[str] = set()
-    held = Counter[str]()  # groups of each class so far
+    table = PhotoTable.of(photos)
+    train_N = table.splits.are("train")
+    groups = Groups.of(table, train_N)
+    sizes, label_G = groups.sizes.tolist(), groups.labels(table).tolist()
+    kept_G = np.zeros(len(groups), bool)
+    held = Counter[int]()  # groups of each class so far
     total = needed = 0  # photos
-    for label, group in _in_turn(groups, seed):
-        total += len(groups[group])
-        held[label] += 1
-        if held[label] <= least:
+    for group in _in_turn(groups, sizes, label_G, seed):
+        total += sizes[group]
+        held[label_G[group]] += 1
+        if held[label_G[group]] <= least:
             needed = total
-        if total <= most:
-            kept.add(group)
+        kept_G[group] = total <= most
     if most < needed:
         raise BadData(
             f"a limit of {most} training photos leaves a class fewer than {least} that do not look "
             f"alike, and training needs those; take {needed} at least: --photos {needed}."
         )
-    return tuple(
-        replace(photo, reason=f"{_SPARE} {most} training photos")
-        if _counts(photo) and photo.split == "train" and _group(photo) not in kept
-        else photo
-        for photo in photos
-    )
+    spared = groups.row_M[~kept_G[groups.of_M]]
+    return table.ruled_out(spared, f"{_SPARE} {most} training photos") if len(spared) else table
 
 
 def spare(photo: Photo) -> bool:
     """Return whether nothing is wrong with a photo but that the recipe takes no more."""
-    return (photo.reason or "").startswith(_SPARE)
+    return _is_spare(photo.reason)
+
+
+def spare_among(photos: Sequence[Photo]) -> NDArray[np.bool_]:
+    """Return which photos are `spare` (N,)."""
+    return PhotoTable.of(photos).reasons.where(_is_spare)
+
+
+def _is_spare(reason: str | None) -> bool:
+    return (reason or "").startswith(_SPARE)
 
 
 def leaks(photos: Sequence[Photo]) -> tuple[tuple[Photo, ...], ...]:
     """Return the groups whose photos lie in several splits, each with its photos by path."""
-    groups = _grouped(photos)
+    table = PhotoTable.of(photos)
+    groups = Groups.of(table)
+    settled_G = groups.settled(table.splits.at(groups.row_M).numbered(SPLITS))
+    crossing_G = ~np.isin(settled_G, (0, *_ONE))
     return tuple(
-        tuple(sorted(groups[group], key=lambda photo: photo.path))
-        for group in sorted(groups)
-        if len({photo.split for photo in groups[group]} - {None}) > 1
+        tuple(sorted(table.at(groups.row_M[places]), key=lambda photo: photo.path))
+        for _, places in groups.members(crossing_G)
     )
 
 
@@ -154,118 +153,129 @@ def folds(photos: Sequence[Photo], *, seed: int = 0, k: int = 5) -> NDArray[np.i
     Groups stay whole, and every part gets its share of each class: in the order of their lots,
     groups go where the fewest photos of their class are.
     """
-    groups = _grouped(photos)
-    labels = {group: _label(members) for group, members in groups.items()}
-    part: dict[str, int] = {}
-    total, of_label = Counter[int](), Counter[tuple[str, int]]()
-    for group in sorted(groups, key=lambda group: (ticket(seed, f"fold/{group}"), group)):
-        label, size = labels[group], len(groups[group])
+    table = PhotoTable.of(photos)
+    groups = Groups.of(table)
+    sizes, label_G = groups.sizes.tolist(), groups.labels(table).tolist()
+    part_G = np.zeros(len(groups), np.int64)
+    total, of_label = Counter[int](), Counter[tuple[int, int]]()
+    lots = [ticket(seed, f"fold/{name}") for name in groups.names()]
+    for group in np.argsort(lots, kind="stable").tolist():
+        label, size = label_G[group], sizes[group]
         chosen = min(range(k), key=lambda fold: (of_label[label, fold], total[fold], fold))
-        part[group] = chosen
+        part_G[group] = chosen
         total[chosen] += size
         of_label[label, chosen] += size
-    return np.array([part[_group(photo)] if _counts(photo) else -1 for photo in photos], np.int64)
+    part_N = np.full(len(table), -1, np.int64)
+    part_N[groups.row_M] = part_G[groups.of_M]
+    return part_N
 
 
-def _counts(photo: Photo) -> bool:
-    """Return whether a photo takes part: it can be used, and somebody said what it shows."""
-    return photo.reason is None and photo.label is not None
+def _earlier(
+    table: PhotoTable, groups: Groups, previous: Mapping[str, Split], free: Container[int]
+) -> Numbers:
+    """Return the split (M,) that an earlier division gave each photo, where one may draw it."""
+    number = {split: number for number, split in enumerate(SPLITS) if number in free}
+    digests = table.digests.at(groups.row_M)
+    if not previous:
+        return np.full(len(digests), -1)
+    splits = (previous.get(digest) for digest in digests)
+    return np.array([-1 if split is None else number.get(split, -1) for split in splits], np.int64)
 
 
-def _group(photo: Photo) -> str:
-    """Return the name of a photo's group; a photo without near-duplicates is its own."""
-    if name := photo.group or photo.sha256:
-        return name
-    raise ValueError(f"{photo.path} has neither a group nor a digest; scan the photos first")
+def _drawn(
+    table: PhotoTable,
+    groups: Groups,
+    settled_G: Numbers,
+    shares: Mapping[int, float],
+    seed: int,
+) -> Numbers:
+    """Return the split (G,) of each group that is settled in one or draws it by lot.
+
+    The lowest lots are for test, the next for validation; then every class gets a group for each
+    purpose.
+    """
+    lot_G = np.ones(len(groups))
+    lot_G[settled_G == 0] = [ticket(seed, name) for name in groups.names(settled_G == 0)]
+    test = shares.get(_TEST, 0.0)
+    val = test + shares.get(_VAL, 0.0)
+    drawn_G = np.where(lot_G < test, _TEST, np.where(lot_G < val, _VAL, _TRAIN))
+    split_G = np.where(settled_G == 0, drawn_G, settled_G >> 1)  # of the bits 1, 2, 4: 0, 1, 2
+    purposes = [_TRAIN, *(split for split in (_VAL, _TEST) if shares.get(split))]
+    group_P, label_P, _ = groups.pairs(table)
+    own_G = (np.bincount(group_P, minlength=len(groups)) == 1) & (settled_G == 0)
+    order_P = np.argsort(label_P, kind="stable")  # groups of a class stay in order of name
+    ends = np.flatnonzero(np.diff(label_P[order_P])) + 1
+    for of_class in np.split(group_P[order_P], ends):
+        _help_class(of_class, split_G, lot_G, settled_G, own_G, purposes)
+    return split_G
 
 
-def _grouped(photos: Sequence[Photo]) -> dict[str, list[Photo]]:
-    groups: defaultdict[str, list[Photo]] = defaultdict(list)
-    for photo in photos:
-        if _counts(photo):
-            groups[_group(photo)].append(photo)
-    return dict(groups)
+def _help_class(
+    of_class: NDArray[np.int64],
+    split_G: Numbers,
+    lot_G: NDArray[np.float64],
+    settled_G: Numbers,
+    own_G: NDArray[np.bool_],
+    purposes: Sequence[int],
+) -> None:
+    """Change the split of some groups of a class, so that it has one for each purpose.
+
+    A group of several classes never moves (only its ``own`` do): what helps one might rob the
+    other. So the classes can be looked at one by one, in any order.
+    """
+    settled, drawn = settled_G[of_class], of_class[settled_G[of_class] == 0]
+    held = [
+        int((settled >> split & 1).sum() + (split_G[drawn] == split).sum())
+        for split in range(len(SPLITS))
+    ]
+    mine = of_class[own_G[of_class]]  # in order of name
+    needed = purposes[: len(of_class)]
+    for split in needed:
+        gives = [held[donor] > 1 or donor not in needed for donor in range(len(SPLITS))]
+        donors = mine[np.array(gives)[split_G[mine]]]
+        if len(donors) and not held[split]:
+            order = np.lexsort([lot_G[donors], split_G[donors] != _TRAIN])
+            group = donors[order[-1 if split == _TRAIN else 0]]
+            held[split_G[group]] -= 1
+            held[split] += 1
+            split_G[group] = split
 
 
-def _label(members: Sequence[Photo]) -> str:
-    """Return the class that most photos of a group have; of two such, the first by name."""
-    count = Counter(str(photo.label) for photo in members)
-    return min(count.items(), key=lambda item: (-item[1], item[0]))[0]
+def _without_bridges(
+    table: PhotoTable, groups: Groups, kept_M: Numbers, split_M: Numbers
+) -> PhotoTable:
+    """Rule out the photos that got no split, because they stand between others in several."""
+    bridge_G = np.zeros(len(groups), bool)
+    bridge_G[groups.of_M[split_M < 0]] = True
+    for _, places in groups.members(bridge_G):
+        older = places[kept_M[places] >= 0]
+        paths = list(table.paths.at(groups.row_M[older]))
+        by_split = [(SPLITS[split], path) for split, path in zip(kept_M[older], paths, strict=True)]
+        apart = (
+            f"{min(path for other, path in by_split if other == split)} ({split})"
+            for split in sorted({split for split, _ in by_split})
+        )
+        reason = f"near-duplicate of photos in different splits: {', '.join(apart)}"
+        table = table.ruled_out(groups.row_M[places[split_M[places] < 0]], reason)
+    return table
 
 
-def _in_turn(groups: Mapping[str, Sequence[Photo]], seed: int) -> list[tuple[str, str]]:
-    """Return (label, group), the classes taking turns, a photo each, in the order of their lots.
+def _in_turn(groups: Groups, sizes: Sequence[int], labels: Sequence[int], seed: int) -> list[int]:
+    """Return the groups, the classes taking turns, a photo each, in the order of their lots.
 
     A group's lot is the worst of one lot a photo (the n-th root of a uniform lot is the greatest
     of n), or else a burst of a thousand could come first and keep its whole class waiting.
     """
-    lots = {
-        group: ticket(seed, f"limit/{group}") ** (1 / len(members))
-        for group, members in groups.items()
-    }
-    turns: list[tuple[int, str, str]] = []
-    of_label = Counter[str]()
-    for group in sorted(groups, key=lambda group: (lots[group], group)):
-        label = _label(groups[group])
-        of_label[label] += len(groups[group])
-        turns.append((of_label[label], label, group))
-    return [(label, group) for _, label, group in sorted(turns)]
-
-
-def _drawn(lots: Mapping[str, float], shares: Mapping[Split, float]) -> dict[str, Split]:
-    """Return the split of each lot: the lowest lots are for test, the next for validation."""
-    test = shares.get("test", 0.0)
-    val = test + shares.get("val", 0.0)
-    return {
-        group: "test" if lot < test else "val" if lot < val else "train"
-        for group, lot in lots.items()
-    }
-
-
-def _with_small_classes(
-    drawn: Mapping[str, Split],
-    lots: Mapping[str, float],
-    settled: Mapping[str, set[Split]],
-    groups: Mapping[str, Sequence[Photo]],
-    purposes: Sequence[Split],
-) -> dict[str, Split]:
-    """Return ``drawn``, changed so that every class has a group for each purpose.
-
-    A group of several classes never moves: what helps one might rob the other. So the classes
-    can be looked at one by one, in any order.
-    """
-    result = dict(drawn)
-    of_label: defaultdict[str | None, list[str]] = defaultdict(list)
-    own: set[str] = set()
-    for group, members in groups.items():
-        labels = {photo.label for photo in members}
-        own |= {group} if len(labels) == 1 and group in drawn else set()
-        for label in labels:
-            of_label[label].append(group)
-    for names in of_label.values():
-        held = Counter(split for name in names for split in settled[name] or {result[name]})
-        needed = purposes[: len(names)]
-        for split in needed:
-            donors = [
-                (result[name] != "train", lots[name], name)
-                for name in names
-                if name in own and (held[result[name]] > 1 or result[name] not in needed)
-            ]
-            if donors and not held[split]:
-                name = (max if split == "train" else min)(donors)[-1]
-                held[result[name]] -= 1
-                held[split] += 1
-                result[name] = split
-    return result
-
-
-def _bridging(splits: set[Split], members: Sequence[Photo], kept: Callable[[Photo], object]) -> str:
-    """Say between which photos a new one stands."""
-    apart = (
-        f"{min(photo.path for photo in members if kept(photo) == split)} ({split})"
-        for split in sorted(splits)
-    )
-    return f"near-duplicate of photos in different splits: {', '.join(apart)}"
+    lots = [
+        ticket(seed, f"limit/{name}") ** (1 / size)
+        for name, size in zip(groups.names(), sizes, strict=True)
+    ]
+    turns: list[tuple[int, int, int]] = []
+    of_label = Counter[int]()
+    for group in np.argsort(lots, kind="stable").tolist():
+        of_label[labels[group]] += sizes[group]
+        turns.append((of_label[labels[group]], labels[group], group))
+    return [group for *_, group in sorted(turns)]
 
 
 def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
@@ -273,5 +283,6 @@ def few(photos: Sequence[Photo], recipe: Recipe) -> bool:
 
     Those that the user himself set aside for test do not count: nothing is learned from them.
     """
-    learned = sum(photo.reason is None and photo.split != "test" for photo in photos)
-    return learned < recipe.cross_validate_below
+    table = PhotoTable.of(photos)
+    learned = table.usable_mask & ~table.splits.are("test")
+    return bool(learned.sum() < recipe.cross_validate_below)

@@ -13,12 +13,12 @@ import numpy as np
 
 from fursure.backbones.backbone import Backbone
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.engine.runtime import BATCH
 from fursure.engine.session import open_session
 from fursure.errors import BadImage
 from fursure.features.reader import cached_features, features_path
 from fursure.photos.decode import LIMITS, decode
+from fursure.rows.photo import Photo
 from fursure.run import Run
 
 LOOKED_AT = 24  # photos, from all over the data, that tell how long one takes

@@ -22,6 +22,7 @@ from fursure.features.collect import Collected, encoded
 from fursure.graphs.layers import Layers
 from fursure.heads.fit import Fit, first_head, fit, fold_numbers, has_splits
 from fursure.recipe import Recipe
+from fursure.rows.photo_table import PhotoTable
 from fursure.run import Run, unwatched
 from fursure.splitting.split import assign
 
@@ -187,8 +188,9 @@ class _Work:
             out_of_fold_NK=logits_NK,
             seen=self.backbone.seen,
         )
-        aside = {photo.sha256 for photo in part.usable if photo.split == "val"}
-        aside_N = np.array([photo.sha256 in aside for photo in collected.usable])
+        table = PhotoTable.of(part.usable)
+        aside = set(table.digests.at(table.splits.are("val")))
+        aside_N = PhotoTable.of(collected.usable).digests.where(aside.__contains__)
         # it trained nothing: it tells what is known
         fitted = replace(fitted, held_out_N=aside_N)
         return self._learned(member, collected, fitted, runs)
@@ -270,7 +272,7 @@ class _Work:
 
         settings = recipe.tune
         assert settings is not None  # noqa: S101 - the caller looked
-        learned = sum(photo.split == "train" for photo in collected.usable)
+        learned = int(PhotoTable.of(collected.usable).splits.are("train").sum())
         total = learned * sum(stage.epochs for stage in settings.stages)
         budget = settings.minutes is not None  # then nobody knows how many photos will be seen
         done = 0
@@ -354,8 +356,7 @@ def _held_out(collected: Collected, chosen_N: NDArray[np.bool_], recipe: Recipe)
 
 def _only(collected: Collected, chosen_N: NDArray[np.bool_]) -> Collected:
     """Return the photos chosen, with their features."""
-    pairs = zip(collected.usable, chosen_N, strict=True)
-    photos = tuple(photo for photo, chosen in pairs if chosen)
+    photos = PhotoTable.of(collected.usable).at(chosen_N)
     return replace(
         collected,
         manifest=replace(collected.manifest, photos=photos),

@@ -5,12 +5,13 @@ from dataclasses import replace
 
 from fursure.backbones.bundle import seen_by
 from fursure.dataset.labelled import Dataset
-from fursure.dataset.manifest import SPLITS, Manifest, Photo
+from fursure.dataset.manifest import Manifest
 from fursure.errors import BadData, NoPhotos, counted
 from fursure.features.division import Shares, divided
 from fursure.features.leakage import without_seen
 from fursure.heads.classes import check_classes, refuse_reserved
 from fursure.recipe import Recipe
+from fursure.rows.photo import SPLITS, Photo
 from fursure.run import Run
 
 SHARES_TO_CHOOSE = Shares(validation=0.1, test=0.2)

@@ -12,7 +12,6 @@ from fursure.backbones.combine import encoder_for
 from fursure.backbones.kinds import at_hand, load_backbone
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.layout import iter_photos
-from fursure.dataset.manifest import SPLITS, Photo
 from fursure.dataset.sources import open_source
 from fursure.errors import counted
 from fursure.files import offline
@@ -21,6 +20,7 @@ from fursure.networks.lite import LITE
 from fursure.recipe import Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.remote.place import shown_place
+from fursure.rows.photo import SPLITS, Photo
 from fursure.run import Run
 from fursure.splitting.split import few
 from fursure.training.expected_time import ReadingTime, reading_time

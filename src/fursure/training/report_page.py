@@ -10,12 +10,12 @@ import numpy as np
 
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Photo
 from fursure.errors import counted
 from fursure.evaluation.evaluate import MAPPED, AnswerRows, Evaluated
 from fursure.evaluation.gallery import TrainedPhotos
 from fursure.evaluation.report_page import About, data_name, write_report
 from fursure.metrics.intervals import proportion
+from fursure.rows.photo_table import PhotoTable
 from fursure.training.learn import Learned
 
 
@@ -27,7 +27,7 @@ def training_report(
     Raises:
         MissingExtra: jinja2 is not installed.
     """
-    photos, features_ND = learned.collected.usable, learned.collected.features_ND
+    photos, features_ND = PhotoTable.of(learned.collected.usable), learned.collected.features_ND
     rows = _rows(bundle, learned)
     wrong = [
         answer != bundle.meta.labels[label]
@@ -41,13 +41,9 @@ def training_report(
         answered=proportion(len(wrong), len(rows.answers)),
         answered_wrong=proportion(sum(wrong), len(wrong)) if wrong else None,
         strangers=proportion(rows.answers.count("stranger"), len(rows.answers)),
-        failed=tuple(
-            (photo.path, photo.reason)
-            for photo in learned.collected.manifest.photos
-            if photo.reason
-        ),
+        failed=_failed(PhotoTable.of(learned.collected.manifest.photos)),
     )
-    split = [row for row, photo in enumerate(photos) if photo.split == "train"]
+    train_N = photos.splits.are("train")
     about = About(
         data=f"trained and measured on {data_name(data)}",
         basis="photos, each judged by a model that had not seen it"
@@ -60,27 +56,32 @@ def training_report(
         curves=learned.curves(),
     )
     trained: TrainedPhotos | str = "with so few photos each was of training for the others"
-    if not folded and split:
+    if not folded and train_N.any():
         trained = TrainedPhotos(
             source=source,
-            photos=[photos[row] for row in split],
+            photos=photos.at(train_N),
             features_ND=features_ND,
-            rows_M=np.array(split),
+            rows_M=np.flatnonzero(train_N),
         )
     write_report(page, bundle, evaluated, source, about, trained=trained, overwrite=True)
 
 
+def _failed(photos: PhotoTable) -> tuple[tuple[str, str], ...]:
+    """Return the photos that could not be used, and why."""
+    bad = photos.at(~photos.usable_mask)
+    return tuple((path, str(reason)) for path, reason in zip(bad.paths, bad.reasons, strict=True))
+
+
 def _rows(bundle: Bundle, learned: Learned) -> AnswerRows:
     found, labels = learned.found, bundle.meta.labels
-    rows_M = found.tested_M.tolist()
-    photos: list[Photo] = [learned.collected.usable[row] for row in rows_M]
-    table = learned.collected.features_ND.at(rows_M)
+    photos = PhotoTable.of(learned.collected.usable).at(found.tested_M)
+    table = learned.collected.features_ND.at(found.tested_M)
     familiarity_M = table.mapped(bundle.familiar.familiarity)
     probs_MK = np.asarray(found.tested_MK, np.float64)
     threshold = bundle.threshold()
     return AnswerRows(
-        paths=tuple(photo.path for photo in photos),
-        labels_N=np.array([labels.index(photo.label or "") for photo in photos]),
+        paths=tuple(photos.paths),
+        labels_N=photos.labels.numbered(labels),
         probs_NK=probs_MK,
         answers=tuple(
             bundle.answer(
@@ -91,6 +92,6 @@ def _rows(bundle: Bundle, learned: Learned) -> AnswerRows:
         familiarity_N=np.asarray(familiarity_M, np.float64),
         features={
             row: table[row].astype(np.float16)
-            for row in range(0, len(rows_M), max(1, len(rows_M) // MAPPED))
+            for row in range(0, len(photos), max(1, len(photos) // MAPPED))
         },
     )

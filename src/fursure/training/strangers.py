@@ -9,7 +9,6 @@ import numpy as np
 
 from fursure.backbones.backbone import Backbone
 from fursure.dataset.layout import iter_photos
-from fursure.dataset.manifest import Photo
 from fursure.dataset.sources import open_source
 from fursure.errors import BadData, BadImage, counted
 from fursure.features.reader import Reader
@@ -17,6 +16,7 @@ from fursure.heads.strangers import FEWEST_STRANGERS, Strangers
 from fursure.parallel import begun
 from fursure.photos.decode import LIMITS
 from fursure.remote.place import shown_place
+from fursure.rows.photo import Photo
 from fursure.run import Run
 
 _MOST = 5_000  # strangers; more would outweigh the known photos in time and teach no more

@@ -10,13 +10,15 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from fursure.backbones.backbone import Backbone
 from fursure.bundle.bundle import Bundle
 from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.dataset.listing import Source
-from fursure.dataset.manifest import Manifest, Photo, Split
+from fursure.dataset.manifest import Manifest
+from fursure.engine.runtime import BULK
 from fursure.engine.selftest import about_engine
 from fursure.errors import (
     BadBundle,
@@ -34,8 +36,9 @@ from fursure.features.leakage import seen_among
 from fursure.features.masks import about_masks
 from fursure.features.remarks import about_backbone, about_photos, count_unusable, warn_of_copies
 from fursure.files import remove, replacing
-from fursure.heads.assemble import PROOF, assemble
+from fursure.heads.assemble import PROOF, PROOF_OF_FEW, assemble
 from fursure.heads.classes import check_classes, refuse_reserved, warn_of_classes
+from fursure.heads.fit import has_splits
 from fursure.heads.own import check_own
 from fursure.heads.strangers import Strangers, told
 from fursure.metrics.classification import Evaluation
@@ -43,8 +46,10 @@ from fursure.photos.decode import LIMITS, decode
 from fursure.recipe import Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.recipes.parse import from_json
+from fursure.rows.photo import Photo, Split
+from fursure.rows.photo_table import PhotoTable
 from fursure.run import Engine, Run
-from fursure.splitting.split import spare
+from fursure.splitting.split import spare_among
 from fursure.stages import stage
 from fursure.system import trim_memory
 from fursure.training.learn import Learned, learn, origin
@@ -168,7 +173,7 @@ class _Material:
     @property
     def known(self) -> set[str]:
         """The digests of all photos, which no stranger can be."""
-        return {photo.sha256 for photo in self.collected.manifest.photos}
+        return set(PhotoTable.of(self.collected.manifest.photos).digests.present())
 
     @property
     def unusable(self) -> str:
@@ -319,8 +324,10 @@ def _previous(path: Path, earlier: Bundle | None, recipe: Recipe) -> dict[str, S
         return None
     with suppress(FursureError, OSError):  # gone or damaged: the tickets give most of them again
         manifest = Manifest.load(beside(path, "manifest.jsonl"))
+        photos = PhotoTable.of(manifest.photos)
         # Photos beyond the recipe's limit too: another limit may take them tomorrow.
-        return {photo.sha256: photo.split for photo in manifest.photos if photo.split is not None}
+        pairs = zip(photos.digests, photos.splits, strict=True)
+        return {digest: split for digest, split in pairs if split is not None}
     return None
 
 
@@ -332,7 +339,7 @@ def beside(path: Path, kind: str) -> Path:
 def _check(collected: Collected, data: str) -> None:
     manifest = collected.manifest
     if not collected.usable:
-        reasons = [photo.reason for photo in manifest.photos if photo.reason]
+        reasons = [reason for reason in PhotoTable.of(manifest.photos).reasons if reason]
         files = counted(len(reasons), "file")
         what = f"{files}, none usable: {reasons[0]}" if reasons else "no photos"
         raise NoPhotos(data, what)
@@ -347,8 +354,7 @@ def _notes(
     yield from about_engine(collected.engine, backbone.onnx, asked=asked, photos=photos)
     yield from collected.notes
     yield from about_photos(manifest, "the manifest beside the model")
-    spared = sum(map(spare, manifest.photos))
-    if spared:
+    if spared := int(spare_among(manifest.photos).sum()):
         unused = f"{spared} {'is' if spared == 1 else 'are'}"
         yield f"the recipe takes at most {recipe.photos} training photos; {unused} unused"
     yield from _about_seen(usable, backbone)
@@ -359,12 +365,8 @@ def _notes(
 
 def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
     """Yield what becomes of photos that the encoder was trained on and that are not left out."""
-    known = [
-        photo
-        for photo, is_known in zip(usable, seen_among(usable, backbone.seen), strict=True)
-        if is_known
-    ]
-    if chosen := sum(photo.split == "val" for photo in known):
+    known = PhotoTable.of(usable).splits.at(seen_among(usable, backbone.seen))
+    if chosen := int(known.are("val").sum()):
         yield (
             f"the encoder was trained on {chosen} of the validation photos, all of a class among "
             "them; the model may be surer than it is right: bring photos it has not seen"
@@ -378,19 +380,17 @@ def _about_seen(usable: Sequence[Photo], backbone: Backbone) -> Iterator[str]:
 
 def _about_validation(listing: Manifest, collected: Collected) -> Iterator[str]:
     """Yield a word where the user's validation photos became training photos."""
-    wanted = sum(photo.split == "val" for photo in listing.photos)
-    if wanted and not any(photo.split == "val" for photo in collected.usable):
+    wanted = int(PhotoTable.of(listing.photos).splits.are("val").sum())
+    if wanted and not has_splits(collected.usable):
         photos = counted(wanted, "photo given for validation is", "photos given for validation are")
         yield f"the {photos} trained on as well: with so few the figures come from cross-validation"
 
 
 def _proof_rows(collected: Collected) -> list[int]:
     """Return the rows of the photos that prove the bundle: test photos first, by digest."""
-    order = sorted(
-        range(len(collected.usable)),
-        key=lambda row: (collected.usable[row].split != "test", collected.usable[row].sha256),
-    )
-    return order[:PROOF]
+    photos = PhotoTable.of(collected.usable)
+    order_N = np.lexsort([photos.digests.code_N, ~photos.splits.are("test")])
+    return list(map(int, order_N[: PROOF if len(photos) >= BULK else PROOF_OF_FEW]))
 
 
 def _photos(

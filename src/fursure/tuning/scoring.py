@@ -5,14 +5,13 @@ No photo of test is here: what is not at hand cannot be looked at by mistake.
 Dimension key: N photos that train or choose, M photos that choose, D features, K classes.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fursure.dataset.manifest import Photo
 from fursure.errors import BadData
 from fursure.features.collect import Collected
 from fursure.features.leakage import check_measurable, seen_among
@@ -21,6 +20,7 @@ from fursure.heads.fit import fold_numbers, has_splits
 from fursure.heads.heads import Candidate, candidates
 from fursure.metrics.answers import Answers
 from fursure.recipe import Recipe
+from fursure.rows.photo import Photo
 from fursure.rows.table import FeatureTable
 from fursure.run import Pass
 from fursure.splitting.split import half
@@ -43,7 +43,7 @@ class TrialGround:
 
     @classmethod
     def of(
-        cls, collected: Mapping[EncoderKey, Collected], recipe: Recipe, seen: Container[int]
+        cls, collected: Mapping[EncoderKey, Collected], recipe: Recipe, seen: Collection[int]
     ) -> Self:
         """Return the ground without its test photos; few photos choose in turn, in folds.
 
@@ -132,9 +132,9 @@ def _in_order(photos: Sequence[Photo]) -> NDArray[np.intp]:
     return np.array(order, np.intp)
 
 
-def _fresh(photos: Sequence[Photo], seen: Container[int]) -> NDArray[np.bool_]:
+def _fresh(photos: Sequence[Photo], seen: Collection[int]) -> NDArray[np.bool_]:
     check_measurable(photos, seen)
-    return ~np.array(seen_among(photos, seen), bool)
+    return ~seen_among(photos, seen)
 
 
 def choosing(photos: Sequence[Photo], seed: int) -> NDArray[np.bool_]:
