@@ -17,8 +17,13 @@ line. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted; 3 of `predic
 and `check` where some photos could not be used, and of `compare` where some recipes failed (the
 others are there). `train`, `tune` and `split` leave such photos out, count them even under `-q`,
 and end with 0. Running the same command again continues what was interrupted. `FURSURE_HOME` is
-the folder of caches, `FURSURE_OFFLINE` (or `HF_HUB_OFFLINE`) forbids the network. There is no
-telemetry.
+the folder of caches, `FURSURE_OFFLINE` (or `HF_HUB_OFFLINE`) forbids the network; `fursure
+doctor` says which such variables are set, and what each does. There is no file of settings: flags
+come first, then these, then the recipe. There is no telemetry.
+
+`predict` also takes names from a list: `git ls-files photos | fursure predict --files-from -`, or
+`find photos -newer last -print0 | fursure predict -0 --files-from -`. They are relative to the
+current folder. A list has no labels: what trains and measures takes a table of `path,label`.
 
 Answers and errors are in colour on a terminal that has it. `NO_COLOR=1` forbids that,
 `FORCE_COLOR=1` asks for it in a pipe too; JSON and tables never have any.

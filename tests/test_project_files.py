@@ -98,3 +98,24 @@ def test_a_form_asks_for_something_and_requires_it(name: str) -> None:
 def test_a_promise_to_keep_what_others_rely_on_is_written_down() -> None:
     text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     assert "## What others rely on" in text
+
+
+def test_the_recipe_for_conda_asks_for_what_the_package_asks_for() -> None:
+    recipe = read("packaging/conda/recipe.yaml")
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["build-system"]["requires"]
+    needed = recipe["requirements"]
+    assert sorted(_joined(needed["run"][1:])) == sorted(PROJECT["dependencies"])
+    assert _joined(needed["host"][2:]) == build
+    extras = PROJECT["optional-dependencies"]
+    assert _joined(needed["run_constraints"]) == sorted(extras["train"]) + sorted(extras["fast"])
+    assert recipe["context"]["version"] == PROJECT["version"]
+    assert PROJECT["requires-python"] == f">={recipe['context']['python_min']}"
+    scripts = [f"{name} = {target}" for name, target in PROJECT["scripts"].items()]
+    assert recipe["build"]["python"]["entry_points"] == scripts
+    assert recipe["about"]["license"] == PROJECT["license"]
+    assert [recipe["about"]["license_file"]] == PROJECT["license-files"]
+
+
+def _joined(requirements: list[str]) -> list[str]:
+    """Return requirements of conda as those of Python."""
+    return [requirement.replace(" ", "") for requirement in requirements]

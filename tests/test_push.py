@@ -51,6 +51,7 @@ def published(hub: Hub, *more: str) -> str:
     """Push the model of format 1 and return the address that was printed."""
     run = fursure("push", FORMAT_1, "org/pets", *more)
     assert run.returncode == 0, run.stderr
+    assert "\r" not in run.stderr  # no bars of the hub's library where nobody watches
     return run.stdout.rstrip()
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from fursure.errors import counted
-from fursure.report.text import percent
+from fursure.terminal.text import percent
 
 
 @pytest.mark.parametrize(

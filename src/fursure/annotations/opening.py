@@ -8,7 +8,9 @@ from typing import Any
 from fursure.annotations.streamed import JsonEntry, entries
 
 _ENTRIES = 5000  # looked at; a list of classes may come before the photos
-_ROOT = re.compile(rb"(?s)(?:<\?.*?\?>|<!--.*?-->|\s)*<([A-Za-z][\w:.-]*)")
+_ROOT = re.compile(  # each part is taken once: to try it shorter and longer would take for ever
+    rb"(?s)(?:(?><\?.*?\?>)|(?><!--.*?-->)|\s)*+<([A-Za-z][\w:.-]*)"
+)
 _MOST = 1 << 16  # bytes before the first element of an XML file
 
 

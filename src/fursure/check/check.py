@@ -14,7 +14,7 @@ import numpy as np
 
 from fursure.backbones.backbone import Backbone
 from fursure.backbones.kinds import load_backbone
-from fursure.check.findings import Finding, Material, found_in, ranked
+from fursure.check.findings import FINDING_KINDS, Finding, Material, found_in, ranked
 from fursure.check.label_errors import Doubts, doubts
 from fursure.check.reading import Gathered, gather
 from fursure.check.review import check_review_file, write_review
@@ -25,6 +25,7 @@ from fursure.dataset.corrections import Correction, corrected
 from fursure.dataset.labelled import Data, dataset_of
 from fursure.dataset.manifest import Manifest
 from fursure.engine.selftest import about_engine
+from fursure.errors import counted, some
 from fursure.features.collect import grouped
 from fursure.features.remarks import about_backbone, about_photos
 from fursure.rows.columns import Coded
@@ -57,6 +58,19 @@ class Checked:
     def __repr__(self) -> str:
         """Return how many findings there are of each kind, on one line."""
         return f"Checked({self.manifest!r}, {self.counts()})"
+
+    def _repr_html_(self) -> str:
+        """Return the worst of each kind, as a notebook shows them."""
+        from fursure.report.notebook import card_html
+
+        counts, facts = self.counts(), {}
+        for kind in (kind for kind in FINDING_KINDS if kind in counts):
+            worst = next(finding for finding in self.findings if finding.kind == kind)
+            first = f"{some(worst.paths, most=2)}: {worst.reason}".removeprefix(": ")
+            facts[FINDING_KINDS[kind].title] = f"{counts[kind]:,}; the worst: {first}"
+        photos, findings = len(self.manifest.photos), len(self.findings)
+        title = f"{counted(photos, 'photo')}, {counted(findings, 'finding')}"
+        return card_html(title, facts, [self.doubts.sentence()] if self.doubts else [])
 
     @property
     def unreadable(self) -> int:

@@ -54,6 +54,12 @@ GROUPS = {  # as --help lists them; a command stands in one of them
     "Models and machine": ("show", "push", "recipes", "backbones", "cache", "doctor"),
 }
 
+SYNONYMS = {  # what other tools call it -> the command that is meant
+    "classify": "predict", "infer": "predict", "fit": "train", "val": "evaluate",
+    "test": "evaluate", "config": "doctor", "settings": "doctor", "info": "show",
+    "upload": "push", "convert": "export", "models": "backbones",
+}  # fmt: skip
+
 
 class Lazy(click.Group):
     """A group that knows its commands by name and imports each only to run it."""
@@ -95,7 +101,8 @@ class Lazy(click.Group):
         if args and args[0] not in COMMANDS:
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], COMMANDS, n=1)
+            near = [SYNONYMS[args[0]]] if args[0] in SYNONYMS else []
+            near = near or get_close_matches(args[0], COMMANDS, n=1)
             hint = f" Did you mean {near[0]!r}?" if near else f" There are {', '.join(COMMANDS)}."
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)

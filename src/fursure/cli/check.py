@@ -7,7 +7,7 @@ import click
 
 from fursure.cli import complete, options
 from fursure.errors import counted, some
-from fursure.report.text import printable
+from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
     from fursure.check.check import Checked

@@ -8,8 +8,8 @@ import click
 from fursure.cli import complete, options
 from fursure.cli.overrides import typed
 from fursure.recipe import FineTune, Recipe
-from fursure.report.text import printable
 from fursure.run import Say
+from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
     from fursure.compare.compare import Ladder

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import complete, options
-from fursure.report.text import printable
+from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
     from fursure.remote.place import AnyPlace

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from fursure.report.text import printable
 from fursure.run import Run
 from fursure.stages import recorded
 from fursure.terminal.colour import Tone, coloured, has_colour
 from fursure.terminal.live import Live
+from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset

@@ -10,13 +10,14 @@ import click
 
 from fursure.cli import complete, options
 from fursure.errors import OutputExists, counted
-from fursure.report.text import percent, printable
 from fursure.stages import stage
 from fursure.terminal.colour import Tone
 from fursure.terminal.live import Live
+from fursure.terminal.text import percent, printable
 
 if TYPE_CHECKING:
     from fursure.bundle.bundle import Bundle
+    from fursure.commands.inputs import Photos
     from fursure.commands.predict import PredictedRow
     from fursure.commands.sorter import Sorter
     from fursure.commands.submission import Submission
@@ -28,7 +29,16 @@ if TYPE_CHECKING:
 
 
 @click.command("predict")
-@click.argument("photos", nargs=-1, required=True)
+@click.argument("photos", nargs=-1)
+@click.option(
+    "--files-from", multiple=True, metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, readable=True, allow_dash=True),
+    help="Also what FILE lists: a name a line, as it is (no globs); - for stdin. Repeat.",
+)  # fmt: skip
+@click.option(
+    "-0", "--null", is_flag=True,
+    help="Names in --files-from end with NUL, as `find -print0` writes them.",
+)  # fmt: skip
 @click.option(
     "-m", "--model", metavar="MODEL", shell_complete=complete.models,
     help="A .fursure file, or hub:ORG/NAME[@REVISION]. [default: pets, cats and dogs]",
@@ -66,6 +76,8 @@ def predict_command(
     ctx: click.Context,
     /,
     photos: tuple[str, ...],
+    files_from: tuple[str, ...],
+    null: bool,
     model: str | None,
     csv_path: "AnyPlace | None",
     parquet_path: "AnyPlace | None",
@@ -85,15 +97,14 @@ def predict_command(
     """
     from fursure.bundle.named import find_model
     from fursure.cli.tally import Tally, about_inputs
-    from fursure.commands.inputs import Photos
     from fursure.commands.predict import predict
 
+    inputs = _inputs(photos, files_from, null=null)
     form = _form(csv_path, parquet_path, submission, {"features": features, "of": of})
     path, outbox = _table_place(csv_path or parquet_path)
     bundle = find_model(model)
-    inputs = Photos(photos, sys.stdin.buffer if sys.stdin else None)
-    made_by = _made_by(bundle, photos, sort_into, knobs) | form if path else {}
-    if path and not overwrite and (code := _done_before(path, made_by, outbox)) is not None:
+    made_by = _made_by(bundle, inputs, sort_into, knobs) | form if path else {}
+    if path and not overwrite and (code := _done(path, made_by, inputs, outbox)) is not None:
         ctx.exit(code)
     tally = Tally(_sorter(sort_into))
     with ExitStack() as stack:
@@ -131,6 +142,21 @@ def predict_command(
     for sentence in [] if quiet else [*tally.sentences(), *notes, *about_inputs(inputs)]:
         options.say(sentence)
     ctx.exit(0 if tally.all_good and inputs.all_good else 3)
+
+
+def _inputs(photos: tuple[str, ...], lists: tuple[str, ...], *, null: bool) -> "Photos":
+    """Return the photos that are meant; none, or two on standard input, are a mistake."""
+    from fursure.commands.inputs import Photos
+    from fursure.commands.name_list import NameList
+
+    if not (photos or lists):
+        raise click.UsageError("Missing argument 'PHOTOS': name some, or a list with --files-from.")
+    if null and not lists:
+        raise click.UsageError("-0 says how --files-from is written, which is not there.")
+    if [*photos, *lists].count("-") > 1 and "-" in lists:
+        raise click.UsageError("standard input can be one thing: a list of names, or a photo.")
+    stdin = sys.stdin.buffer if sys.stdin else None
+    return Photos(photos, stdin, [NameList(place, null) for place in lists])
 
 
 def _sorter(folder: Path | None) -> "Sorter | None":
@@ -187,24 +213,28 @@ def _deliver(
 
 def _made_by(
     bundle: "Bundle",
-    photos: tuple[str, ...],
+    inputs: "Photos",
     sort_into: Path | None,
     knobs: dict[str, Any],
 ) -> dict[str, Any]:
     """Return what a table depends on, and the links that are made along with it."""
-    asked = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
+    asked: dict[str, Any] = {"max_error": knobs["max_error"], "engine": knobs["engine"]}
+    if inputs.lists:
+        asked["files_from"] = [names.place for names in inputs.lists]
     from fursure.remote.place import shown_place
 
     links = str(sort_into) if sort_into else None
     return {
         "model": bundle.digest,
-        "photos": [shown_place(photo) for photo in photos],
+        "photos": [shown_place(photo) for photo in inputs.inputs],
         "sort_into": links,
         **asked,
     }
 
 
-def _done_before(path: Path, made_by: dict[str, Any], outbox: "Outbox | None") -> int | None:
+def _done(
+    path: Path, made_by: dict[str, Any], inputs: "Photos", outbox: "Outbox | None"
+) -> int | None:
     """Return the exit code of an earlier run of the same command, and say so; None: none ended."""
     from fursure.commands.inputs import Photos
     from fursure.report.receipt import Names, ended_with, keep
@@ -212,10 +242,11 @@ def _done_before(path: Path, made_by: dict[str, Any], outbox: "Outbox | None") -
     state = outbox.state() if outbox else ""
     if outbox and state == "taken":
         raise OutputExists(outbox.place, "a finished table")
-    if not path.exists() or "-" in made_by["photos"]:  # standard input is another each time
+    if not path.exists() or inputs.read_once:
         return None
     with ExitStack() as stack:
-        names = [name for name, _ in Photos(made_by["photos"]).opened_on(stack)]
+        again = Photos(inputs.inputs, lists=inputs.lists)
+        names = [name for name, _ in again.opened_on(stack)]
     code = ended_with(path, made_by, names)
     if outbox and code is None and state == "delivered":
         raise OutputExists(outbox.place, "a finished table")

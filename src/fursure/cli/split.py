@@ -5,11 +5,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from fursure.cli import complete, options
-from fursure.report.text import printable
+from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
-    from fursure.commands.split import Form
-    from fursure.dataset.manifest import Manifest
+    from fursure.commands.split import Divided, Form
     from fursure.remote.place import AnyPlace
     from fursure.rows.photo import Split
     from fursure.splitting.exact_counts import Amount
@@ -134,13 +133,13 @@ def split_command(
                     "folder": str(divided.folder),
                     "new": divided.new,
                     "seconds": round(divided.seconds, 2),
-                    "photos": _counted(divided.manifest),
+                    "photos": divided.counts(),
                     "notes": divided.notes,
                 }
             )
         )
         return
-    for line in _table(divided.manifest):
+    for line in _table(divided):
         options.receipt(line)
     if quiet:
         return
@@ -177,26 +176,12 @@ def _form(knobs: dict[str, Any]) -> "Form":
     return Sharded(kind=form, megabytes=knobs["shard_mb"] or Sharded().megabytes)
 
 
-def _counted(manifest: "Manifest") -> dict[str, dict[str, int]]:
-    """Return the number of photos of each part by class; under "left over" those of none."""
-    from fursure.rows.photo import SPLITS
-
-    found = manifest.counts()
-    parts = {part: {label: found[label, part] for label in manifest.labels} for part in SPLITS}
-    over = {label: found[label, None] for label in manifest.labels}
-    return {
-        part: counts
-        for part, counts in (*parts.items(), ("left over", over))
-        if any(counts.values())
-    }
-
-
-def _table(manifest: "Manifest") -> list[str]:
+def _table(divided: "Divided") -> list[str]:
     """Return the lines a person reads: a class each, and the sums."""
-    parts = _counted(manifest)
-    width = max(8, *(len(label) for label in manifest.labels))
+    parts, labels = divided.counts(), divided.manifest.labels
+    width = max(8, *(len(label) for label in labels))
     lines = [f"{'':{width}}" + "".join(f"{part:>11}" for part in parts)]
-    for label in manifest.labels:
+    for label in labels:
         counts = "".join(f"{parts[part][label]:>11,}" for part in parts)
         lines.append(f"{printable(label):{width}}{counts}")
     sums = "".join(f"{sum(parts[part].values()):>11,}" for part in parts)

@@ -6,7 +6,7 @@ import click
 
 from fursure.cli import complete, options
 from fursure.recipe import BACKBONE_KINDS
-from fursure.report.text import printable
+from fursure.terminal.text import printable
 
 
 @click.command(

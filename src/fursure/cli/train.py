@@ -1,17 +1,21 @@
 """``fursure train``: photos → model."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from fursure.cli import options, overrides
+from fursure.errors import counted, some
 from fursure.recipe import Recipe
 from fursure.run import Run
+from fursure.terminal.text import printable
 
 if TYPE_CHECKING:
     from fursure.dataset.labelled import Dataset
     from fursure.remote.place import AnyPlace
+    from fursure.training.plan import TrainingPlan
 
 
 @click.command("train")
@@ -35,6 +39,10 @@ if TYPE_CHECKING:
     "--find-rate", is_flag=True,
     help="Measure which learning rates help and which harm, and do not train.",
 )  # fmt: skip
+@click.option(
+    "--dry-run", is_flag=True,
+    help="Say what would be read and made, and how long that takes; write and encode nothing.",
+)  # fmt: skip
 @click.option("--no-report", is_flag=True, help="Write no page beside the model.")
 @click.option(
     "--log", "trackers", multiple=True, type=click.Choice(["tensorboard", "mlflow", "wandb"]),
@@ -51,6 +59,7 @@ def train_command(
     strangers: "AnyPlace | None",
     show_augmented: Path | None,
     find_rate: bool,
+    dry_run: bool,
     no_report: bool,
     trackers: tuple[Any, ...],
     as_json: bool,
@@ -73,10 +82,13 @@ def train_command(
     check_trackers(trackers)
     run, dataset = options.run_from(knobs, quiet=quiet), options.dataset_from(data, knobs)
     recipe = overrides.recipe_from(knobs, tell=run.say)
-    preview = show_augmented is not None or find_rate
+    preview = show_augmented is not None or find_rate or dry_run
     output = output or Path(f"{place_name(data).split('.')[0] or 'model'}.fursure")
     with gathered(dataset, recipe, run, trains=not preview) as first:
         if not first:
+            return
+        if dry_run:
+            _plan(dataset, output, recipe, run, strangers, as_json=as_json)
             return
         if preview:
             _preview(dataset, recipe, run, show_augmented, as_json=as_json, find_rate=find_rate)
@@ -111,7 +123,6 @@ def train_command(
             )
         )
         return
-    from fursure.errors import some
     from fursure.heads.card import explained
     from fursure.metrics.classification import format_table
 
@@ -123,6 +134,62 @@ def train_command(
         options.say(f"done in {trained.seconds:.1f} s; next: fursure predict -m {trained.path} …")
     else:
         options.say(f"{trained.path} was made from the same photos and recipe: nothing to do.")
+
+
+def _plan(
+    dataset: "Dataset",
+    output: Path,
+    recipe: Recipe,
+    run: Run,
+    strangers: "AnyPlace | None",
+    *,
+    as_json: bool,
+) -> None:
+    """Show what training would do."""
+    from fursure.training.plan import plan_training
+
+    plan = plan_training(dataset, output, recipe, run, strangers=strangers)
+    if as_json:
+        click.echo(options.to_json(plan.to_json()))
+    else:
+        for name, value in _planned(plan):
+            click.echo(f"{name:9} {printable(value)}")
+    run.say("nothing was written or encoded, for --dry-run was asked for")
+
+
+def _planned(plan: "TrainingPlan") -> Iterator[tuple[str, str]]:
+    """Yield what a plan says, each line under its name."""
+    total = counted(sum(plan.photos.values()), "photo")
+    yield "data", f"{plan.data}: {total}, {counted(len(plan.photos), 'class', 'classes')}"
+    yield "classes", some(f"{label} {count:,}" for label, count in plan.photos.items())
+    yield from (("", note) for note in plan.notes)
+    yield "split", _divided(plan)
+    recipe = plan.recipe
+    yield "recipe", f"{recipe.name}, seed {recipe.seed}; `fursure recipes {recipe.name}` has it all"
+    yield from (("backbone", f"{name}: {where}") for name, where in plan.backbones.items())
+    there = "is there: kept if made from the same photos and recipe, else refused (--overwrite)"
+    yield "output", f"{plan.output}{f' {there}' if plan.output_exists else ''}"
+    yield "time", _took(plan)
+
+
+def _divided(plan: "TrainingPlan") -> str:
+    if plan.folds:
+        test = f", and {plan.split['test']:,} given to test" if plan.split["test"] else ""
+        return f"too few to hold photos out: {plan.folds} folds, each measured once{test}"
+    names = {"train": "to train", "val": "to validate", "test": "to test"}
+    parts = some(f"{plan.split[split]:,} {name}" for split, name in names.items())
+    return f"about {parts}; copies stay together"
+
+
+def _took(plan: "TrainingPlan") -> str:
+    training = f"; up to {counted(plan.passes, 'pass', 'passes')} of the network come on top"
+    more = training if plan.passes else "; the head takes seconds"
+    if (reading := plan.reading) is None:
+        return f"not known before the backbone is at hand{more}"
+    seconds = reading.seconds
+    wait = f"{max(1, seconds):.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
+    cached = f"{reading.cached} of {counted(reading.looked_at, 'photo')} looked at are cached"
+    return f"up to {wait} to read the photos on this machine ({cached}){more}"
 
 
 def _preview(

@@ -1,9 +1,11 @@
-"""What is at hand on this machine: versions, engines, folders."""
+"""What is at hand on this machine: versions, engines, folders, and the settings that hold here."""
 
 import os
 import platform
+import re
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -21,6 +23,26 @@ from fursure.files import offline
 from fursure.home import homes
 from fursure.photos.decode import jpeg_decoder
 from fursure.run import available_threads
+from fursure.terminal.text import printable
+
+SETTINGS = {  # every variable of the environment that changes what a command does, and how
+    "FURSURE_HOME": "the folder of caches, backbones and fetched models",
+    "XDG_CACHE_HOME": "where that folder lies unless FURSURE_HOME names it",
+    "FURSURE_OFFLINE": "forbids the network unless it is 0",
+    "HF_HUB_OFFLINE": "forbids the network unless it is 0",
+    "FURSURE_ZIP_ENCODING": "how names in zips are written; --zip-encoding",
+    "HF_TOKEN": "what the hub knows you by",
+    "HF_ENDPOINT": "the hub that hub: and push mean",
+    "MLFLOW_TRACKING_URI": "where train --log mlflow sends runs",
+    "WANDB_MODE": "whether train --log wandb sends runs",
+    "WANDB_API_KEY": "what Weights & Biases knows you by",
+    "RAY_ADDRESS": "the cluster of --on ray",
+    "CUDA_VISIBLE_DEVICES": "which graphics processors there are, for all programs",
+    "NO_COLOR": "no colour",
+    "FORCE_COLOR": "colour in pipes too",
+    "NODE_PATH": "where onnxruntime-web is looked for; export --to web",
+}
+_SECRET = {"HF_TOKEN", "WANDB_API_KEY"}  # a report of a fault is no place for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +76,30 @@ def examine() -> Iterator[MachineFinding]:
     yield MachineFinding("threads", f"{available_threads()} of {os.cpu_count()} cores")
     yield MachineFinding("jpeg decoder", jpeg_decoder())
     yield MachineFinding(
-        "network", "forbidden (offline)" if offline() else "used by hub: and timm: only"
+        "network", "forbidden (offline)" if offline() else "used by hub:, timm:, push and URLs only"
     )
     yield _caches()
+    yield from _settings()
     bundle = shipped("pets")
     yield _engines(bundle.model)
     yield from _gpus(bundle.model)
     yield _test_photo()
+
+
+def _settings(environment: Mapping[str, str] = os.environ) -> Iterator[MachineFinding]:
+    """Yield the variables that are set, and what decides where none is."""
+    yield MachineFinding(
+        "settings", "flags first, then environment variables, then the recipe; there is no file"
+    )
+    for name, about in SETTINGS.items():
+        if value := environment.get(name):
+            shown = "(set, not shown)" if name in _SECRET else printable(_without_password(value))
+            yield MachineFinding("setting", f"{name}={shown}: {about}")
+
+
+def _without_password(value: str) -> str:
+    """Return an address without the name and the password that may stand in it."""
+    return re.sub(r"//[^/@]*@", "//…@", value)
 
 
 def _engines(model: bytes) -> MachineFinding:
@@ -100,9 +139,13 @@ def _caches() -> MachineFinding:
         probe = folder / f".probe-{os.getpid()}"
         probe.write_bytes(b"")
         probe.unlink()
+        free = shutil.disk_usage(folder).free / 1e9
     except OSError as error:
         return MachineFinding("caches", f"{folder} cannot be written: {error.strerror}", False)
-    return MachineFinding("caches", f"{folder} (FURSURE_HOME)")
+    said = (
+        "FURSURE_HOME" if os.environ.get("FURSURE_HOME") else "the default; FURSURE_HOME moves it"
+    )
+    return MachineFinding("caches", f"{folder} ({said}), {free:.1f} GB free; see `fursure cache`")
 
 
 def _test_photo() -> MachineFinding:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
+from fursure.commands.name_list import NameList
 from fursure.dataset.layout import iter_photos
 from fursure.dataset.listing import PhotoInside, Source
 from fursure.dataset.naming import is_system_folder
@@ -42,10 +43,16 @@ class Photos:
 
     inputs: Sequence[str]
     stdin: BinaryIO | None = None  # read for the input "-"
+    lists: Sequence[NameList] = ()  # of more inputs, which come after those
     count: int = 0  # photos so far, those that cannot be read included
     passed_over: Counter[str] = field(default_factory=Counter)  # files in folders, by kind
     notes: list[str] = field(default_factory=list)  # on how an archive or a table was read
     without: list[str] = field(default_factory=list)  # inputs in which there was no photo
+
+    @property
+    def read_once(self) -> bool:
+        """Return whether a second look would find something else: standard input is gone then."""
+        return "-" in self.inputs or any(names.read_once for names in self.lists)
 
     @property
     def all_good(self) -> bool:
@@ -56,12 +63,23 @@ class Photos:
         """Yield every photo; what must be open to read it closes with ``stack``."""
         for written in self.inputs:
             for name in _expanded(written):
-                before = self.count
-                for photo in self._behind(name, stack):
-                    self.count += 1
-                    yield photo
-                if self.count == before:
-                    self.without.append(shown_place(name))
+                yield from self._counted(name, stack)
+        for names in self.lists:
+            before = self.count
+            for name in names.names(self.stdin):
+                # as it stands there: no glob, and no standard input
+                yield from self._counted("./-" if name == "-" else name, stack)
+            if self.count == before:
+                self.without.append(names.shown)
+
+    def _counted(self, name: str, stack: ExitStack) -> Iterator[Named]:
+        """Yield the photos behind one name, and note where there is none."""
+        before = self.count
+        for photo in self._behind(name, stack):
+            self.count += 1
+            yield photo
+        if self.count == before:
+            self.without.append(shown_place(name))
 
     def _behind(self, name: str, stack: ExitStack) -> Iterator[Named]:
         path = Path(name)

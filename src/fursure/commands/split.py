@@ -36,7 +36,6 @@ from fursure.files import replacing
 from fursure.heads.classes import check_classes
 from fursure.recipes.catalogue import LINEAR_PROBE
 from fursure.remote.place import AnyPlace, RemotePath, place_of
-from fursure.report.text import printable
 from fursure.rows.photo import SPLITS, Split
 from fursure.run import Run
 from fursure.sharding.packed import ShardKind, packer
@@ -45,6 +44,7 @@ from fursure.splitting.destinations import class_folders, destinations
 from fursure.splitting.exact_counts import Amount, filled, quotas, sizes_of
 from fursure.splitting.linking import Link, Placer
 from fursure.splitting.split import few
+from fursure.terminal.text import printable
 
 _SHARES: Mapping[Split, Amount] = {"train": 0.8, "val": 0.1, "test": 0.1}
 
@@ -83,7 +83,7 @@ FORMS: Mapping[str, Form] = {  # by `FormName`
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Divided:
     """A finished split: where it lies, and what is worth telling."""
 
@@ -92,6 +92,30 @@ class Divided:
     notes: tuple[str, ...]  # what was skipped, left out or could not be, in sentences
     seconds: float  # wall time
     new: bool  # False: an earlier run had made all of it
+
+    def __repr__(self) -> str:
+        """Return where it lies and how many photos each part has, on one line."""
+        parts = (f"{part} {sum(counts.values()):,}" for part, counts in self.counts().items())
+        return f"Divided({str(self.folder)!r}: {some(parts)})"
+
+    def _repr_html_(self) -> str:
+        """Return the number of photos of each part and class, as a notebook shows them."""
+        from fursure.report.notebook import card_html
+
+        facts = {
+            part: some(f"{label} {count:,}" for label, count in counts.items())
+            for part, counts in self.counts().items()
+        }
+        return card_html(str(self.folder), facts, self.notes)
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """Return the number of photos of each part by class; under "left over" those of none."""
+        counts, labels = self.manifest.counts(), self.manifest.labels
+        names = {part: part or "left over" for part in (*SPLITS, None)}
+        parts = {
+            name: {label: counts[label, part] for label in labels} for part, name in names.items()
+        }
+        return {name: numbers for name, numbers in parts.items() if any(numbers.values())}
 
 
 def split_data(

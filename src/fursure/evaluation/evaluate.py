@@ -17,8 +17,9 @@ from fursure.dataset.manifest import Manifest
 from fursure.engine.predictor import Predictor
 from fursure.engine.runtime import Outputs
 from fursure.engine.selftest import about_engine
-from fursure.errors import BadData, some
+from fursure.errors import BadData, counted, some
 from fursure.evaluation.unseen import Unseen, unseen_answers
+from fursure.metrics.catalogue import METRICS
 from fursure.metrics.classification import Evaluation, score_probs
 from fursure.metrics.intervals import Estimate, proportion
 from fursure.prediction import Prediction
@@ -69,6 +70,25 @@ class Evaluated:
         """Return the main figures on one line, without a row for each photo."""
         accuracy = self.evaluation.accuracy
         return f"Evaluated(accuracy {accuracy}, n = {accuracy.n:,}; answered {self.answered})"
+
+    def _repr_html_(self) -> str:
+        """Return the figures with their intervals, as a notebook shows them."""
+        from fursure.report.notebook import card_html
+
+        figures, labels = self.evaluation.figures, self.evaluation.labels
+        facts = {
+            metric.named(labels): f"{figure}{metric.unit}"
+            for key, metric in METRICS.items()
+            if (figure := figures[key])
+        }
+        wrong = self.answered_wrong
+        facts |= {"answered": str(self.answered), "strangers": str(self.strangers)}
+        facts |= {"wrong among those answered": str(wrong)} if wrong else {}
+        left_out = [f"{counted(self.seen, 'photo')} left out: the model knows them"]
+        bad = [f"{counted(len(self.failed), 'photo')} could not be used"]
+        notes = [*(left_out if self.seen else []), *(bad if self.failed else []), *self.notes]
+        title = f"{counted(self.evaluation.n, 'photo')}: {some(labels)}"
+        return card_html(title, facts, notes)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

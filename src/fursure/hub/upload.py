@@ -1,7 +1,9 @@
 """Files → one commit in a repository of the Hugging Face Hub, which is private unless asked."""
 
+import sys
 import warnings
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -9,6 +11,7 @@ from fursure.errors import FursureError, HubFailed, MissingExtra, some
 from fursure.files import FORBIDDEN, offline
 from fursure.hub.models import SUFFIX
 from fursure.hub.repository import NAME, REVISION, reason
+from fursure.terminal.live import is_live
 
 try:
     from huggingface_hub import (
@@ -19,6 +22,11 @@ try:
         get_token,
     )
     from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
+    from huggingface_hub.utils.tqdm import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
 except ImportError as error:
     raise MissingExtra("the Hugging Face Hub", "hub") from error
 
@@ -97,8 +105,8 @@ def _uploaded(files: Mapping[str, bytes], to: Destination, gone: Collection[str]
         api.create_branch(to.name, branch=to.revision, exist_ok=True)
     there = api.model_info(to.name, revision=to.revision).siblings or []
     stale = sorted(set(gone) & {file.rfilename for file in there})
-    with warnings.catch_warnings():  # the hub's, about cards: what it refuses it says in an error
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(), _no_bars_in_pipes():
+        warnings.simplefilter("ignore")  # the hub's, about cards: what it refuses is an error
         commit = api.create_commit(
             to.name,
             [
@@ -114,6 +122,19 @@ def _uploaded(files: Mapping[str, bytes], to: Destination, gone: Collection[str]
         private=private,
         bytes=sum(map(len, files.values())),
     )
+
+
+@contextmanager
+def _no_bars_in_pipes() -> Iterator[None]:
+    """Have the hub's library draw its bars on a terminal only, where each is one line."""
+    quiet = not is_live(sys.stderr) and not are_progress_bars_disabled()
+    if quiet:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if quiet:
+            enable_progress_bars()
 
 
 def _private(api: HfApi, to: Destination) -> bool | None:

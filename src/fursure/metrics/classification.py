@@ -10,10 +10,12 @@ from typing import Any, Generic, Self, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from fursure.errors import some
 from fursure.metrics.catalogue import METRICS, Scored
 from fursure.metrics.confusion import MATRIX, Confusion
 from fursure.metrics.figures import f1_score, validated
 from fursure.metrics.intervals import Estimate, proportion
+from fursure.terminal.text import printable
 
 _SHOWN = 10  # classes in a table; of more, only the worst are listed
 _Value = TypeVar("_Value", bound=Estimate | None)
@@ -73,7 +75,7 @@ class _Figure(Generic[_Value]):
         return cast(_Value, evaluation.figures[self.key])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class Evaluation:
     """What a model is worth on one split; every figure with its 95 % interval.
 
@@ -97,6 +99,17 @@ class Evaluation:
     log_loss = _Figure[Estimate]()  # nats per photo
     brier = _Figure[Estimate]()  # squared distance to the one-hot label, in [0, 2]
     calibration_error = _Figure[Estimate]()  # of the top class, in [0, 1], 0 is perfect
+
+    def __repr__(self) -> str:
+        """Return the accuracy, how many photos stand behind it, and the classes, on one line."""
+        return f"Evaluation(accuracy {self.accuracy}, n = {self.n:,}; {some(self.labels)})"
+
+    def _repr_html_(self) -> str:
+        """Return the figures, the classes and what was taken for what, as a notebook shows them."""
+        from html import escape  # an answer on a terminal starts without it
+
+        lines = map(printable, format_table(self).splitlines())
+        return f"<pre>{escape(chr(10).join(lines))}</pre>"
 
     def to_json(self) -> dict[str, Any]:
         """Return plain lists, dicts and finite numbers, ready for ``json.dumps``."""

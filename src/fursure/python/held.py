@@ -117,7 +117,12 @@ def _parts(
     """Return the photos, their labels, and the split of each where there is one."""
     if parts := parts_of(data):
         return _of_parts(parts, label_regex, label_column)
-    if isinstance(data, tuple) and len(data) == 2 and is_several(data[0]):
+    if isinstance(data, tuple) and len(data) == 2:
+        if not is_several(data[0]):
+            raise TypeError(
+                f"the first of the pair is {kind_of(data[0])}, one photo at most; "
+                "give (photos, labels), an iterable each"
+            )
         photos, labels = list(named_photos(data[0])), list(data[1])
         return photos, labels, [None] * len(photos)
     names = column_names(data)

@@ -3,7 +3,7 @@
 from typing import Any
 
 from fursure.errors import MissingExtra, counted
-from fursure.report.text import percent, printable
+from fursure.terminal.text import percent, printable
 
 
 def rendered(template: str, what: str, **values: Any) -> str:

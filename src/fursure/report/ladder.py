@@ -6,7 +6,7 @@ from typing import Any
 
 from fursure.metrics.ladder import Difference, Failed, Rung, difference, shown_p
 from fursure.report.charts import HEIGHT, NAMES, WIDTH, Axis, Line, drawing
-from fursure.report.text import printable
+from fursure.terminal.text import printable
 
 # Okabe and Ito's palette, told apart by colour-blind people too; yellow is too faint for lines
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -11,7 +11,7 @@ from fursure.metrics.intervals import Estimate
 from fursure.photos.handed import opened_photo
 from fursure.prediction import Prediction
 from fursure.report.pictures import data_uri
-from fursure.report.text import percent, printable
+from fursure.terminal.text import percent, printable
 
 _SIDE = 64  # pixels of a thumbnail
 
@@ -37,12 +37,18 @@ def model_html(meta: Meta, beside: Mapping[str, str]) -> str:
         "measured on": f"{figures['n']:,} photos ({figures['basis']})",
         **beside,
     }
+    return card_html(meta.name, facts)
+
+
+def card_html(title: str, facts: Mapping[str, str], notes: Iterable[str] = ()) -> str:
+    """Return a title, a line for each fact, and what else is worth telling."""
     rows = "".join(
         f"<tr><th style='text-align:left'>{_safe(name)}</th>"
         f"<td style='text-align:left'>{_safe(value)}</td></tr>"
         for name, value in facts.items()
     )
-    return f"<strong>{_safe(meta.name)}</strong><table>{rows}</table>"
+    rest = "".join(f"<p>{_safe(note)}</p>" for note in notes)
+    return f"<strong>{_safe(title)}</strong><table>{rows}</table>{rest}"
 
 
 def lines_html(lines: Iterable[str]) -> str:
