@@ -91,6 +91,7 @@ def test_a_network_that_trains_cannot_be_in_int8(drawings: Path, tmp_path: Path)
         train_model(drawings, tmp_path / "m.fursure", recipe)
 
 
+@pytest.mark.long
 def test_calibration_takes_photos_from_all_over_the_data_set_and_passes_over_bad_ones(
     tmp_path: Path,
 ) -> None:

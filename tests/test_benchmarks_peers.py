@@ -142,6 +142,7 @@ def test_our_own_figures_are_read_from_what_train_prints() -> None:
     assert measure._result(said) == {"accuracy": 0.99, "n": 24}
 
 
+@pytest.mark.long
 def test_memory_of_children_is_counted_with_their_parents(tmp_path: Path) -> None:
     child = "held = bytearray(60 * 2**20); import time; time.sleep(0.8)"
     code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"

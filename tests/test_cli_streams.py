@@ -54,6 +54,7 @@ def test_an_ascii_terminal_loses_no_row(named: Path) -> None:
     assert len(run.stdout.splitlines()) == 3
 
 
+@pytest.mark.long
 def test_training_prints_any_class_on_any_terminal(tmp_path: Path) -> None:
     for label, kind in (("кот", "cat"), ("собака", "dog")):
         (tmp_path / "data" / label).mkdir(parents=True)

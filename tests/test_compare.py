@@ -265,6 +265,7 @@ def test_a_backbone_and_a_budget_reach_only_who_has_them() -> None:
     assert on_ground(scratch, backbone="lite0") == scratch
 
 
+@pytest.mark.long
 def test_the_command_prints_a_table_and_the_verdict(copied: Path, drawings: Path) -> None:
     mine = copied.parent / "broken.toml"
     mine.write_text('backbone = "nothing-here"')

@@ -65,6 +65,7 @@ def test_some_cats_have_something_of_a_dog_and_some_dogs_of_a_cat() -> None:
         assert foreign.max() < 0.6
 
 
+@pytest.mark.long
 def test_cats_and_dogs_can_be_told_apart_but_not_always() -> None:
     """A straight line through their colours, hardly a classifier, is right more often than not."""
     colours_ND = np.concatenate([_colours(kind, range(150)) for kind in ("cat", "dog")])

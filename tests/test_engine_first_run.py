@@ -72,6 +72,7 @@ def test_a_network_that_asks_for_ten_terabytes_is_refused() -> None:
         check_first_run(greedy(elements=10**13 // 4))
 
 
+@pytest.mark.long
 def test_a_network_that_multiplies_for_hours_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     hours = greedy(products=15_625)  # of 6.4e10 each: 1e15
     monkeypatch.setattr(first_run, "SECONDS", 0.5)

@@ -269,9 +269,8 @@ def assert_goes_on(folder: Path, settings: FineTune, stop: int, kind: str = "sma
     assert (stop + count, outcome(second)) == uninterrupted(settings, kind)
 
 
-@pytest.mark.parametrize(
-    ("batch_norm", "every"), [("frozen", 1), pytest.param("live", 3, marks=pytest.mark.long)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("batch_norm", "every"), [("frozen", 1), ("live", 3)])
 def test_a_training_stopped_anywhere_ends_in_the_same_bits(
     tmp_path: Path, batch_norm: Any, every: int
 ) -> None:

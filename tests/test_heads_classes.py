@@ -83,6 +83,7 @@ def test_classes_that_are_all_photos_are_not_told_of(tmp_path: Path) -> None:
     assert not [note for note in notes if "colours" in note]
 
 
+@pytest.mark.long
 def test_validation_photos_that_are_trained_on_are_told(tmp_path: Path) -> None:
     draw_into(tmp_path / "data" / "train", count=6)
     draw_into(tmp_path / "data" / "val", count=2)

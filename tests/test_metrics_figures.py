@@ -158,6 +158,7 @@ def test_noise_is_no_calibration_error_and_overconfidence_is_one() -> None:
     assert np.mean(overconfident) == pytest.approx(0.1, abs=0.01)
 
 
+@pytest.mark.long
 def test_intervals_of_the_calibration_error_reach_zero_for_a_calibrated_model() -> None:
     rng, reached = np.random.default_rng(0), 0
     for _ in range(60):
@@ -182,6 +183,7 @@ def test_no_mistake_among_few_photos_proves_no_calibration() -> None:
     assert ece(np.full(4800, 0.97), np.ones(4800, bool)).low > 0.02  # of so many, it is too timid
 
 
+@pytest.mark.long
 def test_intervals_of_the_calibration_error_cover_overconfidence() -> None:
     rng, covered = np.random.default_rng(0), 0
     for _ in range(60):

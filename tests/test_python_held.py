@@ -163,6 +163,7 @@ def test_photos_in_memory_have_a_page_too(drawings: Path, tmp_path: Path) -> Non
     assert "the table given" in page
 
 
+@pytest.mark.long
 def test_recipes_are_named_as_on_the_command_line(drawings: Path, tmp_path: Path) -> None:
     net = network_into(tmp_path / "net")
     named = replace(Recipe(), backbone=net, name="own")

@@ -121,6 +121,7 @@ def test_few_photos_are_judged_out_of_fold_and_the_page_says_so(tmp_path: Path) 
     assert "That is too few photos to say much" in words
 
 
+@pytest.mark.long
 def test_two_models_are_compared_photo_by_photo(
     model: Trained, fresh: Path, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_two_models_are_compared_photo_by_photo(
     assert any("compared" in line for line in found.lines())
 
 
+@pytest.mark.long
 def test_models_of_other_classes_are_not_compared(model: Trained, tmp_path: Path) -> None:
     photos = draw_into(tmp_path / "photos", count=4, kinds=("cat", "stranger"))
     (photos / "stranger").rename(photos / "thing")

@@ -306,6 +306,7 @@ def beside(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "mine.fursure"
 
 
+@pytest.mark.long
 def test_the_photos_of_a_report_are_nobody_elses_unless_it_is_published(
     beside: Path, tmp_path: Path
 ) -> None:
@@ -318,6 +319,7 @@ def test_the_photos_of_a_report_are_nobody_elses_unless_it_is_published(
     assert b"Lucy" not in answer.body
 
 
+@pytest.mark.long
 def test_a_published_report_is_served_without_rights(beside: Path, tmp_path: Path) -> None:
     with serving(tmp_path / "log", beside, *FAST, "--publish-reports") as running:
         assert running("GET", "/v1/model").json["report"] is True

@@ -79,6 +79,19 @@ def test_a_file_other_than_the_published_one_is_never_used(
         weights.read()
 
 
+def test_weights_that_were_exchanged_are_named_where_their_network_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "some_weights"
+    folder.mkdir()
+    (folder / "w.pth").write_bytes(TENSOR.tobytes())
+    monkeypatch.syspath_prepend(tmp_path)
+    weights = Weights(package="some==1", extra=None, path="some_weights/w.pth", sha256="0" * 64)
+    monkeypatch.setitem(splice.PUBLISHED, "lite9", weights)
+    with pytest.raises(MissingWeights, match=r"w\.pth is not the file it published"):
+        spliced(described([[0, [6], [0]]], weights="lite9"))
+
+
 @pytest.mark.parametrize(("extra", "wanted"), [(None, "some==1"), ("lite", r"fursure\[lite\]")])
 def test_a_missing_package_is_named_with_what_installs_it(extra: str | None, wanted: str) -> None:
     weights = Weights(package="some==1", extra=extra, path="no_such_folder/w.pth", sha256="")

@@ -150,6 +150,7 @@ def test_few_photos_without_held_out_ones_give_up_one_in_a_hundred(photos: int) 
     assert np.mean(taken) < 0.1
 
 
+@pytest.mark.long
 def test_a_frozen_network_lets_training_photos_sharpen_the_threshold() -> None:
     def spread(frozen: bool) -> float:
         lost = []

@@ -294,6 +294,7 @@ def test_an_mlp_trains_into_a_bundle_that_answers_like_it(drawings: Path, tmp_pa
     assert result.evaluation.log_loss.value == pytest.approx(figures(made).log_loss.value, abs=1e-2)
 
 
+@pytest.mark.long
 def test_ones_own_model_is_a_backbone(drawings: Path, tmp_path: Path) -> None:
     wanted = train(drawings, tmp_path / "w.fursure", LIGHT)
     recipe = replace(LIGHT, backbone=str(wanted.path))
@@ -350,6 +351,7 @@ def test_the_figures_beside_the_model_are_those_in_it(trained: Trained) -> None:
     }
 
 
+@pytest.mark.long
 def test_photos_the_model_was_made_from_are_left_out_of_its_figures(
     trained: Trained, drawings: Path
 ) -> None:

@@ -64,6 +64,7 @@ def test_shares_are_expected_and_given_parts_are_kept(drawings: Path, tmp_path: 
     }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("recipe", "where"),
     [
@@ -85,6 +86,7 @@ def test_it_says_whether_the_backbone_is_at_hand(
     assert ("forbids" in after) == ("fetched" in where)
 
 
+@pytest.mark.long
 def test_passes_of_a_network_are_told_apart_from_reading(drawings: Path) -> None:
     recipe = RECIPES["fine-tune"]
     assert recipe.tune is not None

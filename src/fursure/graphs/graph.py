@@ -190,5 +190,6 @@ def _finished(model: onnx.ModelProto, note: dict[str, str]) -> bytes:
         del node.metadata_props[:]
     del model.metadata_props[:]
     helper.set_model_props(model, note)
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))
+    data = bytes(model.SerializeToString(deterministic=True))
+    onnx.checker.check_model(data)  # which would make bytes of it once more
+    return data
