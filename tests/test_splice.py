@@ -87,7 +87,7 @@ def test_weights_that_were_exchanged_are_named_where_their_network_is_another(
     (folder / "w.pth").write_bytes(TENSOR.tobytes())
     monkeypatch.syspath_prepend(tmp_path)
     weights = Weights(package="some==1", extra=None, path="some_weights/w.pth", sha256="0" * 64)
-    monkeypatch.setitem(splice.PUBLISHED, "lite9", weights)
+    monkeypatch.setitem(PUBLISHED, "lite9", weights)
     with pytest.raises(MissingWeights, match=r"w\.pth is not the file it published"):
         spliced(described([[0, [6], [0]]], weights="lite9"))
 
