@@ -23,7 +23,7 @@ from fursure.engine.runtime import BATCH, BULK, OnnxRuntime
 from fursure.engine.selftest import about_engine
 from fursure.engine.session import open_session
 from fursure.errors import EngineFailed
-from fursure.parallel import chunked, in_order
+from fursure.parallel import chunked, in_order, tapered
 from fursure.photos.preprocess import Preprocess
 from fursure.run import Engine, available_threads
 from fursure.training.train import Trained
@@ -59,6 +59,24 @@ def test_an_error_in_a_worker_reaches_the_caller() -> None:
 
 def test_chunks_hold_everything_once() -> None:
     assert list(chunked(range(7), 3)) == [[0, 1, 2], [3, 4, 5], [6]]
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 8, 40, 95, 96, 97, 400, 1000])
+def test_lists_get_shorter_where_workers_would_wait_for_the_last(count: int) -> None:
+    lists = list(tapered(range(count), 32, least=8, threads=3))
+    sizes = [len(some) for some in lists]
+    assert [item for some in lists for item in some] == list(range(count))
+    assert all(size % 8 == 0 for size in sizes[:-1])  # so batches are those of one long list
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(size == 32 for size in sizes[: max(0, count - 96) // 32])
+    assert max(sizes[-3:], default=0) <= 8
+
+
+def test_of_an_endless_stream_no_more_is_asked_than_the_workers_have_room_for() -> None:
+    source = iter(range(10**9))
+    first = next(tapered(source, 32, least=8, threads=3))
+    assert first == list(range(32))
+    assert next(source) == 96
 
 
 @needs_openvino

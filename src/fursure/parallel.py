@@ -73,3 +73,20 @@ def chunked(items: Iterable[_Item], size: int) -> Iterator[list[_Item]]:
     source = iter(items)
     while chunk := list(islice(source, size)):
         yield chunk
+
+
+def tapered(
+    items: Iterable[_Item], size: int, *, least: int, threads: int
+) -> Iterator[list[_Item]]:
+    """Yield lists of ``size`` consecutive items, and shorter ones at the end.
+
+    Where so few are left that some of the ``threads`` would wait for the last, each list is half
+    of a thread's share, in multiples of ``least``. To know, it looks ``size`` items a thread ahead.
+    """
+    source = iter(items)
+    ahead = deque(islice(source, size * threads))
+    while ahead:
+        share = len(ahead) // (2 * threads) // least * least
+        count = size if len(ahead) == size * threads else min(size, max(share, least))
+        yield [ahead.popleft() for _ in range(min(count, len(ahead)))]
+        ahead.extend(islice(source, size * threads - len(ahead)))

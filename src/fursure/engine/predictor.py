@@ -21,7 +21,7 @@ from fursure.engine.pictures import named_photo
 from fursure.engine.runtime import BULK, Outputs, Session
 from fursure.engine.session import sessions
 from fursure.errors import BadImage, EngineFailed
-from fursure.parallel import chunked, in_order
+from fursure.parallel import chunked, in_order, tapered
 from fursure.photos.decode import decode
 from fursure.photos.handed import Decode, opened_photo
 from fursure.prediction import Prediction
@@ -212,8 +212,12 @@ class Predictor:
                 watch(predictions, outputs)
             return predictions, outputs
 
-        workers = self.threads + 1 if self.network.session.bulk else 1
-        yield from in_order(work, chunked(photos, self.at_once), threads=workers)
+        if not self.network.session.bulk:
+            yield from in_order(work, chunked(photos, 1), threads=1)
+            return
+        workers = self.threads + 1
+        chunks = tapered(photos, _CHUNK, least=self.network.session.batch, threads=workers)
+        yield from in_order(work, chunks, threads=workers)
 
     @property
     def at_once(self) -> int:

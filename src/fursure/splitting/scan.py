@@ -20,7 +20,7 @@ from PIL import Image
 from fursure.dataset.listing import Source
 from fursure.errors import BadImage
 from fursure.formats.jpeg import reduction
-from fursure.parallel import begun, chunked, in_order
+from fursure.parallel import begun, in_order, tapered
 from fursure.photos.decode import LIMITS, Decoded, decode
 from fursure.photos.preprocess import COMMON_SIDE
 from fursure.photos.statistics import Facts, measure
@@ -34,6 +34,7 @@ _Value = TypeVar("_Value")
 _NOTHING: Mapping[str, str] = {}
 _AHEAD = 2  # chunks announced before the one that is read
 CHUNK = 32  # photos a worker takes at a time: few enough to stay smooth, many enough to batch
+_LEAST = 8  # of them at the end, where workers would wait for the last one: a batch of a network
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def scan(
     worker = ScanWorker(source, known, encodings, facts, min_side, vouched=vouched)
     chunks = (
         (chunk, _NOTHING if vouched is None else vouched.unread(chunk))
-        for chunk in chunked(photos, CHUNK)
+        for chunk in tapered(photos, CHUNK, least=_LEAST, threads=threads + 1)
     )
 
     def begin(pair: tuple[list[Photo], Mapping[str, str]]) -> None:
