@@ -47,6 +47,20 @@ def test_secrets_are_not_printed() -> None:
     assert found[1].startswith("MLFLOW_TRACKING_URI=https://…@host/x: ")
 
 
+@pytest.mark.parametrize(
+    "value", ["https://me:s@cr@host/x", "https://me:s/cr@host/x", "https://host/x?key=s3cr"]
+)
+def test_a_secret_with_signs_of_an_address_in_it_or_in_the_query_is_not_printed(value: str) -> None:
+    (line,) = settings({"HF_ENDPOINT": value})
+    assert "host/x" in line
+    assert "cr" not in line.partition(": ")[0]
+
+
+def test_a_path_is_printed_as_it_is() -> None:
+    (line,) = settings({"FURSURE_HOME": "/data/what?/me@home"})
+    assert line.startswith("FURSURE_HOME=/data/what?/me@home: ")
+
+
 def test_it_says_why_the_caches_lie_where_they_lie(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -283,6 +283,15 @@ def test_a_crash_in_bf16_leaves_openvino_in_f32(monkeypatch: pytest.MonkeyPatch)
 
 
 @needs_openvino
+def test_what_a_driver_prints_in_the_self_test_is_passed_over(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    printed = b'[GPU] \xff is slow\n7\n["bf16", ""]\n'
+    child(monkeypatch, f"import sys; sys.stdout.buffer.write({printed!r})")
+    assert selftest.engine_verdict(encoder_graph(seed=16)) == selftest.EngineVerdict("bf16")
+
+
+@needs_openvino
 def test_what_only_bf16_gets_wrong_runs_in_f32(monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = 'print(\'["bf16", "too rough"]\'); print(\'["f32", ""]\')'
     child(monkeypatch, wrong)

@@ -133,3 +133,20 @@ def test_the_bundle_of_two_is_a_backbone_with_a_cache_of_its_own(
 @pytest.mark.parametrize("name", ["../../selftest.json", "0" * 24 + ".sqlite", "a.sqlite"])
 def test_a_foreign_name_of_a_cache_leads_nowhere(name: str) -> None:
     assert cached_features([name], ["00" * 32]) == {}
+
+
+def test_features_are_found_where_they_were_kept_though_their_engine_failed_on_the_way(
+    drawn: Path, names: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encode = Network.encode
+
+    def failing(self: Network, photos: Sequence[Any]) -> Any:
+        session: Any = self.session
+        session.engine = "openvino 1 fp32"  # as `OnGpu` takes the name of what goes on for it
+        return encode(self, photos)
+
+    monkeypatch.setattr(Network, "encode", failing)
+    collected = photos_of(drawn, names[0])
+    assert collected.engine == "openvino 1 fp32"
+    digests = [photo.sha256 for photo in collected.usable]
+    assert cached_features(collected.caches, digests).keys() == set(digests)

@@ -134,6 +134,34 @@ def test_a_rounded_convolution_gives_on_average_what_it_gave(groups: int, bias: 
     assert off["levelled"] < 0.05 * off["rounded"]  # what is left is the border
 
 
+def test_convolutions_that_share_their_weights_get_a_bias_each() -> None:
+    kernel = np.random.default_rng(2).normal(size=(3, 3, 5, 5)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["pixels"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["nchw"], perm=[0, 3, 1, 2]),
+        helper.make_node("Conv", ["nchw", "kernel"], ["first"]),
+        helper.make_node("Conv", ["first", "kernel"], ["features"]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "shared",
+        [helper.make_tensor_value_info("pixels", TensorProto.UINT8, ["N", SIDE, SIDE, 3])],
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["N", 3, None, None])],
+        [numpy_helper.from_array(kernel, "kernel")],
+    )
+    opset = [helper.make_opsetid("", 18)]
+    exact = helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString()
+    means = OnnxRuntime(with_means(exact), threads=1)(pixels(9))
+    level = levelled(half_precision(exact, smallest=1), exact, means)
+    biases = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in onnx.load_from_string(level).graph.initializer
+        if tensor.name.endswith(".bias")
+    }
+    first, second = biases.values()
+    assert not np.allclose(first, second)
+
+
 def plain_network(*, pooled: bool = True, dense: bool = True) -> onnx.ModelProto:
     """Return a network as others export it: float N,C,H,W in, class scores out."""
     rng = np.random.default_rng(0)

@@ -3,7 +3,9 @@
 import json
 import logging
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 from bucket_server import Bucket, Proxy, passing, s3_server, use
@@ -11,8 +13,8 @@ from bucket_server import Bucket, Proxy, passing, s3_server, use
 from fursure.dataset.sources import open_source
 from fursure.errors import BadImage, RemoteFailed
 from fursure.remote import store as store_module
-from fursure.remote.place import remote_place
-from fursure.remote.store import opened_store, store_of
+from fursure.remote.place import RemotePath, remote_place
+from fursure.remote.store import RemoteStore, opened_store, store_of
 
 pytestmark = pytest.mark.long
 Keys = dict[str, str]
@@ -80,6 +82,36 @@ def test_a_public_bucket_is_read_without_credentials_and_without_a_signature(
         assert first_of(place) == b"abc"
     assert proxy.asked
     assert not proxy.signed
+
+
+class NoCredentialsError(Exception):
+    """What botocore calls it."""
+
+
+class _Public:
+    """Objects that only strangers can read, for there are no credentials; `together` waits."""
+
+    def __init__(self, together: Barrier | None) -> None:
+        self._together = together
+
+    def info(self, key: str) -> dict[str, object]:
+        if self._together is None:
+            return {"type": "file", "name": key, "size": 1}
+        self._together.wait(timeout=5)
+        raise NoCredentialsError
+
+
+def test_threads_that_find_out_together_that_there_are_no_credentials_all_read_without(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    together = Barrier(4)
+    monkeypatch.setattr(
+        store_module, "_opened", lambda _, anonymous: _Public(None if anonymous else together)
+    )
+    store = RemoteStore(RemotePath("s3", "public"))
+    with ThreadPoolExecutor(4) as pool:
+        facts = list(pool.map(store.facts, "abcd"))
+    assert [each.key for each in facts if each] == ["a", "b", "c", "d"]
 
 
 def test_a_stranger_is_told_that_credentials_are_lacking(

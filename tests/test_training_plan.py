@@ -1,17 +1,25 @@
 """`fursure train --dry-run`: what would be read and made, and nothing of it done."""
 
+import hashlib
 import json
 import shutil
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from console import fursure
 
+from fursure.backbones.combine import encoder_for
+from fursure.dataset.labelled import dataset_of
 from fursure.errors import BadData, UnknownBackbone
-from fursure.features.reader import Reader
+from fursure.features.reader import Reader, features_cache, features_path
 from fursure.recipe import FineTune, Recipe
 from fursure.recipes.catalogue import LINEAR_PROBE, RECIPES
+from fursure.rows.photo import Photo
+from fursure.run import Run
+from fursure.training.expected_time import reading_time
 from fursure.training.plan import plan_training
 from fursure.training.train import Trained
 
@@ -41,6 +49,20 @@ def test_photos_of_an_earlier_training_cost_no_time(trained: Trained, drawings: 
     reading = plan_training(drawings, trained.path).reading
     assert reading is not None
     assert (reading.looked_at, reading.cached, reading.seconds) == (24, 24, 0.0)
+
+
+def test_features_of_a_graphics_processor_cost_no_time_either(
+    drawings: Path, own_home: Path
+) -> None:
+    encoder = encoder_for(Recipe())
+    path = next((drawings / "cat").iterdir())
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    name = features_path(encoder.digest, encoder.preprocess, "cuda 1.31.1 fp32")
+    with closing(features_cache(name)) as cache:
+        cache.update({digest: np.zeros(3, np.float32)})
+    with dataset_of(drawings).open() as source:
+        photos = [Photo(path=f"cat/{path.name}")]
+        assert reading_time(source, photos, encoder, Run()).cached == 1
 
 
 def test_as_json_it_names_an_output_that_is_there(trained: Trained, drawings: Path) -> None:

@@ -98,8 +98,9 @@ def _settings(environment: Mapping[str, str] = os.environ) -> Iterator[MachineFi
 
 
 def _without_password(value: str) -> str:
-    """Return an address without the name and the password that may stand in it."""
-    return re.sub(r"//[^/@]*@", "//…@", value)
+    """Return an address without the name, the password and the query that may stand in it."""
+    shown = re.sub(r"//.*@", "//…@", value)  # to the last @: a password may hold others, and /
+    return re.sub(r"(?<=\?).*", "…", shown) if "://" in shown else shown
 
 
 def _engines(model: bytes) -> MachineFinding:

@@ -254,8 +254,16 @@ def _child(model: bytes, asked: Sequence[str]) -> tuple[list[Any], str]:
         )
     except subprocess.TimeoutExpired:
         return [], f"it took more than {_PATIENCE:.0f} seconds"
-    lines = [json.loads(line) for line in run.stdout.decode().splitlines()]
+    lines = list(_findings(run.stdout))
     return lines, "" if lines and not run.returncode else _death(run)
+
+
+def _findings(stdout: bytes) -> Iterator[Any]:
+    """Yield the child's findings; drivers and their libraries print there too."""
+    for line in stdout.splitlines():
+        with suppress(ValueError):
+            if isinstance(finding := json.loads(line), list):
+                yield finding
 
 
 def _death(run: "subprocess.CompletedProcess[bytes]") -> str:

@@ -66,6 +66,7 @@ def collect(
             encoder was trained on all test photos of a class.
     """
     reader = Reader.open(source, backbone, run, photos=len(listing.photos))
+    caches = reader.caches  # an engine that fails on the way leaves another, but fills these
     with stage("photos", len(listing.photos)):
         found = reader.read(listing.photos, title=title)
     better = corrected(found.photos, corrections, listing.labels)
@@ -87,7 +88,7 @@ def collect(
         usable=photos.usable,
         features_ND=_only(features_ND, photos.usable_mask),
         engine=reader.engine,
-        caches=reader.caches,
+        caches=caches,
         notes=better.notes,
     )
 
@@ -105,11 +106,12 @@ def encoded(source: Source, collected: Collected, backbone: Backbone, run: Run) 
     """
     photos = collected.usable
     reader = Reader.open(source, backbone, run, photos=len(photos))
+    caches = reader.caches
     return replace(
         collected,
         features_ND=lay_out(reader.features(photos, title="reading photos again"), len(photos)),
         engine=reader.engine,
-        caches=reader.caches,
+        caches=caches,
     )
 
 

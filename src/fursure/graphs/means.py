@@ -43,7 +43,7 @@ def levelled(rounded: bytes, exact: bytes, means: Mapping[str, _Floats]) -> byte
     for node, added_O in _added(graph, before, means):
         stated = node.input[2] if len(node.input) == 3 else ""
         bias_O = numpy_helper.to_array(before[stated]) if stated else np.zeros_like(added_O)
-        name = f"{node.input[1]}.bias"
+        name = f"{node.output[0]}.bias"  # two convolutions may share their weights
         level = np.asarray(bias_O - added_O, np.float32)
         graph.initializer.append(numpy_helper.from_array(level, name))
         node.input[:] = [*node.input[:2], name]

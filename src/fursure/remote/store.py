@@ -167,14 +167,16 @@ class RemoteStore:
         ``absent``: the caller wants to know of a file that is not there, or not for us.
         """
         for left in reversed(range(TRIES)):
+            signed = not self._anonymous  # another thread may change it meanwhile
             try:
                 return ask()
             except (Changed, NoRanges):
                 raise
             except Exception as error:  # each library has a tree of its own
-                if is_unsigned(error) and not self._anonymous:
-                    self._anonymous = True
-                    self._files = _opened(self.place, anonymous=True)
+                if is_unsigned(error) and signed:
+                    if not self._anonymous:
+                        self._files = _opened(self.place, anonymous=True)
+                        self._anonymous = True
                 elif is_full_disk(error) or (absent and concerns_one(error)):
                     raise
                 elif not left or not may_pass(error):
