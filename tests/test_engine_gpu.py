@@ -259,6 +259,16 @@ def test_what_else_breaks_leaves_the_device_at_once_and_once_for_all_threads() -
     assert len(said) == 1
 
 
+def test_where_the_processor_cannot_go_on_either_every_call_says_why() -> None:
+    def processor() -> OnnxRuntime:
+        raise EngineFailed("the model is too large for this machine")
+
+    on_gpu = OnGpu(lambda batch: Short(batch, 0, "CUDA failure 719"), processor)
+    for _ in range(2):
+        with pytest.raises(EngineFailed, match="too large for this machine"):
+            on_gpu(PIXELS)
+
+
 def test_a_forked_process_leaves_the_device_to_the_one_that_opened_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -146,8 +146,8 @@ class OnGpu:
         """Load the network by ``make``, which hears how many photos a call brings."""
         self._make, self._processor, self._say = make, processor, say
         self._lock = threading.Lock()
-        self._session, self._on_gpu = make(GPU_BATCH), True
-        self._process = os.getpid()
+        self._session: Session = make(GPU_BATCH)
+        self._on_gpu, self._process = True, os.getpid()
         self.engine = self._session.engine
 
     def __call__(self, pixels_NHWC: Pixels) -> Outputs:
@@ -171,7 +171,7 @@ class OnGpu:
     def _step_back(self, reason: str, *, short: bool) -> None:
         """Take half the photos a call where memory is short, else leave the device."""
         half = self._session.batch // 2
-        del self._session
+        self._session = _Nothing()
         if short and half:
             try:
                 self._session = self._make(half)
@@ -183,6 +183,15 @@ class OnGpu:
         broken, self.engine = self.engine, self._session.engine
         why = "its memory is too short for one photo" if short else reason
         self._say(f"{broken} failed ({why}); {self.engine} goes on")
+
+
+class _Nothing:
+    """No network: what a device held is gone, and nothing has taken its place yet, or can."""
+
+    engine, bulk, batch = "", True, 0
+
+    def __call__(self, pixels_NHWC: Pixels) -> Outputs:  # noqa: ARG002
+        raise EngineFailed("no network is loaded")
 
 
 def _short_of_memory(error: Exception) -> bool:

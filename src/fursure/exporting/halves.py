@@ -42,7 +42,7 @@ def halved(predictor: Predictor, *, batch: int) -> tuple[bytes, float]:
         if gap <= _WANTED:
             break
     gap, network = min(tried, default=(float("inf"), b""))
-    if gap > SAME:
+    if not gap <= SAME:  # nor a gap that is no number
         raise EngineFailed(
             f"with even its large weights in fp16 this model moves a probability by {gap:.4f}, and "
             f"{SAME} is allowed; export it with --precision fp32."
