@@ -2,8 +2,8 @@
 
 Either an object with ``fit(features_ND, labels_N, weights_N)``, ``logits(features_ND)`` and
 ``layers()``, or a classifier of scikit-learn that is linear or a perceptron, alone or behind any
-row of `StandardScaler` and `PCA`. It is copied and fitted anew wherever photos are held out: what it
-may have learned before counts for nothing, so that no figure is measured on photos it has seen.
+row of `StandardScaler` and `PCA`. It is copied and fitted anew wherever photos are held out: what
+it may have learned before counts for nothing, so that no figure is measured on photos it has seen.
 
 Dimension key: N photos, D features, C components, K classes.
 """
