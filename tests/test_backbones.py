@@ -188,6 +188,18 @@ def test_a_network_that_cannot_be_an_encoder_says_why(
         load_backbone(str(path))
 
 
+def test_an_export_of_one_size_names_the_flag_and_what_did_not_fit(tmp_path: Path) -> None:
+    def positioned(model: onnx.ModelProto) -> None:
+        places = np.ones((1, WIDTH, SIDE // 4, SIDE // 4), np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(places, "places"))
+        model.graph.node[1].input[0] = "placed"
+        model.graph.node.insert(1, helper.make_node("Add", ["conv", "places"], ["placed"]))
+
+    path = network_in(tmp_path, positioned)
+    with pytest.raises(BadBackbone, match=r"of 32 px \(Node.*Add.*--image-size out, for"):
+        load_backbone(str(path), image_size=32)
+
+
 # Names and files that need no torch
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from samples import network_into
+from sklearn.decomposition import PCA, TruncatedSVD
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
@@ -75,6 +76,13 @@ HEADS = {
     "support vectors": LinearSVC(max_iter=100_000),
     "gradient descent": make_pipeline(StandardScaler(), SGDClassifier(random_state=0)),
     "discriminant": LinearDiscriminantAnalysis(),
+    "components": make_pipeline(PCA(3), LogisticRegression()),
+    "whitened between two scalers": make_pipeline(
+        StandardScaler(), PCA(3, whiten=True), StandardScaler(), LogisticRegression()
+    ),
+    "perceptron on components": make_pipeline(
+        PCA(4, whiten=True), MLPClassifier(6, random_state=0, tol=1, n_iter_no_change=20)
+    ),
     "perceptron": make_pipeline(
         StandardScaler(), MLPClassifier((6, 4), random_state=0, tol=1, n_iter_no_change=20)
     ),
@@ -117,6 +125,7 @@ REFUSED = {
     "bayes": (GaussianNB(), "sklearn.GaussianNB cannot go into a model: a bundle holds dense"),
     "tanh": (MLPClassifier(3, activation="tanh", tol=9, n_iter_no_change=1), "activation='relu'"),
     "scaler": (make_pipeline(MinMaxScaler(), RidgeClassifier()), r"MinMaxScaler.*StandardScaler"),
+    "decomposition": (make_pipeline(TruncatedSVD(2), RidgeClassifier()), "or a PCA, nothing else"),
     "liar": (Liar(), "it answers otherwise, by 1; its layers\\(\\) have to give"),
     "misshapen": (Misshapen(), r"a layer of \(2, 5\) on 5 inputs; weights are \(inputs, outputs\)"),
     "one output": (Regression(), "its layers end in 1; there are 2 classes"),

@@ -10,7 +10,9 @@ import pytest
 from click.testing import CliRunner
 from console import fursure
 
+from fursure.bundle.named import shipped
 from fursure.cli import cli
+from fursure.commands import predict as predicting
 from fursure.commands.inputs import Photos
 from fursure.drawings.draw import draw, jpeg
 from fursure.errors import BadImage
@@ -53,6 +55,19 @@ def test_other_files_among_photos_cost_no_answer(mixed: Path) -> None:
     }  # fmt: skip
     assert "text" in rows["notes.txt"]["error"]
     assert rows.keys() == {path.name for path in mixed.iterdir()}
+
+
+def test_what_photos_left_in_memory_goes_back_to_the_system_now_and_then(
+    mixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trims: list[int] = []
+    answered: list[str] = []
+    monkeypatch.setattr(predicting, "trim_memory", lambda: trims.append(len(answered)))
+    monkeypatch.setattr(predicting, "TRIM_EVERY", 2)
+    photos = Photos([str(mixed / f"{seed}.jpg") for seed in (0, 1, 2, 0, 1, 2)])
+    for prediction, _ in predicting.predict(shipped("pets"), photos):
+        answered.append(prediction.path)
+    assert trims == [1, 3, 5]
 
 
 def test_a_mistyped_path_is_a_row_among_good_ones(mixed: Path, tmp_path: Path) -> None:

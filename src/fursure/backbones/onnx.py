@@ -1,5 +1,6 @@
 """NET.onnx, with a timm `config.json` beside it → an encoder, with the normalisation in it."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,14 @@ def _check_runs(encoder: bytes, size: int, name: str, *, asked: bool) -> None:
         alone_ND = [session(two_NHWC[row : row + 1])["features"] for row in range(2)]
         both_ND = session(two_NHWC)["features"]
     except Exception as error:  # the runtime raises its own types
-        reason = str(error).strip().splitlines()[0][:200]
-        remedy = "leave --image-size out" if asked else "correct the size in its configuration"
+        # ONNX Runtime begins with a code, or the place in its own source, and ends with the reason
+        said = str(error).strip().splitlines()[0].rpartition(" was false. ")[2]
+        reason = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", said)[:200]
+        remedy = (
+            "leave --image-size out, for an export may take one size only"
+            if asked
+            else "correct the size in its configuration"
+        )
         raise BadBackbone(
             f"{name} does not run on photos of {size} px ({reason}); {remedy}, or export it with a "
             "free batch dimension."

@@ -1,7 +1,7 @@
 """A data set → its photos, what they are like, and their features in half precision.
 
-Unlike `fursure.features.collect` this divides nothing, and it keeps 100,000 photos in a quarter
-of a gigabyte: what a check of the photos needs.
+Unlike `fursure.features.collect` this divides nothing, and it keeps what a check of the photos
+needs: rows, 1 KB a photo, and features that are many in a file.
 
 Dimension key: N photos that can be used, D features.
 """

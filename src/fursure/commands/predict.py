@@ -16,11 +16,14 @@ from fursure.errors import NoPhotos, some
 from fursure.parallel import begun, chunked
 from fursure.prediction import Prediction
 from fursure.run import Run
+from fursure.system import trim_memory
 
 if TYPE_CHECKING:
     from fursure.cluster.answering import Answering
 
 PredictedRow = tuple[Prediction, NDArray[np.float32] | None]  # of a bad photo there are no features
+AnsweredChunk = tuple[list[Prediction], NDArray[np.float32] | None]
+TRIM_EVERY = 4096  # photos; a trim takes milliseconds
 
 
 def predict(
@@ -70,7 +73,7 @@ def predict(
             for sentence in about_engine(name, bundle.model, asked=run.engine, photos=len(head)):
                 run.say(sentence)
         every = chain(head, named)
-        chunks: Iterator[tuple[list[Prediction], NDArray[np.float32] | None]]
+        chunks: Iterator[AnsweredChunk]
         if run.on is None:
             chunks = (
                 (predictions, outputs.get("features"))
@@ -83,10 +86,25 @@ def predict(
                 predictor, run, photos=len(head), max_error=max_error, features=features
             )
             chunks = _elsewhere(run, job, chunked(every, predictor.at_once))
-        for predictions, features_ND in chunks:
+        for predictions, features_ND in _trimmed(chunks):
             vectors = iter(() if features_ND is None else features_ND)
             for prediction in predictions:
                 yield prediction, None if prediction.error is not None else next(vectors, None)
+
+
+def _trimmed(chunks: Iterator[AnsweredChunk]) -> Iterator[AnsweredChunk]:
+    """Yield the chunks, and give back now and then what photos of many sizes left in pieces.
+
+    The C library keeps freed pieces that lie between others, and its heap grows a step whenever
+    none of them is large enough: slowly, but for as long as there are photos.
+    """
+    since = TRIM_EVERY  # what opening the model left goes back as well, after the first chunk
+    for chunk in chunks:
+        yield chunk
+        since += len(chunk[0])
+        if since >= TRIM_EVERY:
+            trim_memory()
+            since = 0
 
 
 def _more_to_count(bundle: Bundle, run: Run) -> int:
@@ -100,7 +118,7 @@ def _more_to_count(bundle: Bundle, run: Run) -> int:
 
 def _elsewhere(
     run: Run, job: "Answering", chunks: Iterable[list[Named]]
-) -> Iterator[tuple[list[Prediction], NDArray[np.float32] | None]]:
+) -> Iterator[AnsweredChunk]:
     """Yield the predictions and the features of each chunk, in order, from a cluster."""
     from fursure.cluster.answering import answered_on_cluster
     from fursure.cluster.places import by_name

@@ -1,11 +1,11 @@
 """A head of the user's own → dense layers with a ReLU between them, proven to answer like it.
 
 Either an object with ``fit(features_ND, labels_N, weights_N)``, ``logits(features_ND)`` and
-``layers()``, or a classifier of scikit-learn that is linear or a perceptron, alone or behind a
-`StandardScaler`. It is copied and fitted anew wherever photos are held out: what it may have
-learned before counts for nothing, so that no figure is measured on photos that it has seen.
+``layers()``, or a classifier of scikit-learn that is linear or a perceptron, alone or behind any
+row of `StandardScaler` and `PCA`. It is copied and fitted anew wherever photos are held out: what
+it may have learned before counts for nothing, so that no figure is measured on photos it has seen.
 
-Dimension key: N photos, D features, K classes.
+Dimension key: N photos, D features, C components, K classes.
 """
 
 import inspect
@@ -127,24 +127,44 @@ def _of_sklearn(estimator: Any, classes: int) -> Iterator[Dense]:
             "a bundle holds dense layers with a ReLU between them; give a linear classifier, or an "
             "MLPClassifier with activation='relu'",
         )
-    dense[0] = _unscaled(estimator, dense[0])
+    dense[0] = _on_raw(estimator, dense[0])
     if dense[-1].weight_DK.shape[1] == 1 and classes == 2:
         dense[-1] = _of_two(dense[-1])
     yield from dense
 
 
-def _unscaled(estimator: Any, first: Dense) -> Dense:
-    """Return the first layer as one on raw features, where a `StandardScaler` comes before it."""
+def _on_raw(estimator: Any, first: Dense) -> Dense:
+    """Return the first layer as one on raw features, whatever scales or turns them before it.
+
+    Each step in front is (x - centre) @ turn, which a dense layer takes in; in double precision,
+    for one step may stretch what the next one shrinks again.
+    """
+    weight_DK = first.weight_DK.astype(np.float64)
+    bias_K = first.bias_K.astype(np.float64)
     for _, step in reversed(getattr(estimator, "steps", [])[:-1]):
-        if type(step).__name__ != "StandardScaler":
-            raise BadHead(
-                head_kind(step), "in front of a head there may be a StandardScaler, nothing else"
-            )
-        scale_D = np.ones(len(first.weight_DK)) if step.scale_ is None else step.scale_
-        mean_D = np.zeros(len(first.weight_DK)) if step.mean_ is None else step.mean_
-        weight_DK = first.weight_DK / _float(scale_D)[:, None]
-        first = Dense(weight_DK, first.bias_K - _float(mean_D) @ weight_DK)
-    return first
+        weight_DK, centre_D = _before(step, weight_DK)
+        bias_K = bias_K - centre_D @ weight_DK
+    return Dense(_float(weight_DK), _float(bias_K))
+
+
+def _before(
+    step: Any, weight_DK: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the weights on what comes into a fitted step, and what it takes off that first."""
+    match type(step).__name__:
+        case "StandardScaler":
+            scale_D = np.ones(len(weight_DK)) if step.scale_ is None else step.scale_
+            centre_D = np.zeros(len(weight_DK)) if step.mean_ is None else step.mean_
+            return weight_DK / scale_D[:, None], np.asarray(centre_D, np.float64)
+        case "PCA":
+            if step.whiten:
+                scale_C = np.sqrt(step.explained_variance_)
+                weight_DK = weight_DK / np.maximum(scale_C, np.finfo(scale_C.dtype).eps)[:, None]
+            turn_DC = np.asarray(step.components_, np.float64).T
+            return turn_DC @ weight_DK, np.asarray(step.mean_, np.float64)
+    raise BadHead(
+        head_kind(step), "in front of a head there may be a StandardScaler or a PCA, nothing else"
+    )
 
 
 def _of_two(last: Dense) -> Dense:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fursure.home import folder_for
 from fursure.rows.table import FeatureTable
 
-LAID_IN_MEMORY = 256 * 2**20  # bytes of halves: 100,000 photos of 1,280 features
+LAID_IN_MEMORY = 64 * 2**20  # bytes of halves: 26,000 photos of 1,280 features
 
 
 def lay_out(chunks: Iterable[NDArray[np.floating]], photos: int) -> FeatureTable:
