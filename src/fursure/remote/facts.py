@@ -52,12 +52,15 @@ class RemoteFacts:
 def facts_of(entry: Mapping[str, Any], *, is_web: bool) -> RemoteFacts:
     """Return what one entry of a listing says.
 
-    Some web servers say that a file has no bytes when only its headers are asked for.
+    Some web servers say that a file has no bytes when only its headers are asked for. The hub of
+    Hugging Face says what git calls the bytes, and of large files their SHA-256.
     """
     size = entry.get("size")
     size = None if size is None or (is_web and not size) else int(size)
-    marks = (entry.get(name) for name in ("ETag", "etag", "md5Hash", "blob_id", "mtime"))
+    marks = (entry.get(name) for name in ("ETag", "etag", "md5Hash", "mtime"))
     version = next((str(mark) for mark in marks if mark), "")
+    if blob := entry.get("blob_id"):
+        version = f'"{(entry.get("lfs") or {}).get("sha256") or blob}"'
     modified = str(entry.get("Last-Modified") or "")
     return RemoteFacts(entry["name"], size, version, modified)
 
