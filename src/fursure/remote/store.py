@@ -109,15 +109,17 @@ class RemoteStore:
         """
         return self._patiently(lambda: self._ask(facts, None), absent=True)
 
-    def read_range(self, facts: RemoteFacts, start: int, end: int) -> bytes:
-        """Return the bytes from ``start`` to ``end`` of a file.
+    def read_range(
+        self, facts: RemoteFacts, start: int, end: int, place: RemotePath | None = None
+    ) -> bytes:
+        """Return the bytes from ``start`` to ``end`` of a file, which messages call ``place``.
 
         Raises:
             Changed: it is another one by now.
             NoRanges: the server has only whole files.
             RemoteFailed: it is gone, or the server does not answer, however often it is asked.
         """
-        return self._patiently(lambda: self._ask(facts, (start, end)))
+        return self._patiently(lambda: self._ask(facts, (start, end)), place=place)
 
     def download(self, facts: RemoteFacts, target: Path) -> None:
         """Copy a file of a web server here by one request, from its first byte to its last.
@@ -167,7 +169,13 @@ class RemoteStore:
         answer: _Result = sync(self._files.loop, ask, self._files, *details)
         return answer
 
-    def _patiently(self, ask: Callable[[], _Result], *, absent: bool = False) -> _Result:
+    def _patiently(
+        self,
+        ask: Callable[[], _Result],
+        *,
+        absent: bool = False,
+        place: RemotePath | None = None,
+    ) -> _Result:
         """Return the answer, asked for again after failures that may pass.
 
         ``absent``: the caller wants to know of a file that is not there, or not for us.
@@ -184,14 +192,15 @@ class RemoteStore:
                 elif is_full_disk(error) or (absent and concerns_one(error)):
                     raise
                 elif not left or not may_pass(error):
-                    self._fail(error)
+                    self._fail(error, place)
                 else:
                     pause = min(_LONGEST, _PAUSE * 2 ** (TRIES - 1 - left))
                     time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all return at once
         raise AssertionError  # the last try returns or raises
 
-    def _fail(self, error: Exception) -> NoReturn:
-        raise RemoteFailed(self.place, why_refused(error, self.place, self._anonymous)) from error
+    def _fail(self, error: Exception, place: RemotePath | None = None) -> NoReturn:
+        reason = why_refused(error, self.place, self._anonymous)
+        raise RemoteFailed(place or self.place, reason) from error
 
 
 async def _endpoint_of(files: Any) -> str:
