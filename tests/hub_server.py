@@ -3,17 +3,20 @@
 What is stored in git (`*.json`, `*.md`) comes from the hub itself and is announced by its git
 digest; everything else lies on a second host, is announced by its sha256, and the hub redirects to
 it. Whoever has the token may write to `org`: files go to the second host first, by the LFS
-protocol, then a commit names them.
+protocol, then a commit names them. Data sets are called `datasets/org/name` here.
 """
 
 import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any, Self
+from urllib.parse import unquote
 
 TOKEN = "hf_of_a_friend"  # noqa: S105 - it opens nothing
 READER = "hf_of_a_reader"  # may read what is private, and write nothing
@@ -29,6 +32,17 @@ class Repo:
     private: bool = False
     messages: list[str] = field(default_factory=list)  # of the commits
     tags: list[str] = field(default_factory=list)
+    past: dict[str, dict[str, bytes]] = field(default_factory=dict)  # by commit, what was pushed on
+
+    def push(self, files: dict[str, bytes]) -> None:
+        """Replace the files of those names; what was there stays at its commit."""
+        self.past[self.commit] = self.files
+        self.files = self.files | files
+
+    def at(self, revision: str) -> dict[str, bytes] | None:
+        """Return the files at a branch, a tag or a commit."""
+        current = revision in {"main", self.commit, *self.tags}
+        return self.files if current else self.past.get(revision)
 
     @property
     def commit(self) -> str:
@@ -48,12 +62,31 @@ class Request:
     authorised: bool
 
 
+@lru_cache(maxsize=512)
 def etag(name: str, data: bytes) -> str:
     """Return what the hub announces of a file: git's digest, or the sha256 of what git lacks."""
     if name.endswith(IN_GIT):
         blob = b"blob %d\0" % len(data) + data
         return hashlib.sha1(blob, usedforsecurity=False).hexdigest()
     return hashlib.sha256(data).hexdigest()
+
+
+def tree_below(files: dict[str, bytes], folder: str, *, deep: bool) -> Iterator[dict[str, Any]]:
+    """Yield how the hub lists what lies in a folder, folders too."""
+    folders = set()
+    for name, data in files.items():
+        if not name.startswith(folder):
+            continue
+        rest = name.removeprefix(folder).split("/")
+        depths = range(1, len(rest)) if deep else range(1, min(2, len(rest)))
+        folders |= {folder + "/".join(rest[:depth]) for depth in depths}
+        if deep or len(rest) == 1:
+            lfs = announced(name, data).get("lfs")
+            oid = etag(name, data) if lfs is None else hashlib.sha1(data).hexdigest()  # noqa: S324
+            entry = {"type": "file", "path": name, "size": len(data), "oid": oid}
+            yield entry | ({"lfs": {**lfs, "oid": lfs["sha256"]}} if lfs else {})
+    for path in sorted(folders):
+        yield {"type": "directory", "path": path, "size": 0, "oid": "0" * 40}
 
 
 def announced(name: str, data: bytes) -> dict[str, Any]:
@@ -117,6 +150,9 @@ class Host(ThreadingHTTPServer):
         """Open the port."""
         super().__init__(("127.0.0.1", 0), Handler)
         self.hub, self.name = hub, name
+
+
+_REPO = r"(?P<name>(?:models|datasets)/[^/]+/[^/]+)"
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -225,10 +261,13 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(200, self.hub.broken, {"Content-Type": "text/html"})
         elif self.server.name == "cdn":
             self.send_file(_content(self.hub, path.rpartition("/")[2]), {})
-        elif match := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
-            self.listing(match[1], match[2] or "main")
-        elif match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
-            self.resolve(*match.groups())
+        elif match := re.fullmatch(rf"/api/{_REPO}(?:/revision/(.+))?", path):
+            self.listing(match["name"].removeprefix("models/"), match[2] or "main")
+        elif match := re.fullmatch(rf"/api/{_REPO}/tree/([^/]+)(?:/(.+))?", path):
+            name = match["name"].removeprefix("models/")
+            self.tree(name, unquote(match[2]), unquote(match[3] or ""))
+        elif match := re.fullmatch(r"/((?:datasets/)?[^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            self.resolve(match[1], match[2], unquote(match[3]))
         else:
             self.answer(404, b"", {})
 
@@ -239,17 +278,28 @@ class Handler(BaseHTTPRequestHandler):
             # strangers are not told whether it is private
             self.answer(404 if self.authorised else 401, b"", {"X-Error-Code": "RepoNotFound"})
             return None
-        if revision not in {"main", repo.commit, *repo.tags}:
+        if repo.at(revision) is None:
             self.answer(404, b"", {"X-Error-Code": "RevisionNotFound"})
             return None
         return repo
 
     def listing(self, name: str, revision: str) -> None:
         if repo := self.found(name, revision.replace("%2F", "/")):
-            siblings = [announced(path, data) for path, data in repo.files.items()]
-            self.say(
-                {"id": name, "sha": repo.commit, "siblings": siblings, "private": repo.private}
-            )
+            revision = revision.replace("%2F", "/")
+            siblings = [announced(path, data) for path, data in (repo.at(revision) or {}).items()]
+            sha = revision if revision in repo.past else repo.commit
+            self.say({"id": name, "sha": sha, "siblings": siblings, "private": repo.private})
+
+    def tree(self, name: str, revision: str, folder: str) -> None:
+        if repo := self.found(name, revision):
+            below = f"{folder}/" if folder else ""
+            deep = "recursive=true" in self.path.lower()
+            files = repo.at(revision) or {}
+            if not any(path.startswith(below) for path in files):
+                self.answer(404, b"{}", {"X-Error-Code": "EntryNotFound"})
+                return
+            found = json.dumps(list(tree_below(files, below, deep=deep))).encode()
+            self.answer(200, found, {"Content-Type": "application/json"})
 
     def resolve(self, name: str, revision: str, path: str) -> None:
         repo = self.found(name, revision)
@@ -257,10 +307,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         if repo.gated and not self.authorised:
             self.answer(401, b"", {"X-Error-Code": "GatedRepo"})
-        elif path not in repo.files:
+        elif path not in (files := repo.at(revision) or {}):
             self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
         else:
-            data = repo.files[path]
+            data = files[path]
             headers = {"X-Repo-Commit": repo.commit, "ETag": f'"{etag(path, data)}"'}
             if path.endswith(IN_GIT):
                 self.send_file(data, headers)
@@ -280,11 +330,13 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(302, b"", headers | linked)
 
     def send_file(self, data: bytes, headers: dict[str, str]) -> None:
-        start = 0
+        status, part = 200, data
         if self.hub.ranges and (asked := self.headers.get("Range")):
-            start = int(asked.removeprefix("bytes=").removesuffix("-"))
-            headers |= {"Content-Range": f"bytes {start}-{len(data) - 1}/{len(data)}"}
-        self.answer(206 if start else 200, data[start:], headers, cut=self.server.name == "cdn")
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            status, part = 206, data[int(first) : int(last) + 1 if last else None]
+            end = int(first) + len(part) - 1
+            headers |= {"Content-Range": f"bytes {first}-{end}/{len(data)}"}
+        self.answer(status, part, headers, cut=self.server.name == "cdn")
 
     def answer(
         self, status: int, body: bytes, headers: dict[str, str], *, cut: bool = False
@@ -303,7 +355,8 @@ def _content(hub: Hub, digest: str) -> bytes:
     return next(
         hub.swapped.get(name, data)
         for repo in hub.repos.values()
-        for name, data in repo.files.items()
+        for files in (repo.files, *repo.past.values())
+        for name, data in files.items()
         if etag(name, data) == digest
     )
 

@@ -12,6 +12,7 @@ import tarfile
 import time
 import zipfile
 from collections.abc import Iterator
+from email.utils import formatdate
 from pathlib import Path
 
 import pytest
@@ -603,10 +604,14 @@ def test_a_second_check_of_an_unchanged_bucket_fetches_only_what_it_shows(
 def test_only_a_strong_version_at_its_own_place_stands_for_bytes(
     found: Bucket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def mark(place: str, key: str, version: str, size: int | None = 9) -> str | None:
+    old = "Wed, 25 Nov 2026 10:00:00 GMT"
+
+    def mark(
+        place: str, key: str, version: str, size: int | None = 9, modified: str = old
+    ) -> str | None:
         remote = remote_place(place)
         assert remote is not None
-        return store_of(remote).mark(RemoteFacts(key, size, version))
+        return store_of(remote).mark(RemoteFacts(key, size, version, modified))
 
     mine = mark("s3://pets", "pets/a.jpg", '"abc"')
     assert mine == mark("s3://pets/b", "pets/a.jpg", '"abc"')
@@ -621,4 +626,10 @@ def test_only_a_strong_version_at_its_own_place_stands_for_bytes(
     assert len({mine, None, *others}) == 7
     assert mark("https://pets", "https://pets/a.jpg", 'W/"abc"') is None
     assert mark("https://pets", "https://pets/a.jpg", "") is None
+    for unsettled in (
+        "",
+        "yesterday",
+        formatdate(usegmt=True),
+    ):  # two of one second
+        assert mark("https://pets", "https://pets/a.jpg", '"abc"', modified=unsettled) is None
     assert mark("s3://pets", "pets/a.jpg", '"abc"', None) is None

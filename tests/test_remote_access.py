@@ -106,7 +106,7 @@ def test_threads_that_find_out_together_that_there_are_no_credentials_all_read_w
 ) -> None:
     together = Barrier(4)
     monkeypatch.setattr(
-        store_module, "_opened", lambda _, anonymous: _Public(None if anonymous else together)
+        store_module, "opened_files", lambda _, anonymous: _Public(None if anonymous else together)
     )
     store = RemoteStore(RemotePath("s3", "public"))
     with ThreadPoolExecutor(4) as pool:

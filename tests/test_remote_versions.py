@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from bucket_server import Bucket, WebFile, s3_server, serving, use
@@ -18,6 +19,7 @@ from fursure.dataset.listing import Source
 from fursure.dataset.sources import open_source
 from fursure.errors import BadImage, RemoteFailed
 from fursure.remote import store as store_module
+from fursure.remote.facts import RemoteFacts
 from fursure.training.train import Trained
 
 pytestmark = pytest.mark.long
@@ -49,6 +51,24 @@ def zipped(photos: Path, *, mebibytes: int = 6) -> bytes:
         for path in sorted(photos.rglob("*.*")):
             archive.write(path, path.relative_to(photos).as_posix())
             archive.writestr(f"{path.stem}.bin", os.urandom(mebibytes << 18))
+    return packed.getvalue()
+
+
+def tabled(photos: Path) -> bytes:
+    """Return a Parquet file of the photos five times, the last far from what is read first."""
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    paths = sorted(photos.rglob("*.*")) * 5  # sixteen rows are read at once
+    sizes = [2 << 20 if row >= 16 else 1 for row in range(len(paths))]
+    columns = {
+        "label": [path.parent.name for path in paths],
+        "before": [os.urandom(size) for size in sizes],
+        "image": [path.read_bytes() for path in paths],
+        "after": [os.urandom(size) for size in sizes],
+    }
+    packed = io.BytesIO()
+    parquet.write_table(pyarrow.table(columns), packed, row_group_size=1)
     return packed.getvalue()
 
 
@@ -138,6 +158,68 @@ def test_a_zip_in_a_bucket_overwritten_half_way_ends_the_run_in_a_sentence(
         bucket.put("p.zip", data[::-1])
         with pytest.raises(RemoteFailed, match=CHANGED):
             source.read(last, ANYTHING)
+
+
+@pytest.mark.parametrize("name", ["p.parquet", "shards"])
+@pytest.mark.parametrize("new", ["other", "shorter", "none"])
+def test_a_parquet_in_a_bucket_overwritten_half_way_ends_the_run_in_a_sentence(
+    name: str, new: str, endpoint: str, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, endpoint)
+    bucket = Bucket(endpoint, "halftable")
+    data, key = tabled(photos), name if name.endswith(".parquet") else "shards/train-00000.parquet"
+    bucket.put(key, data)
+    with open_source(f"s3://halftable/{name}") as source:
+        first, *_, last = [photo.path for photo in list_photos(source).photos]
+        assert source.read(first, ANYTHING) == min(photos.rglob("*.*")).read_bytes()
+        match new:
+            case "none":
+                bucket.remove(key)
+            case "other":
+                bucket.put(key, tabled(photos))
+            case "shorter":
+                bucket.put(key, data[: 1 << 20])
+        sentence = "cannot be used: nothing lies there" if new == "none" else CHANGED
+        for _ in range(2):  # whoever goes on asks again
+            with pytest.raises(RemoteFailed, match=rf"^s3://halftable/{key} {sentence}"):
+                source.read(last, ANYTHING)
+
+
+@pytest.mark.parametrize("knows", ["ranges", "wholes"])
+def test_a_parquet_on_a_web_server_is_read_whole_or_a_sentence(knows: str, photos: Path) -> None:
+    file = WebFile(tabled(photos), '"one"', knows=knows)
+    expected = [path.read_bytes() for path in sorted(photos.rglob("*.*"))]
+    with serving(file) as url, open_source(f"{url}/p.parquet") as source:
+        first, *_, last = [photo.path for photo in list_photos(source).photos]
+        assert source.read(first, ANYTHING) == expected[0]
+        file.data, file.etag = tabled(photos), '"two"'
+        if knows == "ranges":
+            with pytest.raises(RemoteFailed, match=CHANGED):
+                source.read(last, ANYTHING)
+        else:  # it was copied whole, before
+            assert source.read(last, ANYTHING) == expected[-1]
+
+
+def test_a_table_of_photos_overwritten_while_it_is_asked_ends_the_command_in_a_sentence(
+    endpoint: str, photos: Path, trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(monkeypatch, endpoint)
+    bucket = Bucket(endpoint, "askedtable")
+    bucket.put("p.parquet", tabled(photos))
+    range_of = store_module.RemoteStore.read_range
+    asked: list[int] = []
+
+    def overwritten(store: store_module.RemoteStore, facts: RemoteFacts, *span: Any) -> bytes:
+        asked.append(span[0])
+        if len(asked) == 5:
+            bucket.put("p.parquet", tabled(photos))
+        return range_of(store, facts, *span)
+
+    monkeypatch.setattr(store_module.RemoteStore, "read_range", overwritten)
+    command = ["predict", "-m", trained.path, "s3://askedtable/p.parquet"]
+    told = CliRunner().invoke(cli, [str(argument) for argument in command])
+    assert told.exit_code == 3
+    assert f"s3://askedtable/p.parquet: {CHANGED}" in told.output
 
 
 def test_a_photo_overwritten_since_the_listing_is_told_and_the_others_are_answered(

@@ -14,6 +14,7 @@ from fursure.dataset.listing import PhotoInside, Source
 from fursure.dataset.sources import open_source
 from fursure.errors import BadImage, FursureError
 from fursure.photos.decode import LIMITS
+from fursure.remote.place import RemotePath
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ def by_name(name: str, photo: object) -> Sent:
 
 
 def shared_name(source: Source) -> str:
-    """Return how any machine that reaches a source may name it: whole, and a URL as it is."""
-    written = str(source.path)
+    """Return how any machine that reaches a source may name it: whole, a URL at its commit."""
+    written = str(source.path.fixed if isinstance(source.path, RemotePath) else source.path)
     return written if "://" in written else os.path.abspath(written)  # noqa: PTH100 - as above
 
 

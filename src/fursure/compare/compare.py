@@ -125,7 +125,8 @@ def compare_recipes(
     Raises:
         FursureError: the photos, the folder or the list of recipes cannot be used.
     """
-    place, dataset, run = Path(folder), dataset_of(data), replace(run, say=_once(run.say))
+    place, dataset = Path(folder), dataset_of(data).pinned()
+    run = replace(run, say=_once(run.say))
     knobs = {"test": shares.test, "validation": shares.validation, "seed": shares.seed}
     asked = [overlaid(recipe, knobs, recipe.name) for recipe in recipes]
     check_names(asked)

@@ -4,7 +4,7 @@ Every command that takes labelled photos takes a `Dataset`, or a path that becom
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os import PathLike, fspath
 
 from fursure.dataset.corrections import Correction, read_corrections
@@ -12,7 +12,8 @@ from fursure.dataset.layout import list_photos
 from fursure.dataset.listing import Source
 from fursure.dataset.manifest import Manifest
 from fursure.dataset.sources import open_source
-from fursure.remote.place import AnyPlace, place_of, shown_place
+from fursure.remote.place import AnyPlace, place_of, remote_place, shown_place
+from fursure.remote.store import pinned_place
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,17 @@ class Dataset:
     def place(self) -> AnyPlace:
         """Where it lies."""
         return place_of(self.path)
+
+    def pinned(self) -> "Dataset":
+        """Return the same at the commit of now, where it lies on the Hugging Face Hub.
+
+        Whoever opens it more than once takes this, so that nothing changes between.
+
+        Raises:
+            RemoteFailed: it cannot be asked for that.
+        """
+        place = remote_place(self.path)
+        return self if place is None else replace(self, path=pinned_place(place))
 
     def open(self) -> Source:
         """Return what its photos are read from.

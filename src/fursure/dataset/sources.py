@@ -5,6 +5,7 @@ import stat
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -35,7 +36,7 @@ from fursure.formats.tiff import TIFF
 from fursure.remote.blocks import RemoteFile
 from fursure.remote.folder import RemoteFolder
 from fursure.remote.place import AnyPlace, RemotePath, remote_place
-from fursure.remote.store import RemoteStore, store_of
+from fursure.remote.store import RemoteStore, pinned_place, store_of
 from fursure.webdataset import shard_names, tars_among
 
 _PART = re.compile(  # some.zip.001, some.tar.gz.00, some.z01, some.part1.rar
@@ -69,10 +70,14 @@ def open_source(path: str | PathLike[str]) -> Source:
         RemoteFailed: it lies elsewhere and cannot be had.
     """
     if (names := shard_names(fspath(path))) is not None and not Path(path).exists():
-        row = remote_place(path) or Path(path)
-        return _shards(row, row.parent, names)
+        if (place := remote_place(path)) is None:
+            return _shards(Path(path), Path(path).parent, names)
+        place = pinned_place(place)
+        shards = [replace(place, path=name) for name in shard_names(place.path) or ()]
+        return _shards(place, place.parent, shards)
     if (place := remote_place(path)) is not None:
-        return _open_remote(place, store_of(place))
+        store = store_of(place).pinned()
+        return _open_remote(store.place, store)
     path = Path(path)
     try:
         mode = path.stat().st_mode

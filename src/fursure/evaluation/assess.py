@@ -10,8 +10,7 @@ from typing import Any
 
 from fursure.bundle.bundle import Bundle
 from fursure.bundle.named import find_model
-from fursure.dataset.labelled import Data, dataset_of
-from fursure.dataset.sources import open_source
+from fursure.dataset.labelled import Data, Dataset, dataset_of
 from fursure.errors import BadData, MissingExtra, counted
 from fursure.evaluation.evaluate import Evaluated, evaluate_model
 from fursure.features.remarks import SHOWN
@@ -93,8 +92,9 @@ def assess(
         if not report.parent.is_dir():
             raise BadData(f"the folder {report.parent} for the page does not exist.")
         check_free(report, overwrite=overwrite)
+    dataset = dataset_of(data).pinned()
     measured = partial(
-        evaluate_model, data=data, run=run, include_seen=include_seen, max_error=max_error
+        evaluate_model, data=dataset, run=run, include_seen=include_seen, max_error=max_error
     )
     bundle = find_model(model)
     rival = None if compare is None else find_model(compare)
@@ -106,7 +106,7 @@ def assess(
         other = against(model, evaluated, compare, measured(rival))
     judged = Assessment(
         model=model,
-        data=dataset_of(data).name,
+        data=dataset.name,
         evaluated=evaluated,
         comparison=other[1].comparison if other else None,
         page=report,
@@ -115,13 +115,21 @@ def assess(
     if report is None:
         return judged
     try:
-        _write(report, bundle, judged, other, overwrite=overwrite)
+        _write(report, bundle, judged, other, dataset, overwrite=overwrite)
     except MissingExtra as error:
         return replace(judged, page=None, no_page=f"no page: {error}")
     return judged
 
 
-def _write(path: Path, bundle: Bundle, judged: Assessment, other: Any, *, overwrite: bool) -> None:
+def _write(
+    path: Path,
+    bundle: Bundle,
+    judged: Assessment,
+    other: Any,
+    dataset: Dataset,
+    *,
+    overwrite: bool,
+) -> None:
     from fursure.evaluation.report_page import About, data_name, training_photos, write_report
 
     model, evaluated = Path(judged.model), judged.evaluated
@@ -138,7 +146,7 @@ def _write(path: Path, bundle: Bundle, judged: Assessment, other: Any, *, overwr
         curves=_training(model),
     )
     with ExitStack() as stack:
-        source = stack.enter_context(open_source(judged.data))
+        source = stack.enter_context(dataset.open())
         trained = training_photos(bundle, model)
         if not isinstance(trained, str):
             stack.enter_context(trained.source)

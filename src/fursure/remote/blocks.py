@@ -136,7 +136,8 @@ class RemoteFile:
 
     def _part_of(self, number: int, size: int) -> bytes:
         start = number * size
-        return self._store.read_range(self._facts, start, min(self.size, start + size))
+        end = min(self.size, start + size)
+        return self._store.read_range(self._facts, start, end, self.place)
 
     def _copy_to(self, target: Path) -> None:
         """Copy it by parts, several in flight, or in one piece where a server has no parts."""

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Any
+
+_SETTLES = 60.0  # seconds
 
 
 class NoRanges(Exception):
@@ -34,6 +37,17 @@ class RemoteFacts:
         """Whether equal versions of it mean equal bytes (RFC 9110, 8.8.1)."""
         return self.version.startswith('"')
 
+    def is_settled(self, now: float) -> bool:
+        """Whether it was last written a minute before ``now`` (seconds since 1970) or earlier.
+
+        Web servers make ETags of size and time in seconds; a file written twice in one second may
+        have the same one twice (RFC 9110, 8.8.2.2).
+        """
+        try:
+            return parsedate_to_datetime(self.modified).timestamp() < now - _SETTLES
+        except ValueError:  # it does not say when
+            return False
+
     def check(self, *, size: int | None, version: str, modified: str) -> None:
         """Compare with what an answer says, as far as both say anything.
 
@@ -52,12 +66,15 @@ class RemoteFacts:
 def facts_of(entry: Mapping[str, Any], *, is_web: bool) -> RemoteFacts:
     """Return what one entry of a listing says.
 
-    Some web servers say that a file has no bytes when only its headers are asked for.
+    Some web servers say that a file has no bytes when only its headers are asked for. The hub of
+    Hugging Face says what git calls the bytes, and of large files their SHA-256.
     """
     size = entry.get("size")
     size = None if size is None or (is_web and not size) else int(size)
-    marks = (entry.get(name) for name in ("ETag", "etag", "md5Hash", "blob_id", "mtime"))
+    marks = (entry.get(name) for name in ("ETag", "etag", "md5Hash", "mtime"))
     version = next((str(mark) for mark in marks if mark), "")
+    if blob := entry.get("blob_id"):
+        version = f'"{(entry.get("lfs") or {}).get("sha256") or blob}"'
     modified = str(entry.get("Last-Modified") or "")
     return RemoteFacts(entry["name"], size, version, modified)
 

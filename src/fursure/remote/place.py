@@ -26,25 +26,36 @@ _NONE = _Secret("", "")
 _TYPED: dict[str, _Secret] = {}
 
 
+@final
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A repository at a branch as it was typed, and the same at the commit that is read."""
+
+    typed: str  # datasets/ORG/NAME or datasets/ORG/NAME@BRANCH
+    fixed: str  # datasets/ORG/NAME@COMMIT
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class RemotePath:
     """A place behind a scheme, such as ``s3://bucket/photos``.
 
     What was typed of a password, or of a query that may be a signature, can be neither printed nor
-    saved nor sent to another process, and plays no part in what place it is.
+    saved nor sent to another process, and plays no part in what place it is. Nor does a ``pin``,
+    which says at which commit a repository is read.
     """
 
     scheme: str
     path: str  # bucket/key or host/path; a web folder keeps its final '/'
     _secret: _Secret = field(default=_NONE, repr=False, compare=False)
+    pin: Pin | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Return the URL, without secrets."""
         return f"{self.scheme}://{self.path}"
 
-    def __reduce__(self) -> tuple[type["RemotePath"], tuple[str, str]]:
+    def __reduce__(self) -> tuple[type["RemotePath"], tuple[str, str, _Secret, Pin | None]]:
         """Return what may leave this process."""
-        return RemotePath, (self.scheme, self.path)
+        return RemotePath, (self.scheme, self.path, _NONE, self.pin)
 
     def __fspath__(self) -> str:
         """Return the URL, without secrets."""
@@ -80,9 +91,17 @@ class RemotePath:
         """The URL as the server wants it, query and all: never to be shown."""
         return str(self) + self._secret.query
 
+    @property
+    def fixed(self) -> "RemotePath":
+        """The same with the commit it is read at in its name, which any process reads alike."""
+        if self.pin is None or not self.path.startswith(self.pin.typed):
+            return self
+        path = self.pin.fixed + self.path.removeprefix(self.pin.typed)
+        return replace(self, path=path, pin=Pin(self.pin.fixed, self.pin.fixed))
+
     def _on_same_server(self, path: str) -> "RemotePath":
         """Return another place there, signed in to alike; a query belongs to one place."""
-        return RemotePath(self.scheme, path, _Secret(self.userinfo, ""))
+        return RemotePath(self.scheme, path, _Secret(self.userinfo, ""), self.pin)
 
     def absolute(self) -> "RemotePath":
         """Return itself: there is no folder it could be relative to."""

@@ -20,6 +20,14 @@ _WORDS = {  # what S3 calls it -> what to do
     "AuthorizationHeaderMalformed": _REGION,
     "PermanentRedirect": _REGION,
 }
+_SIGN_IN = "set HF_TOKEN to a token that may read it, or run `hf auth login`"
+_WORDS_OF_HUB = {  # what the hub's library calls it -> what to do
+    "RepositoryNotFoundError": f"there is no such repository, or it is private: look at its name; "
+    f"if private, {_SIGN_IN}",
+    "GatedRepoError": f"the repository is gated: accept its terms on its page, then {_SIGN_IN}",
+    "RevisionNotFoundError": "the repository has no such branch, tag or commit",
+    "HFValidationError": "that names no repository; it is hf://datasets/ORG/NAME, or with @BRANCH",
+}
 _FORBIDDEN = "no permission; the credentials need the rights to list it, and to read or write it"
 CHANGED = "it changed while it was being read; repeat the command"
 _PASSING = {"RequestTimeout", "SlowDown", "Throttling", "RequestLimitExceeded"}  # though below 500
@@ -65,7 +73,7 @@ def code_of(error: BaseException) -> str:
 
 def why_refused(error: Exception, place: RemotePath, anonymous: bool) -> str:
     """Say what is wrong, and what to do, without the words that may hold a secret."""
-    status, known = _status(error), _WORDS.get(code_of(error))
+    status, known = _status(error), _WORDS.get(code_of(error)) or _words_of_hub(error)
     if known is None and isinstance(error, FileNotFoundError):
         known = "nothing lies there"
     elif known is None and (isinstance(error, PermissionError) or status in {401, 403}):
@@ -78,10 +86,17 @@ def why_refused(error: Exception, place: RemotePath, anonymous: bool) -> str:
     return f"{what}, also after {TRIES} tries" if may_pass(error) else what
 
 
+def _words_of_hub(error: BaseException) -> str | None:
+    names = (type(raised).__name__ for raised in (error, error.__cause__))
+    return next((_WORDS_OF_HUB[name] for name in names if name in _WORDS_OF_HUB), None)
+
+
 def _status(error: BaseException) -> int | None:
     """Return the status of HTTP that an error stands for, if any."""
     told = _answer_of_s3(error).get("ResponseMetadata", {}).get("HTTPStatusCode")
-    numbers = (told, getattr(error, "status", None), getattr(error, "code", None))
+    answer = getattr(error, "response", None)  # of the hub's library
+    own = (getattr(error, "status", None), getattr(error, "code", None))
+    numbers = (told, *own, getattr(answer, "status_code", None))
     return next((number for number in numbers if isinstance(number, int)), None)
 
 

@@ -1,22 +1,21 @@
-"""A scheme → the file system of fsspec behind it, patient with servers and plain in its errors."""
+"""A place → what lies there, asked for with patience, and errors in plain words."""
 
 import hashlib
 import json
-import logging
 import random
 import time
-from base64 import b64encode
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, final
-from urllib.parse import unquote
 
-from fursure.errors import MissingExtra, MissingPackage, RemoteFailed
+from fursure.errors import RemoteFailed
 from fursure.files import FORBIDDEN, offline
-from fursure.remote.ahead import IN_FLIGHT
 from fursure.remote.asking import Span, copy_of_web, file_of_web, object_of_s3
+from fursure.remote.commits import file_of_hub, pin_of
 from fursure.remote.facts import Changed, NoRanges, RemoteFacts, facts_of
+from fursure.remote.opening import SCHEMES, opened_files
 from fursure.remote.place import RemotePath
 from fursure.remote.refusals import (
     TRIES,
@@ -28,18 +27,8 @@ from fursure.remote.refusals import (
 )
 
 _Result = TypeVar("_Result")
-_PACKAGES = {  # what speaks the scheme, where it is no part of the extra `cloud`
-    "gs": "gcsfs",
-    "gcs": "gcsfs",
-    "az": "adlfs",
-    "abfs": "adlfs",
-    "abfss": "adlfs",
-    "hf": "huggingface-hub",
-}
-SCHEMES = ("s3", *_PACKAGES, "http", "https")
 _PAUSE = 0.2  # seconds before the second try, twice as many before each further one
 _LONGEST = 10.0  # seconds
-_WAIT = 60.0  # seconds for one answer, so that a dead connection is noticed
 _DEEPEST = 16  # folders below each other on a web server that lists whatever it is asked
 
 
@@ -49,13 +38,13 @@ class RemoteStore:
 
     def __init__(self, place: RemotePath) -> None:
         self.place = place
-        self.is_web = place.scheme in {"http", "https"}
+        self.is_web, self._is_s3 = place.scheme in {"http", "https"}, place.scheme == "s3"
         self._anonymous = False
-        self._files = _opened(place, anonymous=False)
+        self._files = opened_files(place, anonymous=False)
 
     def key_of(self, place: RemotePath) -> str:
-        """Return what the file system calls a place."""
-        return str(self._files._strip_protocol(place.address))
+        """Return what the file system calls a place, at the commit it is pinned to, if any."""
+        return str(self._files._strip_protocol(place.fixed.address))
 
     def facts(self, key: str) -> RemoteFacts | None:
         """Return what is known of one file; ``None`` of a folder.
@@ -74,11 +63,18 @@ class RemoteStore:
 
     def mark(self, facts: RemoteFacts) -> str | None:
         """Return, as 64 hex digits, what stands for the bytes of a file: where it lies, its ETag
-        and its size. ``None``: the ETag is weak or absent, or reading is not bound to it.
+        and its size. ``None``: the ETag is weak or absent, or reading is not bound to it, or it is
+        a web server's for a file that was written just now.
+
+        In a repository they are the same at whatever commit and under whatever name.
         """
-        if not (facts.is_strong and facts.size and (self.is_web or self.place.scheme == "s3")):
+        pinned = self.place.pin is not None
+        if not (facts.is_strong and facts.size and (self.is_web or self._is_s3 or pinned)):
             return None
-        words = [self.place.scheme, self._endpoint, facts.key, facts.version, facts.size]
+        if self.is_web and not facts.is_settled(time.time()):
+            return None
+        where = facts.key.partition("@")[0] if pinned else facts.key
+        words = [self.place.scheme, self._endpoint, where, facts.version, facts.size]
         return hashlib.sha256(json.dumps(words).encode()).hexdigest()
 
     @cached_property
@@ -86,7 +82,7 @@ class RemoteStore:
         """Whose buckets these are: several providers may have one of that name."""
         if self.is_web:  # the key has its server in it
             return ""
-        return str(self._sync(_endpoint_of))
+        return str(self._sync(_endpoint_of) if self._is_s3 else self._files.endpoint)
 
     def exists(self, key: str) -> bool:
         """Return whether there is a file or a folder of that name."""
@@ -116,15 +112,17 @@ class RemoteStore:
         """
         return self._patiently(lambda: self._ask(facts, None), absent=True)
 
-    def read_range(self, facts: RemoteFacts, start: int, end: int) -> bytes:
-        """Return the bytes from ``start`` to ``end`` of a file.
+    def read_range(
+        self, facts: RemoteFacts, start: int, end: int, place: RemotePath | None = None
+    ) -> bytes:
+        """Return the bytes from ``start`` to ``end`` of a file, which messages call ``place``.
 
         Raises:
             Changed: it is another one by now.
             NoRanges: the server has only whole files.
             RemoteFailed: it is gone, or the server does not answer, however often it is asked.
         """
-        return self._patiently(lambda: self._ask(facts, (start, end)))
+        return self._patiently(lambda: self._ask(facts, (start, end)), place=place)
 
     def download(self, facts: RemoteFacts, target: Path) -> None:
         """Copy a file of a web server here by one request, from its first byte to its last.
@@ -140,6 +138,17 @@ class RemoteStore:
         """Copy a file there; it appears when all of it is there."""
         self._patiently(lambda: self._files.put_file(str(origin), key))
 
+    def pinned(self) -> "RemoteStore":
+        """Return the store at the commit that its branch stands for now, if it is of a repository.
+
+        Raises:
+            RemoteFailed: there is no such repository or revision, or it cannot be asked.
+        """
+        if self.place.scheme != "hf" or self.place.pin is not None:
+            return self
+        pin = self._patiently(lambda: pin_of(self._files, self.place))
+        return RemoteStore(replace(self.place, pin=pin))
+
     def _ask(self, facts: RemoteFacts, span: Span | None) -> bytes:
         """Return a file or a range of it, all of the version that ``facts`` name."""
         match self.place.scheme:
@@ -147,6 +156,8 @@ class RemoteStore:
                 return self._sync(object_of_s3, facts, span)
             case "http" | "https":
                 return self._sync(file_of_web, facts, span)
+            case "hf" if self.place.pin is not None:
+                return file_of_hub(self._files, facts, span)
         start, end = span or (None, None)
         data: bytes = self._files.cat_file(facts.key, start=start, end=end)
         if span is not None:  # one answer is of one version, several need not be
@@ -161,7 +172,13 @@ class RemoteStore:
         answer: _Result = sync(self._files.loop, ask, self._files, *details)
         return answer
 
-    def _patiently(self, ask: Callable[[], _Result], *, absent: bool = False) -> _Result:
+    def _patiently(
+        self,
+        ask: Callable[[], _Result],
+        *,
+        absent: bool = False,
+        place: RemotePath | None = None,
+    ) -> _Result:
         """Return the answer, asked for again after failures that may pass.
 
         ``absent``: the caller wants to know of a file that is not there, or not for us.
@@ -175,19 +192,20 @@ class RemoteStore:
             except Exception as error:  # each library has a tree of its own
                 if is_unsigned(error) and signed:
                     if not self._anonymous:
-                        self._files = _opened(self.place, anonymous=True)
+                        self._files = opened_files(self.place, anonymous=True)
                         self._anonymous = True
                 elif is_full_disk(error) or (absent and concerns_one(error)):
                     raise
                 elif not left or not may_pass(error):
-                    self._fail(error)
+                    self._fail(error, place)
                 else:
                     pause = min(_LONGEST, _PAUSE * 2 ** (TRIES - 1 - left))
                     time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - so that not all return at once
         raise AssertionError  # the last try returns or raises
 
-    def _fail(self, error: Exception) -> NoReturn:
-        raise RemoteFailed(self.place, why_refused(error, self.place, self._anonymous)) from error
+    def _fail(self, error: Exception, place: RemotePath | None = None) -> NoReturn:
+        reason = why_refused(error, self.place, self._anonymous)
+        raise RemoteFailed(place or self.place, reason) from error
 
 
 async def _endpoint_of(files: Any) -> str:
@@ -195,7 +213,7 @@ async def _endpoint_of(files: Any) -> str:
 
 
 def store_of(place: RemotePath) -> RemoteStore:
-    """Return the one store of a place for whoever is signed in to it.
+    """Return the store of a place for whoever is signed in to it, a shared one where it may be.
 
     Raises:
         MissingExtra, MissingPackage: nothing here speaks that scheme.
@@ -210,61 +228,21 @@ def store_of(place: RemotePath) -> RemoteStore:
         raise RemoteFailed(place, "it names no bucket and no server")
     if offline():
         raise RemoteFailed(place, f"it lies elsewhere, and {FORBIDDEN}")
+    if place.scheme == "hf":  # what its library has listed once, it keeps for ever
+        return RemoteStore(place)
     return opened_store(place, place.userinfo, place.address)
+
+
+def pinned_place(place: RemotePath) -> RemotePath:
+    """Return a place on the Hugging Face Hub at the commit of now; any other as it is.
+
+    Raises:
+        MissingExtra, MissingPackage, RemoteFailed: as `store_of`, and as `RemoteStore.pinned`.
+    """
+    return store_of(place).pinned().place if place.scheme == "hf" else place
 
 
 @lru_cache(maxsize=16)
 def opened_store(place: RemotePath, _userinfo: str, _address: str) -> RemoteStore:
     """Return the store of a place; places compare without what was typed to sign in."""
     return RemoteStore(place)
-
-
-def _opened(place: RemotePath, *, anonymous: bool) -> Any:
-    try:
-        import fsspec
-    except ImportError as error:
-        raise MissingExtra(f"a place like {place.scheme}://", "cloud") from error
-    try:
-        files = fsspec.filesystem(
-            place.scheme,
-            skip_instance_cache=True,
-            use_listings_cache=False,
-            **_knobs(place, anonymous=anonymous),
-        )
-    except ImportError as error:
-        if package := _PACKAGES.get(place.scheme):
-            raise MissingPackage(f"{place.scheme}://", package) from error
-        raise MissingExtra(f"{place.scheme}://", "cloud") from error
-    if place.scheme == "s3":
-        files.retries = 1  # so that each failure is waited for once, here
-    if place.scheme in {"gs", "gcs"}:  # with every request of whoever is not signed in, it warns
-        logging.getLogger("gcsfs").setLevel(logging.ERROR)
-    return files
-
-
-def _knobs(place: RemotePath, *, anonymous: bool) -> dict[str, Any]:
-    """Return what a file system is to be opened with.
-
-    Credentials are found where each provider's own tools find them. Only we try again.
-    """
-    match place.scheme:
-        case "s3":
-            user, _, password = place.userinfo.partition(":")
-            config = {
-                "retries": {"total_max_attempts": 1},
-                "max_pool_connections": IN_FLIGHT,
-                "read_timeout": _WAIT,
-            }
-            knobs: dict[str, Any] = {"config_kwargs": config}
-            if anonymous:
-                knobs["anon"] = True
-            return knobs | ({"key": user, "secret": password} if user else {})
-        case "http" | "https":
-            from aiohttp import ClientTimeout
-
-            client: dict[str, Any] = {"timeout": ClientTimeout(total=None, sock_read=_WAIT)}
-            if place.userinfo:
-                signed_in = b64encode(unquote(place.userinfo).encode()).decode()
-                client["headers"] = {"Authorization": f"Basic {signed_in}"}
-            return {"client_kwargs": client}
-    return {"token": "anon"} if anonymous and place.scheme in {"gs", "gcs"} else {}

@@ -103,7 +103,7 @@ def tune_recipe(
     Raises:
         FursureError: the photos, a backbone or the output cannot be used, or Optuna is missing.
     """
-    path, dataset = Path(output), dataset_of(data)
+    path, dataset = Path(output), dataset_of(data).pinned()
     check_optuna()
     _check_base(base)
     check_model_path(path)
