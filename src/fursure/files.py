@@ -5,7 +5,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
@@ -27,12 +27,12 @@ def offline() -> bool:
 
 
 @contextmanager
-def replacing(path: Path, *, needs: int = 0) -> Iterator[BinaryIO]:
+def replacing(path: Path, *, needs: int | Callable[[], int] = 0) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of ``path`` only once it is complete and on disk.
 
     An interrupted or failed write leaves ``path`` as it was and no temporary file behind. What a
     killed one left goes with the next write to that folder. ``needs`` is how many bytes it will
-    take, where that is known: a full disk says so.
+    take, where that is known, or what counts them: a full disk says so.
     """
     import tempfile  # only where a file is written: one answer starts sooner without it
 
@@ -54,7 +54,7 @@ def replacing(path: Path, *, needs: int = 0) -> Iterator[BinaryIO]:
 
 
 @contextmanager
-def naming(path: Path, needs: int = 0) -> Iterator[None]:
+def naming(path: Path, needs: int | Callable[[], int] = 0) -> Iterator[None]:
     """Let a write that fails say which file it was, and of a full disk how many bytes it needs."""
     try:
         yield
@@ -62,7 +62,8 @@ def naming(path: Path, needs: int = 0) -> Iterator[None]:
         if error.errno and error.filename is None:
             error.filename = str(path)
         if error.errno in FULL and needs:
-            error.strerror = f"{error.strerror}; it needs {needs:,} bytes"
+            count = needs() if callable(needs) else needs
+            error.strerror = f"{error.strerror}; it needs {count:,} bytes"
         raise
 
 

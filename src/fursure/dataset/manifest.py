@@ -99,9 +99,13 @@ class Manifest:
             "photos": len(self.photos),
             "skipped": dict(self.skipped),
         }
-        with replacing(path) as file:
+
+        def lines() -> Iterator[bytes]:
             for line in chain([head], map(_row, self.photos)):
-                file.write(f"{json.dumps(line)}\n".encode())
+                yield f"{json.dumps(line)}\n".encode()
+
+        with replacing(path, needs=lambda: sum(map(len, lines()))) as file:
+            file.writelines(lines())
 
     @classmethod
     def load(cls, path: Path) -> "Manifest":

@@ -41,7 +41,7 @@ from fursure.rows.photo import Photo
 from fursure.rows.table import FeatureTable
 from fursure.run import Run
 from fursure.splitting.linking import changed
-from fursure.splitting.scan import Encoding, ScanWorker, scan
+from fursure.splitting.scan import CHUNK, Encoding, ScanWorker, scan
 from fursure.splitting.scanned import Fingerprint, Scanned, Vector
 
 READING = "reading photos"  # the stage that the caches of an earlier run make short
@@ -122,7 +122,7 @@ class Reader:
                     prints,
                     encodings=encodings,
                     facts=measured,
-                    digests=opened(vouched_digests()),
+                    digests=opened(vouched_digests()) if self._vouches(photos) else None,
                     min_side=min_side,
                     threads=self.run.cores,
                 )
@@ -135,6 +135,10 @@ class Reader:
             for chunk in chunks:
                 yield chunk
                 advance(len(chunk))
+
+    def _vouches(self, photos: Sequence[Photo]) -> bool:
+        """Return whether whoever keeps the photos says which bytes are those of another time."""
+        return any(self.source.mark(photo.path) is not None for photo in photos[:CHUNK])
 
     def _job(
         self, photos: int, min_side: int, held: Sequence[DiskCache[Any]], *, facts: bool
