@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from fursure.engine.runtime import BULK, OnnxRuntime, Session
+from fursure.engine.runtime import BATCH, BULK, OnnxRuntime, Session
 from fursure.errors import EngineFailed
 from fursure.run import Engine, Say, available_threads, to_nobody
 
@@ -37,13 +37,15 @@ def sessions(
     engine: Engine = "auto",
     photos: int = 1,
     threads: int | None = None,
+    batch: int = BATCH,
     gpu: bool = True,
     say: Say = to_nobody,
 ) -> Iterator[Session]:
     """Yield a network loaded by each engine that may run it, the fastest first.
 
     ``auto`` is ONNX Runtime, or from `BULK` photos on OpenVINO, where that is installed and has
-    passed its self-test for this model on this machine: in bf16 or else in f32. In bulk work
+    passed its self-test for this model on this machine: in bf16 or else in f32, of ``batch``
+    photos a call, to which it fills up. In bulk work
     every worker thread runs its own batch on one core; for a few photos one call spreads over
     ``threads`` cores. Before both, unless ``gpu`` forbids it, ``auto`` takes a graphics processor
     that passed too and has paid for its start after ``photos``. What fails there is said, and the
@@ -64,7 +66,7 @@ def sessions(
 
         verdict = selftest.engine_verdict(model)
         for precision in selftest.trusted(verdict.precision):
-            yield openvino.OpenVino(model, threads=threads, precision=precision)
+            yield openvino.OpenVino(model, threads=threads, precision=precision, batch=batch)
         if engine == "openvino" and verdict.precision is None:
             raise EngineFailed(
                 f"OpenVINO cannot be used: {verdict.reason}. --engine onnxruntime can."
