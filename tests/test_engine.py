@@ -407,3 +407,13 @@ def test_both_engines_name_the_same_outputs_where_the_temperature_changes_nothin
     left, right = a(pixels_NHWC), b(pixels_NHWC)
     assert left.keys() == right.keys()
     assert np.abs(left["logits"] - right["logits"]).max() < 1e-2
+
+
+@pytest.mark.skipif(installed_version() is None, reason="OpenVINO is not installed")
+def test_in_small_batches_a_photo_alone_has_the_bits_it_has_beside_others() -> None:
+    predictor = Predictor.open(shipped("pets"), engine="openvino", batch=2)
+    photos = [draw(kind, seed=seed) for seed, kind in enumerate(("cat", "dog", "cat"))]
+    assert predictor.network.session.batch == 2
+    together_NK = predictor.predict_proba(photos)
+    alone_NK = np.concatenate([predictor.predict_proba([photo]) for photo in photos])
+    assert np.array_equal(together_NK, alone_NK)

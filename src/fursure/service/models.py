@@ -29,7 +29,7 @@ from fursure.prediction import Prediction
 from fursure.run import Engine
 from fursure.service.batching import Batcher
 
-# As many a second as by eight a call, and one photo alone comes four times as soon.
+# A photo takes 5.1 ms of a core so, and 5.3 by eight a call; one alone 10 instead of 41.
 _A_CALL = 2  # photos of OpenVINO
 _FEW = 3  # photos of a batch that shows what each more takes
 _LONGER = 0.5  # how much longer than one photo's a batch may take where several clients are about
